@@ -1,0 +1,145 @@
+/* program.h: the statements form. After resolve a map is a flat list of lines: imports joined, parameters and tables
+ * constant, loops and conditions unrolled, used maps put in place, verbs turned into layouts. Only captures
+ * of tensor names are still open. */
+#ifndef WM_PROGRAM_H
+#define WM_PROGRAM_H
+
+#include "compiler/eval.h"
+#include "wmap/tensor.h"
+
+/* ---- names with holes ---- */
+
+typedef enum wm_hole_kind {
+    WM_HOLE_TEXT,  /* literal text; constant holes are already text */
+    WM_HOLE_VALUE, /* an expression over captures: an integer, or a table's entry */
+    WM_HOLE_STAR,  /* any text without `/` and `.` */
+    WM_HOLE_STARSTAR /* any text */
+} wm_hole_kind;
+
+#define WM_NO_VAR UINT32_MAX
+
+typedef struct wm_hole {
+    wm_hole_kind kind;
+    wm_span span;
+    wm_str text;           /* TEXT */
+    wm_format_kind format; /* VALUE: NONE WIDTH LOWER UPPER UNDER */
+    uint32_t width;
+    uint32_t var; /* STAR, STARSTAR: the variable, WM_NO_VAR for {*} and {**}. VALUE: the variable if the expression is
+                     that plain name, else WM_NO_VAR */
+    const wm_expr *expr; /* VALUE */
+    bool equal;          /* {=s}: not supported yet */
+} wm_hole;
+
+typedef struct wm_pattern {
+    wm_span span;        /* the string */
+    const wm_scope *scope; /* for its expressions */
+    wm_hole *holes;      /* no two TEXT in a row */
+    uint32_t count;
+    bool literal; /* one TEXT, or empty: no hole is left */
+    wm_str text;  /* literal: the name */
+} wm_pattern;
+
+/* A variable captured by the names of one line. A name in a layout that equals one is the same variable. */
+typedef struct wm_var {
+    wm_str name;
+    wm_span span; /* where it is first */
+    bool text;    /* of a string hole; else an integer */
+} wm_var;
+
+/* ---- lines ---- */
+
+/* `axis` of one round of one block: axes that all lines below it share. Looked up from the inner to the outer. */
+typedef struct wm_axes {
+    uint32_t id; /* one for each round */
+    struct wm_axes_item {
+        wm_str name;
+        wm_span span;
+        const wm_expr *expr; /* NULL if none was given */
+    } *items;
+    uint32_t count;
+    const wm_scope *scope;
+    const struct wm_axes *up;
+} wm_axes;
+
+/* One operand: a name and its placement. */
+typedef struct wm_term {
+    wm_span span;
+    wm_str tag; /* len 0: none */
+    wm_span tag_span;
+    wm_pattern name;
+    const wm_layout *layout; /* never NULL: without one in the text it is [...] with the span of the name */
+    bool layout_given;       /* it stands in the text (or comes from a verb) */
+    bool optional;           /* a copy that may be absent */
+    wm_span optional_span;
+    bool has_else;
+    wm_val otherwise;
+    wm_span else_span;
+    wmap_dtype cast; /* source: WMAP_DTYPE_NONE if none */
+    wm_span cast_span;
+    enum wm_policy { WM_POLICY_CHECK, WM_POLICY_SATURATE, WM_POLICY_ALLOW } policy;
+    bool declared; /* target: `: dtype shape` */
+    wmap_dtype dtype;
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span dtype_span, shape_span;
+} wm_term;
+
+typedef enum wm_line_kind {
+    WM_LINE_RULE,
+    WM_LINE_FILL, /* value -> targets [like] */
+    WM_LINE_DROP, /* patterns */
+    WM_LINE_KEEP_REST,
+    WM_LINE_CAST /* cast from -> to policy */
+} wm_line_kind;
+
+typedef struct wm_line {
+    wm_line_kind kind;
+    wm_span span;
+    const wm_scope *scope; /* for `where` */
+    const wm_axes *axes;   /* visible shared axes, NULL if none */
+    const char *round;     /* "b=1, k=2": the loop variables it was unrolled with; "" if none */
+    bool optional;
+    bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left over */
+    wm_term *left, *right;
+    uint32_t left_count, right_count;
+    wm_var *vars;
+    uint32_t var_count;
+    const wm_binding *where; /* of the text; NULL if none */
+    wm_val value;            /* FILL */
+    wm_span value_span;
+    bool has_like;
+    wm_pattern like;      /* FILL */
+    wm_pattern *patterns; /* DROP */
+    uint32_t pattern_count;
+    wmap_dtype from, to; /* CAST */
+    enum wm_policy policy;
+} wm_line;
+
+/* A declared side. */
+typedef struct wm_declared {
+    wm_str name;
+    wmap_dtype dtype;
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span span, dtype_span, shape_span;
+} wm_declared;
+
+typedef struct wm_model {
+    wm_str name;
+    wm_span span;
+    wm_declared *tensors; /* in the order of the text; names distinct */
+    size_t count;
+} wm_model;
+
+typedef struct wm_program {
+    wm_str map; /* its name; "" for -e */
+    wm_span span;
+    uint32_t file; /* of the map; the given one */
+    wm_line *lines;
+    size_t count, cap;
+    const wm_model *source, *target; /* NULL: not declared */
+    bool keep_rest;
+    bool failed; /* so much is wrong that the map can't be known; nothing more to check */
+} wm_program;
+
+#endif

@@ -1,0 +1,76 @@
+/* wmap/compile.h: from a spec to a plan. No weight is read: the compiler sees names, dtypes and shapes. */
+#ifndef WMAP_COMPILE_H
+#define WMAP_COMPILE_H
+
+#include <stdio.h>
+
+#include "wmap/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The tensors of one weight file, as its header lists them. Borrowed for the time of the call. */
+typedef struct wmap_header {
+    const char *label;          /* the file's name for messages */
+    const char *prefix;         /* "s" puts "s/" before each name (--source s=FILE); NULL or "" for none */
+    const wmap_tensor *tensors; /* in source order */
+    size_t count;
+} wmap_header;
+
+typedef struct wmap_define {
+    const char *name;  /* "classes", "y.classes" */
+    const char *value; /* as written after `=` */
+} wmap_define;
+
+/* All zero is a good start; every pointer is borrowed for the time of the call. */
+typedef struct wmap_compile_options {
+    const char *path;             /* the spec's file; with `text`, the name that messages show */
+    const char *text;             /* the spec itself, or NULL to read `path` */
+    size_t text_len;              /* bytes of `text` */
+    bool rules_only;              /* `text` holds the statements of one map (`-e`) */
+    const char *map;              /* --map, or NULL */
+    const char *const *includes;  /* -I folders, then those of WMAP_PATH, then the library's */
+    size_t include_count;
+    const wmap_define *defines;   /* -D */
+    size_t define_count;
+    const wmap_header *sources;   /* headers of the source files; none: see `check` in docs/language.md 10 */
+    size_t source_count;
+    const wmap_header *target;    /* --target-like, or NULL */
+} wmap_compile_options;
+
+/* Every finding of one compilation, sorted, with the text of the spec it points into. */
+typedef struct wmap_report wmap_report;
+
+typedef enum wmap_report_format { WMAP_REPORT_TEXT = 0, WMAP_REPORT_JSON = 1 } wmap_report_format;
+
+/* Compiles. On success returns true; `*bytes` (malloc, freed by the caller with free()) and `*size` are the
+ * plan, or NULL and 0 when the spec is sound but no source is known (neither declared nor given), so that
+ * there is nothing to plan. On failure returns false: err->code is WMAP_E_SPEC and the report holds the
+ * errors, or something else (IO, NOMEM, INTERNAL) and it may be NULL. `*report` is set in both cases where
+ * there is one (it may hold warnings); free it with wmap_report_free. No pointer may be NULL. */
+WMAP_API bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size,
+                           wmap_report **report, wmap_error *err);
+
+WMAP_API void wmap_report_free(wmap_report *report);
+
+/* Number of errors, of warnings. */
+WMAP_API size_t wmap_report_errors(const wmap_report *report);
+WMAP_API size_t wmap_report_warnings(const wmap_report *report);
+
+/* 0 no errors; 3 if all errors are fit errors and a file took part; else 1. */
+WMAP_API int wmap_report_status(const wmap_report *report);
+
+/* Prints it to `out`; `color` uses ANSI colours (text only). `max_errors` 0 prints all. */
+WMAP_API void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
+                                size_t max_errors);
+
+/* For tools: prints the tree (`stage` "ast") or the unrolled statements ("statements") of a spec that
+ * parses. Same options, report and errors as wmap_compile; WMAP_E_USAGE for another stage. */
+WMAP_API bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, FILE *out,
+                                 wmap_report **report, wmap_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

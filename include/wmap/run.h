@@ -1,0 +1,46 @@
+/* wmap/run.h: running a plan over weight files. */
+#ifndef WMAP_RUN_H
+#define WMAP_RUN_H
+
+#include "wmap/archive.h"
+#include "wmap/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wmap_progress {
+    uint64_t done, total; /* bytes of target tensors */
+} wmap_progress;
+
+/* All zero but `output` is a good start. */
+typedef struct wmap_run_options {
+    const char *output;    /* the target's path; "-" writes to standard output once all is proven */
+    const char *to_format; /* a format's name, or NULL to take it from the suffix of `output` */
+    unsigned jobs;         /* threads; 0 is one a core */
+    bool force;            /* replace an existing output */
+    bool dry_run;          /* check that the sources fit and the format can hold the targets; write nothing */
+    void (*progress)(void *user, const wmap_progress *progress); /* called from one thread; may be NULL */
+    void *user;
+} wmap_run_options;
+
+typedef struct wmap_run_stats {
+    uint64_t bytes;   /* written to tensors */
+    uint64_t tensors; /* written */
+    double seconds;
+} wmap_run_stats;
+
+/* Runs `plan` over `count` opened archives. `prefixes[i]` (the array may be NULL) puts "prefix/" before the
+ * names of archive i. The output stands complete and synced at its path, or nothing was changed there.
+ * Errors: MISMATCH (naming the tensor and the spec's line), GUARD, CORRUPT, TARGET, IO, NOMEM, USAGE.
+ * `stats` may be NULL. The bytes written do not depend on the number of threads. */
+WMAP_API bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
+                       size_t count, const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err);
+
+/* Deletes temporary files of runs in progress; async-signal-safe, for a handler of SIGINT and SIGTERM. */
+WMAP_API void wmap_run_cleanup(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

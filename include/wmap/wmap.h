@@ -1,0 +1,22 @@
+/* wmap/wmap.h: all of libwmap. */
+#ifndef WMAP_WMAP_H
+#define WMAP_WMAP_H
+
+#include "wmap/archive.h"
+#include "wmap/compile.h"
+#include "wmap/error.h"
+#include "wmap/plan.h"
+#include "wmap/run.h"
+#include "wmap/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "0.1.0"; static storage. */
+WMAP_API const char *wmap_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,164 @@
+/* archive.h: weight files as the runtime sees them. A format is one file in runtime/formats/ that fills one
+ * wm_format; it knows nothing of plans. archive.c opens files, finds their format and maps their bytes.
+ * Only this header and runtime/base/ are seen by formats. */
+#ifndef WM_ARCHIVE_H
+#define WM_ARCHIVE_H
+
+#include "runtime/base/arena.h"
+#include "runtime/base/cursor.h"
+#include "runtime/base/error.h"
+#include "runtime/base/map.h"
+#include "wmap/archive.h"
+
+typedef struct wm_format wm_format;
+
+/* Limits that hold for every format; one place. docs/formats.md states them. */
+#define WM_MAX_TENSORS    ((size_t)1000000)      /* per file */
+#define WM_MAX_NAME       ((size_t)64 << 10)     /* bytes of a tensor's name */
+#define WM_MAX_HEADER     ((uint64_t)256 << 20)  /* bytes of a header held in memory */
+#define WM_MAX_RATIO      ((uint64_t)1100)       /* decoded bytes per stored byte; deflate can't exceed 1032 */
+#define WM_MAX_RATIO_FREE ((uint64_t)64 << 20)   /* decoded bytes to which the ratio doesn't apply */
+
+/* One file that belongs to an archive. */
+typedef struct wm_file {
+    const char *path; /* as opened; for messages */
+    int fd;           /* read only */
+    uint64_t size;    /* bytes, when it was opened */
+    const uint8_t *map; /* whole file, mapped by wm_archive_view when first needed; NULL before */
+} wm_file;
+
+/* One tensor of an archive. `strides` are in elements, one a dimension, never negative; NULL is row-major. */
+typedef struct wm_entry {
+    wmap_tensor tensor;
+    const int64_t *strides;
+    bool direct;     /* its elements stand in files[file], little-endian, uncompressed: read them in place */
+    uint32_t file;   /* direct: index in archive->files */
+    uint64_t offset; /* direct: bytes from the start of that file to the element of index 0, 0, ... */
+    uint64_t id;     /* the format's own; for decode() */
+    const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
+} wm_entry;
+
+struct wmap_archive {
+    wm_arena arena; /* entries, names, and what the format keeps; does not jump */
+    const wm_format *format;
+    const char *path;
+    wm_file *files;
+    size_t file_count, file_cap; /* files[0] is the one that was opened */
+    wm_entry *entries;
+    size_t entry_count, entry_cap;
+    wm_map names; /* name -> index in entries */
+    char **warnings;
+    size_t warning_count, warning_cap;
+    uint8_t head[4096]; /* the first bytes of files[0], for probes */
+    size_t head_size;
+    struct wm_zip *zip; /* the directory of files[0] once wm_archive_zip was called */
+    void *state;        /* the format's own */
+    struct wm_views *views; /* archive.c: mapped files and decoded tensors */
+};
+
+/* Where decoded bytes go: row-major, little-endian, in order. False (error filled) if it can't take more. */
+typedef struct wm_sink {
+    bool (*put)(struct wm_sink *sink, const void *bytes, size_t size, wmap_error *err);
+} wm_sink;
+
+/* A tensor to write. */
+typedef struct wm_target {
+    wmap_tensor tensor;
+    uint64_t bytes;  /* of its data */
+    uint64_t offset; /* set by layout(): where its data begin in the file */
+    uint32_t crc32;  /* of its data (zip's CRC-32); set before finish() if the format wants it */
+} wm_target;
+
+typedef struct wm_writer {
+    const wm_format *format;
+    wm_arena *arena; /* does not jump */
+    wm_target *targets;
+    size_t count;
+    uint64_t size; /* set by layout(): bytes of the finished file */
+    void *state;   /* the format's own, in `arena` */
+    /* Writes bytes anywhere in [0, size) of the file; provided by the runtime. */
+    bool (*put)(struct wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err);
+} wm_writer;
+
+/* A format. Slots are called from one thread, but decode(), which may be called for different entries at once.
+ * MUST be set unless a comment says MAY. */
+struct wm_format {
+    const char *name;     /* "npz" */
+    const char *title;    /* "NumPy archive" */
+    const char *suffixes; /* ".npz"; several separated by spaces; those it is written for come first */
+
+    /* Does the file (files[0], head) look like this format? Formats are asked in the order of the table. Reads
+     * little; must not fail: what can't be read is not this format. */
+    bool (*probe)(wmap_archive *archive);
+
+    /* Lists the entries in source order, with wm_archive_add. CORRUPT or UNSUPPORTED with the offset if it
+     * can't. Nothing that a file says may cause an allocation before it was checked against bytes that are there. */
+    bool (*open)(wmap_archive *archive, wmap_error *err);
+
+    /* MAY (NULL if all entries are direct): sends the data of an entry that is not direct to `sink`. */
+    bool (*decode)(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err);
+
+    /* MAY: closes what open() opened beyond the arena and the files. Also called after open() failed. */
+    void (*close)(wmap_archive *archive);
+
+    /* MAY (NULL: can't be written): fixes every target's offset and the size of the file, in the order of the
+     * targets. WMAP_E_TARGET naming the tensor if the format can't hold its name, dtype or shape. */
+    bool (*layout)(wm_writer *writer, wmap_error *err);
+
+    /* With layout(): puts all bytes of the file that are not tensor data. Targets' data are written by then. */
+    bool (*finish)(wm_writer *writer, wmap_error *err);
+
+    bool wants_crc32; /* finish() needs wm_target.crc32 */
+};
+
+/* The table of formats (formats.c), ended by NULL, in the order of probing. */
+extern const wm_format *const wm_formats[];
+
+/* The format of that name, or whose suffix `path` ends in (longest wins, case ignored); NULL if none. */
+const wm_format *wm_format_named(const char *name);
+const wm_format *wm_format_of_suffix(const char *path);
+
+/* Adds an entry; the name is copied, and `shape` and `strides` too. NULL with `err` filled: too many tensors, a name that is too long
+ * or there already (CORRUPT), a size of 2^63 or more, out of memory. The caller sets the other fields then. For a
+ * direct entry call wm_entry_check afterwards. */
+wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_len, wmap_dtype dtype,
+                         uint32_t rank, const uint64_t *shape, const int64_t *strides, wmap_error *err);
+
+/* Checks that all elements of a direct entry lie in [begin, end) of its file; CORRUPT naming the tensor if not. */
+bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t begin, uint64_t end,
+                    wmap_error *err);
+
+/* Remembers a warning (one line; control characters are made visible). */
+void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens another file of the same folder as files[0] (a shard): `name` must be a plain file name (no slash, not
+ * "." or ".."). Gives its index in archive->files, or UINT32_MAX with `err` filled. */
+uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err);
+
+/* Reads exactly `size` bytes at `offset` of files[file] into `buffer`. CORRUPT ("truncated") if they are not
+ * there, IO if the system says no. */
+bool wm_archive_read(wmap_archive *archive, uint32_t file, uint64_t offset, void *buffer, uint64_t size,
+                     wmap_error *err);
+
+/* The same into the arena; refuses more than WM_MAX_HEADER. NULL on failure. */
+uint8_t *wm_archive_load(wmap_archive *archive, uint32_t file, uint64_t offset, uint64_t size, wmap_error *err);
+
+/* The zip directory of files[0] (formats/zip.h), parsed on the first call; NULL with `err` filled. */
+struct wm_zip *wm_archive_zip(wmap_archive *archive, wmap_error *err);
+
+/* Where the elements of an entry are. */
+typedef struct wm_view {
+    int fd;                 /* pread from here, at `offset` */
+    uint64_t offset;        /* of the element of index 0, 0, ... */
+    const uint8_t *bytes;   /* the same place, mapped; reading may raise SIGBUS if the file is cut meanwhile */
+    const int64_t *strides; /* elements a dimension; NULL is row-major */
+} wm_view;
+
+/* Makes an entry readable: maps its file, or decodes it once into an unlinked temporary file (in TMPDIR, else
+ * /var/tmp) and maps that. Safe to call from several threads. The view lives as long as the archive. */
+bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err);
+
+/* Gives a decoded entry's temporary file back to the system; its views are dead then. */
+void wm_archive_forget(wmap_archive *archive, size_t index);
+
+#endif

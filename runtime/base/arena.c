@@ -1,0 +1,131 @@
+#include "runtime/base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_MIN ((size_t)64 << 10)
+#define CHUNK_MAX ((size_t)4 << 20)
+#define ALIGN     16
+
+struct wm_arena_chunk {
+    struct wm_arena_chunk *next;
+    size_t used, size; /* of `bytes` */
+    _Alignas(ALIGN) unsigned char bytes[];
+};
+
+void wm_arena_init(wm_arena *arena)
+{
+    arena->head = NULL;
+    arena->used = 0;
+    arena->jumps = false;
+}
+
+void wm_arena_release(wm_arena *arena)
+{
+    struct wm_arena_chunk *chunk = arena->head;
+    while (chunk) {
+        struct wm_arena_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    wm_arena_init(arena);
+}
+
+jmp_buf *wm_arena_oom(wm_arena *arena)
+{
+    arena->jumps = true;
+    return &arena->oom;
+}
+
+static void *fail(wm_arena *arena)
+{
+    if (arena->jumps)
+        longjmp(arena->oom, 1);
+    return NULL;
+}
+
+void *wm_alloc(wm_arena *arena, size_t size)
+{
+    if (size > SIZE_MAX - CHUNK_MAX - ALIGN)
+        return fail(arena);
+    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (size == 0)
+        size = ALIGN;
+    struct wm_arena_chunk *head = arena->head;
+    if (!head || head->size - head->used < size) {
+        size_t room = head ? head->size * 2 : CHUNK_MIN;
+        if (room > CHUNK_MAX)
+            room = CHUNK_MAX;
+        bool own = size > room / 4; /* large objects get a chunk of their own, behind the one being filled */
+        struct wm_arena_chunk *chunk = calloc(1, sizeof *chunk + (own ? size : room));
+        if (!chunk)
+            return fail(arena);
+        chunk->size = own ? size : room;
+        if (own && head) {
+            chunk->next = head->next;
+            head->next = chunk;
+        } else {
+            chunk->next = head;
+            arena->head = chunk;
+        }
+        head = chunk;
+    }
+    void *result = head->bytes + head->used;
+    head->used += size;
+    arena->used += size;
+    return result;
+}
+
+void *wm_alloc_array(wm_arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return fail(arena);
+    return wm_alloc(arena, bytes);
+}
+
+char *wm_copy(wm_arena *arena, const char *bytes, size_t len)
+{
+    char *copy = len < SIZE_MAX ? wm_alloc(arena, len + 1) : fail(arena);
+    if (copy && len)
+        memcpy(copy, bytes, len);
+    return copy;
+}
+
+char *wm_format_text(wm_arena *arena, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0)
+        return fail(arena);
+    char *text = wm_alloc(arena, (size_t)len + 1);
+    if (!text)
+        return NULL;
+    va_start(args, format);
+    vsnprintf(text, (size_t)len + 1, format, args);
+    va_end(args);
+    return text;
+}
+
+void *wm_grow(wm_arena *arena, void *array, size_t count, size_t need, size_t *cap, size_t size)
+{
+    if (array && need <= *cap)
+        return array;
+    size_t room = *cap ? *cap : 8;
+    while (room < need) {
+        if (room > SIZE_MAX / 2)
+            return fail(arena);
+        room *= 2;
+    }
+    void *grown = wm_alloc_array(arena, room, size);
+    if (!grown)
+        return NULL;
+    if (count)
+        memcpy(grown, array, count * size);
+    *cap = room;
+    return grown;
+}
