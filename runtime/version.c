@@ -1,0 +1,6 @@
+#include "wmap/wmap.h"
+
+const char *wmap_version(void)
+{
+    return WMAP_VERSION;
+}
