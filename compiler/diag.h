@@ -63,7 +63,7 @@ void wm_diag_also(wm_unit *unit, wm_diag *diag, wm_span span, const char *format
 void wm_diag_note(wm_unit *unit, wm_diag *diag, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void wm_diag_hint(wm_unit *unit, wm_diag *diag, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Bytes of a name as `...` in a message: printable, in the arena. */
+/* Bytes of a name as a message shows them: printable, between backquotes ("`conv/kernel:0`"), in the arena. */
 const char *wm_quote(wm_unit *unit, wm_str name);
 
 /* The candidate nearest to `name` (edit distance, at most a third of its length), NULL if none is near. */
