@@ -1,0 +1,138 @@
+/* cli/cli.h: what the parts of the command line share. Nothing of the library but its public headers. */
+#ifndef WMAP_CLI_H
+#define WMAP_CLI_H
+
+#include <stdio.h>
+
+#include "wmap/wmap.h"
+
+/* Exit statuses; wmap_exit_status gives them for an error of the library. */
+enum { WM_EXIT_DONE = 0, WM_EXIT_FINDINGS = 1, WM_EXIT_FAILED = 2, WM_EXIT_WEIGHTS = 3 };
+
+typedef enum wm_flag_id {
+#define FLAG(id, name, letter, arg, fallback, help) WM_FLAG_##id,
+#include "flags.def"
+#undef FLAG
+    WM_FLAG_COUNT
+} wm_flag_id;
+
+typedef struct wm_flag {
+    const char *name;     /* without the dashes */
+    char letter;          /* 0 for none */
+    const char *arg;      /* how --help calls the argument, NULL if the flag takes none */
+    const char *fallback; /* what holds without the flag, in words, or NULL */
+    const char *help;
+} wm_flag;
+
+extern const wm_flag wm_flags[WM_FLAG_COUNT];
+
+typedef struct wm_args wm_args;
+
+typedef struct wm_command {
+    const char *name;
+    const char *args;
+    const char *summary;
+    const char *example;
+    unsigned flags; /* bit i: takes wm_flags[i] */
+    int (*run)(const wm_args *args);
+} wm_command;
+
+extern const wm_command wm_commands[];
+extern const size_t wm_command_count;
+
+/* A parsed command line. All strings are those of argv. */
+struct wm_args {
+    const wm_command *command;
+    const char **words; /* what is no flag */
+    size_t word_count;
+    struct wm_option {
+        wm_flag_id flag;
+        const char *value; /* "" for a flag without argument */
+    } * options;           /* in the order given */
+    size_t option_count;
+};
+
+/* args.c. Parses argv[0..argc) (after the command's name); on a mistake says so on stderr and returns false.
+ * `args` owns two arrays in any case; free them with wm_args_free. */
+bool wm_args_parse(const wm_command *command, int argc, char **argv, wm_args *args);
+void wm_args_free(wm_args *args);
+
+/* The last value of a flag, NULL if it wasn't given. */
+const char *wm_args_value(const wm_args *args, wm_flag_id flag);
+bool wm_args_has(const wm_args *args, wm_flag_id flag);
+
+/* A whole number up to `max`; `fallback` without the flag; false (and words on stderr) for anything else. */
+bool wm_args_number(const wm_args *args, wm_flag_id flag, size_t max, size_t fallback, size_t *value);
+
+/* help.c */
+const wm_command *wm_command_find(const char *name);
+void wm_help_all(FILE *out);
+void wm_help_command(FILE *out, const wm_command *command);
+void wm_help_roff(FILE *out);
+
+/* The entry of `names` (count of them, NULL ones skipped) that `word` may have been meant to be, or NULL. */
+const char *wm_did_you_mean(const char *word, const char *const *names, size_t count);
+
+/* print.c. Words for people go to stderr as "wmap: ...", with nothing in them that could move the cursor or
+ * turn the text around, whatever a file is called. */
+void wm_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void wm_say_error(const wmap_error *err);
+/* Both escape; wm_put_text gives the number of columns, if characters are one wide. */
+size_t wm_put_text(FILE *out, const char *text, size_t len);
+void wm_put_json(FILE *out, const char *text, size_t len);
+/* "1.5 MB"; `buf` of at least 32 bytes. */
+const char *wm_human_bytes(double bytes, char *buf, size_t size);
+/* Colour on this stream? A terminal, TERM not dumb, NO_COLOR not set. */
+bool wm_terminal(FILE *stream);
+bool wm_use_color(FILE *stream);
+/* Flushes stdout; the status to exit with, which is WM_EXIT_FAILED if anything was lost. */
+int wm_finish_stdout(int status);
+
+/* input.c: spec, plan and sources of a command line. */
+typedef struct wm_input {
+    char *text; /* of the spec or plan, if it was read here (rules, or not a regular file); else NULL */
+    size_t text_len;
+    const char *path; /* its name; "-e" for rules */
+    bool is_plan, is_rules;
+
+    wmap_archive **archives;
+    const char **prefixes; /* one an archive; NULL for none */
+    char **owned;          /* prefixes to free */
+    size_t archive_count;
+    wmap_archive *target; /* --target-like */
+} wm_input;
+
+/* Opens all that the command line names; on failure says why and returns the exit status to end with, else
+ * WM_EXIT_DONE. Free it with wm_input_free in any case. */
+int wm_input_open(wm_input *input, const wm_args *args);
+void wm_input_free(wm_input *input);
+
+/* Says what is suspicious in the files that were opened. */
+void wm_input_warn(const wmap_archive *archive);
+
+/* Compiles the spec of `input` (or prints a stage of it to stdout if `stage` is not NULL). Reports on stderr
+ * (or, as JSON, on stdout). The plan's bytes are malloc'ed, NULL when there is nothing to plan. */
+int wm_compile(const wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size);
+
+/* The plan of `input`, be it a spec or a plan already; NULL (with *status WM_EXIT_DONE) for a sound spec
+ * whose source nobody knows. */
+wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status);
+
+/* Reads a whole stream of at most `limit` bytes; malloc'ed and ended by NUL. NULL and words on stderr. */
+char *wm_read_all(FILE *in, const char *name, size_t limit, size_t *len);
+
+/* progress.c: a line on a terminal with bytes, rate and time left. */
+typedef struct wm_meter {
+    double start, last;
+    bool shown;
+} wm_meter;
+void wm_meter_start(wm_meter *meter);
+void wm_meter_update(void *meter, const wmap_progress *progress);
+void wm_meter_end(wm_meter *meter);
+
+/* The subcommands, one file each. */
+#define COMMAND(name, args, summary, example, flags) int wm_cmd_##name(const wm_args *args_);
+#include "commands.def"
+#undef COMMAND
+
+#endif

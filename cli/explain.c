@@ -1,0 +1,30 @@
+/* cli/explain.c: `wmap explain`: the mapping that was derived, or an inner form of the spec. */
+#include <stdlib.h>
+
+#include "cli.h"
+
+int wm_cmd_explain(const wm_args *args)
+{
+    wm_input input;
+    const char *stage = wm_args_value(args, WM_FLAG_STAGE);
+    int status = wm_input_open(&input, args);
+    if (status == WM_EXIT_DONE && input.is_plan && (stage || input.archive_count)) {
+        wm_say("explain: %s is a plan: it has no stages, and its sources are settled", input.path);
+        status = WM_EXIT_FAILED;
+    } else if (status == WM_EXIT_DONE && stage) {
+        uint8_t *bytes;
+        size_t size;
+        status = wm_compile(&input, args, stage, &bytes, &size);
+    } else if (status == WM_EXIT_DONE) {
+        wmap_plan *plan = wm_input_plan(&input, args, &status);
+        if (plan) {
+            wmap_plan_print(plan, stdout, wm_args_has(args, WM_FLAG_MOVES));
+        } else if (status == WM_EXIT_DONE) {
+            wm_say("explain: the mapping needs a source: add the file, or `map ... from` a model");
+            status = WM_EXIT_FAILED;
+        }
+        wmap_plan_free(plan);
+    }
+    wm_input_free(&input);
+    return status;
+}

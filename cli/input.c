@@ -1,0 +1,476 @@
+/* cli/input.c: the spec or plan and the weight files that a command line names, opened and compiled. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { SPEC_LIMIT = 64 << 20, PROBE_BYTES = 64 };
+/* A plan of a million moves has some hundred MB; a stream of more is no plan. */
+#define STREAM_LIMIT ((size_t)1 << 30)
+
+char *wm_read_all(FILE *in, const char *name, size_t limit, size_t *len)
+{
+    char *text = NULL;
+    size_t room = 0;
+    *len = 0;
+    for (;;) {
+        if (*len + 1 >= room) {
+            room = room ? room * 2 : 1 << 16;
+            char *more = realloc(text, room);
+            if (!more) {
+                wm_say("out of memory");
+                break;
+            }
+            text = more;
+        }
+        size_t got = fread(text + *len, 1, room - *len - 1, in);
+        *len += got;
+        if (*len > limit) {
+            wm_say("%s: larger than %zu MiB", name, limit >> 20);
+            break;
+        }
+        if (got == 0) {
+            if (ferror(in)) {
+                wm_say("%s: %s", name, strerror(errno));
+                break;
+            }
+            text[*len] = 0;
+            return text;
+        }
+    }
+    free(text);
+    return NULL;
+}
+
+/* Reads what can't be opened twice (a pipe) into memory; of a regular file only the first bytes, to tell a
+ * plan from a spec. */
+static int open_spec(wm_input *input, const char *path)
+{
+    input->path = path;
+    bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    if (!file) {
+        wm_say("%s: %s", path, strerror(errno));
+        return WM_EXIT_FAILED;
+    }
+    struct stat info;
+    int status = WM_EXIT_FAILED;
+    if (fstat(fileno(file), &info) != 0) {
+        wm_say("%s: %s", path, strerror(errno));
+    } else if (S_ISDIR(info.st_mode)) {
+        wm_say("%s: is a folder", path);
+    } else if (!standard && S_ISREG(info.st_mode)) {
+        uint8_t start[PROBE_BYTES];
+        size_t got = fread(start, 1, sizeof start, file);
+        if (ferror(file)) {
+            wm_say("%s: %s", path, strerror(errno));
+        } else {
+            input->is_plan = wmap_plan_probe(start, got);
+            status = WM_EXIT_DONE;
+        }
+    } else {
+        input->text = wm_read_all(file, standard ? "standard input" : path, STREAM_LIMIT, &input->text_len);
+        if (input->text) {
+            input->is_plan = wmap_plan_probe((const uint8_t *)input->text, input->text_len);
+            status = WM_EXIT_DONE;
+        }
+        if (input->text && !input->is_plan && input->text_len > SPEC_LIMIT) {
+            wm_say("%s: larger than %d MiB", path, SPEC_LIMIT >> 20);
+            status = WM_EXIT_FAILED;
+        }
+    }
+    if (!standard) {
+        fclose(file);
+    }
+    return status;
+}
+
+void wm_input_warn(const wmap_archive *archive)
+{
+    for (size_t i = 0; i < wmap_archive_warnings(archive); i++) {
+        wm_say("warning: %s: %s", wmap_archive_path(archive), wmap_archive_warning(archive, i));
+    }
+}
+
+/* "s=FILE" has the prefix "s"; "./a=b.npz" has none. */
+static size_t prefix_len(const char *text)
+{
+    static const char head[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    static const char tail[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    size_t n = strspn(text, head);
+    n = n ? strspn(text, tail) : 0;
+    return n && text[n] == '=' ? n : 0;
+}
+
+static int open_source(wm_input *input, const char *text, bool with_prefix, bool quiet)
+{
+    size_t n = with_prefix ? prefix_len(text) : 0;
+    const char *path = n ? text + n + 1 : text;
+    wmap_error err = {0};
+    wmap_archive *archive = wmap_archive_open(path, &err);
+    if (!archive) {
+        wm_say_error(&err);
+        return wmap_exit_status(err.code);
+    }
+    size_t at = input->archive_count++;
+    input->archives[at] = archive;
+    if (n) {
+        char *prefix = calloc(n + 1, 1);
+        if (!prefix) {
+            wm_say("out of memory");
+            return WM_EXIT_FAILED;
+        }
+        memcpy(prefix, text, n);
+        input->owned[at] = prefix;
+        input->prefixes[at] = prefix;
+    }
+    if (!quiet) {
+        wm_input_warn(archive);
+    }
+    return WM_EXIT_DONE;
+}
+
+/* Standard input can be read once. */
+static bool only_one_stream(const wm_args *args)
+{
+    size_t streams = 0;
+    for (size_t i = 0; i < args->word_count; i++) {
+        streams += strcmp(args->words[i], "-") == 0;
+    }
+    for (size_t i = 0; i < args->option_count; i++) {
+        const char *value = args->options[i].value;
+        if (args->options[i].flag == WM_FLAG_SOURCE) {
+            value += prefix_len(value) ? prefix_len(value) + 1 : 0;
+        } else if (args->options[i].flag != WM_FLAG_TARGET_LIKE) {
+            continue;
+        }
+        streams += strcmp(value, "-") == 0;
+    }
+    return streams < 2;
+}
+
+static int open_sources(wm_input *input, const wm_args *args, size_t first)
+{
+    size_t most = args->word_count + args->option_count + 1;
+    bool quiet = wm_args_has(args, WM_FLAG_QUIET);
+    input->archives = calloc(most, sizeof *input->archives);
+    input->prefixes = calloc(most, sizeof *input->prefixes);
+    input->owned = calloc(most, sizeof *input->owned);
+    if (!input->archives || !input->prefixes || !input->owned) {
+        wm_say("out of memory");
+        return WM_EXIT_FAILED;
+    }
+    /* All files are tried, so that one run names every one that can't be read. */
+    int status = WM_EXIT_DONE;
+    for (size_t i = first; i < args->word_count; i++) {
+        int s = open_source(input, args->words[i], false, quiet);
+        status = s > status ? s : status;
+    }
+    for (size_t i = 0; i < args->option_count; i++) {
+        if (args->options[i].flag == WM_FLAG_SOURCE) {
+            int s = open_source(input, args->options[i].value, true, quiet);
+            status = s > status ? s : status;
+        }
+    }
+    const char *like = wm_args_value(args, WM_FLAG_TARGET_LIKE);
+    if (like) {
+        wmap_error err = {0};
+        input->target = wmap_archive_open(like, &err);
+        if (!input->target) {
+            wm_say_error(&err);
+            int s = wmap_exit_status(err.code);
+            status = s > status ? s : status;
+        }
+    }
+    return status;
+}
+
+int wm_input_open(wm_input *input, const wm_args *args)
+{
+    memset(input, 0, sizeof *input);
+    size_t first = 0;
+    const char *rules = wm_args_value(args, WM_FLAG_RULES);
+    if (!rules && args->word_count == 0) {
+        wm_say("%s: give a spec, or rules with -e; `wmap help %s` says more", args->command->name,
+               args->command->name);
+        return WM_EXIT_FAILED;
+    }
+    if (!only_one_stream(args)) {
+        wm_say("%s: standard input can be read once", args->command->name);
+        return WM_EXIT_FAILED;
+    }
+    if (rules) {
+        input->is_rules = true;
+        input->path = "-e";
+    } else {
+        int status = open_spec(input, args->words[first++]);
+        if (status != WM_EXIT_DONE) {
+            return status;
+        }
+    }
+    if (input->is_plan) {
+        static const wm_flag_id settled[] = {WM_FLAG_MAP, WM_FLAG_DEFINE, WM_FLAG_TARGET_LIKE};
+        for (size_t i = 0; i < sizeof settled / sizeof *settled; i++) {
+            if (wm_args_has(args, settled[i])) {
+                wm_say("%s: %s is a plan, in which `--%s` is settled", args->command->name, input->path,
+                       wm_flags[settled[i]].name);
+                return WM_EXIT_FAILED;
+            }
+        }
+    }
+    return open_sources(input, args, first);
+}
+
+void wm_input_free(wm_input *input)
+{
+    for (size_t i = 0; i < input->archive_count; i++) {
+        wmap_archive_close(input->archives[i]);
+        free(input->owned[i]);
+    }
+    wmap_archive_close(input->target);
+    free(input->archives);
+    free(input->prefixes);
+    free(input->owned);
+    free(input->text);
+}
+
+/* The tensors of an archive side by side, as the compiler wants them. */
+static bool make_header(wmap_header *header, const wmap_archive *archive, const char *prefix)
+{
+    size_t count = wmap_archive_count(archive);
+    wmap_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    if (!tensors) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = *wmap_archive_tensor(archive, i);
+    }
+    header->label = wmap_archive_path(archive);
+    header->prefix = prefix;
+    header->tensors = tensors;
+    header->count = count;
+    return true;
+}
+
+/* What a compilation borrows: folders, parameters, headers. */
+typedef struct borrowed {
+    const char **includes;
+    size_t include_count;
+    wmap_define *defines;
+    size_t define_count;
+    wmap_header *sources;
+    wmap_header target;
+    char *search, *text; /* copies that were cut up */
+    char beside[4200];   /* the library beside the program */
+} borrowed;
+
+static void add_folder(borrowed *b, const char *folder)
+{
+    b->includes[b->include_count++] = folder;
+}
+
+/* The installed library: WMAP_SPECS, else ../share/wmap/specs of the program (an installation that was
+ * moved), else ../specs of it (a build tree in the sources), else where it was built to be. */
+static void add_library(borrowed *b)
+{
+    const char *named = getenv("WMAP_SPECS");
+    if (named && *named) {
+        add_folder(b, named);
+        return;
+    }
+    char program[4096];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    static const char *const places[] = {"../share/wmap/specs", "../specs"};
+    for (size_t i = 0; len > 0 && i < sizeof places / sizeof *places; i++) {
+        program[len] = 0;
+        char *slash = strrchr(program, '/');
+        struct stat info;
+        if (slash) {
+            snprintf(b->beside, sizeof b->beside, "%.*s/%s", (int)(slash - program), program, places[i]);
+            if (stat(b->beside, &info) == 0 && S_ISDIR(info.st_mode)) {
+                add_folder(b, b->beside);
+                return;
+            }
+        }
+    }
+    add_folder(b, WMAP_SPECS);
+}
+
+static bool borrow_folders(borrowed *b, const wm_args *args)
+{
+    const char *path = getenv("WMAP_PATH");
+    size_t most = args->option_count + 2;
+    for (const char *p = path ? path : ""; *p; p++) {
+        most += *p == ':';
+    }
+    b->includes = calloc(most, sizeof *b->includes);
+    b->search = strdup(path ? path : "");
+    if (!b->includes || !b->search) {
+        return false;
+    }
+    for (size_t i = 0; i < args->option_count; i++) {
+        if (args->options[i].flag == WM_FLAG_INCLUDE) {
+            add_folder(b, args->options[i].value);
+        }
+    }
+    char *rest = b->search;
+    for (char *folder; (folder = strsep(&rest, ":")) != NULL;) {
+        if (*folder) {
+            add_folder(b, folder);
+        }
+    }
+    add_library(b);
+    return true;
+}
+
+static bool borrow_defines(borrowed *b, const wm_args *args)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < args->option_count; i++) {
+        bytes += strlen(args->options[i].value) + 1;
+    }
+    b->defines = calloc(args->option_count + 1, sizeof *b->defines);
+    b->text = calloc(bytes, 1);
+    if (!b->defines || !b->text) {
+        wm_say("out of memory");
+        return false;
+    }
+    char *at = b->text;
+    for (size_t i = 0; i < args->option_count; i++) {
+        const char *value = args->options[i].value;
+        const char *equals = strchr(value, '=');
+        if (args->options[i].flag != WM_FLAG_DEFINE) {
+            continue;
+        }
+        if (!equals || equals == value) {
+            wm_say("%s: `-D %s` should be -D NAME=VALUE", args->command->name, value);
+            return false;
+        }
+        memcpy(at, value, (size_t)(equals - value));
+        b->defines[b->define_count++] = (wmap_define){.name = at, .value = equals + 1};
+        at += equals - value + 1;
+    }
+    return true;
+}
+
+static void give_back(borrowed *b, size_t sources)
+{
+    for (size_t i = 0; b->sources && i < sources; i++) {
+        free((void *)(uintptr_t)b->sources[i].tensors);
+    }
+    free((void *)(uintptr_t)b->target.tensors);
+    free(b->sources);
+    free(b->includes);
+    free(b->defines);
+    free(b->search);
+    free(b->text);
+}
+
+static bool borrow(borrowed *b, const wm_input *input, const wm_args *args)
+{
+    memset(b, 0, sizeof *b);
+    if (!borrow_defines(b, args)) {
+        return false;
+    }
+    b->sources = calloc(input->archive_count + 1, sizeof *b->sources);
+    bool ok = b->sources && borrow_folders(b, args);
+    for (size_t i = 0; ok && i < input->archive_count; i++) {
+        ok = make_header(&b->sources[i], input->archives[i], input->prefixes[i]);
+    }
+    if (ok && input->target) {
+        ok = make_header(&b->target, input->target, NULL);
+    }
+    if (!ok) {
+        wm_say("out of memory");
+    }
+    return ok;
+}
+
+/* Prints what a compilation found; the status that it means. */
+static int report_out(const wmap_report *report, bool compiled, const wmap_error *err, const wm_args *args,
+                      size_t max_errors)
+{
+    const char *format = wm_args_value(args, WM_FLAG_FORMAT);
+    bool json = format && strcmp(format, "json") == 0;
+    bool quiet = compiled && wm_args_has(args, WM_FLAG_QUIET);
+    if (report && json) {
+        wmap_report_print(report, stdout, WMAP_REPORT_JSON, false, max_errors);
+    } else if (report && !quiet) {
+        wmap_report_print(report, stderr, WMAP_REPORT_TEXT, wm_use_color(stderr), max_errors);
+    }
+    if (compiled) {
+        return WM_EXIT_DONE;
+    }
+    if (err->code == WMAP_E_SPEC && report) {
+        return wmap_report_status(report);
+    }
+    wm_say_error(err);
+    return wmap_exit_status(err->code);
+}
+
+int wm_compile(const wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size)
+{
+    *bytes = NULL;
+    *size = 0;
+    size_t max_errors;
+    borrowed b;
+    if (!wm_args_number(args, WM_FLAG_MAX_ERRORS, 1000000, 0, &max_errors)) {
+        return WM_EXIT_FAILED;
+    }
+    if (!borrow(&b, input, args)) {
+        give_back(&b, input->archive_count);
+        return WM_EXIT_FAILED;
+    }
+    const char *rules = wm_args_value(args, WM_FLAG_RULES);
+    wmap_compile_options options = {
+        .path = strcmp(input->path, "-") == 0 ? "<stdin>" : input->path,
+        .text = input->is_rules ? rules : input->text,
+        .text_len = input->is_rules ? strlen(rules) : input->text_len,
+        .rules_only = input->is_rules,
+        .map = wm_args_value(args, WM_FLAG_MAP),
+        .includes = b.includes,
+        .include_count = b.include_count,
+        .defines = b.defines,
+        .define_count = b.define_count,
+        .sources = b.sources,
+        .source_count = input->archive_count,
+        .target = input->target ? &b.target : NULL,
+    };
+    wmap_report *report = NULL;
+    wmap_error err = {0};
+    bool compiled = stage ? wmap_compile_stage(&options, stage, stdout, &report, &err)
+                          : wmap_compile(&options, bytes, size, &report, &err);
+    int status = report_out(report, compiled, &err, args, max_errors);
+    wmap_report_free(report);
+    give_back(&b, input->archive_count);
+    return status;
+}
+
+wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status)
+{
+    wmap_error err = {0};
+    wmap_plan *plan = NULL;
+    if (input->is_plan) {
+        plan = input->text ? wmap_plan_parse((const uint8_t *)input->text, input->text_len, input->path, &err)
+                           : wmap_plan_open(input->path, &err);
+    } else {
+        uint8_t *bytes;
+        size_t size;
+        *status = wm_compile(input, args, NULL, &bytes, &size);
+        if (*status != WM_EXIT_DONE || !bytes) {
+            free(bytes);
+            return NULL;
+        }
+        plan = wmap_plan_parse(bytes, size, input->path, &err);
+        free(bytes);
+    }
+    *status = WM_EXIT_DONE;
+    if (!plan) {
+        wm_say_error(&err);
+        *status = wmap_exit_status(err.code);
+    }
+    return plan;
+}

@@ -1,0 +1,65 @@
+/* cli/run.c: `wmap run`: weights in, weights out. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *args, size_t jobs)
+{
+    bool quiet = wm_args_has(args, WM_FLAG_QUIET) || !wm_terminal(stderr);
+    wm_meter meter;
+    wm_meter_start(&meter);
+    wmap_run_options options = {
+        .output = wm_args_value(args, WM_FLAG_OUTPUT),
+        .to_format = wm_args_value(args, WM_FLAG_TO_FORMAT),
+        .jobs = (unsigned)jobs,
+        .force = wm_args_has(args, WM_FLAG_FORCE),
+        .dry_run = wm_args_has(args, WM_FLAG_DRY_RUN),
+        .progress = quiet ? NULL : wm_meter_update,
+        .user = &meter,
+    };
+    wmap_run_stats stats = {0};
+    wmap_error err = {0};
+    bool done =
+        wmap_run(plan, input->archives, input->prefixes, input->archive_count, &options, &stats, &err);
+    wm_meter_end(&meter);
+    if (!done) {
+        wm_say_error(&err);
+        return wmap_exit_status(err.code);
+    }
+    if (!quiet && options.dry_run) {
+        wm_say("all fits: %zu tensors would be written", wmap_plan_target_count(plan));
+    } else if (!quiet) {
+        char bytes[32];
+        wm_say("%s: %" PRIu64 " tensors, %s in %.2f s", options.output, stats.tensors,
+               wm_human_bytes((double)stats.bytes, bytes, sizeof bytes), stats.seconds);
+    }
+    return WM_EXIT_DONE;
+}
+
+int wm_cmd_run(const wm_args *args)
+{
+    size_t jobs;
+    if (!wm_args_number(args, WM_FLAG_JOBS, 1024, 0, &jobs)) {
+        return WM_EXIT_FAILED;
+    }
+    const char *output = wm_args_value(args, WM_FLAG_OUTPUT);
+    if ((!output || !*output) && !wm_args_has(args, WM_FLAG_DRY_RUN)) {
+        wm_say("run: say where the result goes: -o PATH");
+        return WM_EXIT_FAILED;
+    }
+    wm_input input;
+    int status = wm_input_open(&input, args);
+    if (status == WM_EXIT_DONE) {
+        wmap_plan *plan = wm_input_plan(&input, args, &status);
+        if (plan) {
+            status = convert(plan, &input, args, jobs);
+        } else if (status == WM_EXIT_DONE) {
+            wm_say("run: name the weight files to read");
+            status = WM_EXIT_FAILED;
+        }
+        wmap_plan_free(plan);
+    }
+    wm_input_free(&input);
+    return status;
+}
