@@ -1,0 +1,409 @@
+/* compile.c: the driver. Text in, plan out: parse, resolve, layout, match, infer, prove, lower, emit, one
+ * after the other. Everything lives in one arena; when memory runs out it jumps back here. */
+#include "wmap/compile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compiler/parse.h"
+#include "compiler/pass.h"
+#include "compiler/resolve.h"
+#include "runtime/base/error.h"
+
+/* ---- the sides ---- */
+
+static void index_side(wm_unit *unit, wm_side *side)
+{
+    side->names = wm_new(unit->arena, wm_str, side->count);
+    for (size_t i = 0; i < side->count; i++)
+        side->names[i] = side->tensors[i].name;
+    side->index = wm_names_index(unit, side->names, side->count);
+    side->known = true;
+}
+
+static wm_str prefixed(wm_arena *arena, const char *prefix, const wmap_tensor *t)
+{
+    if (!prefix || !*prefix)
+        return (wm_str){t->name, (uint32_t)t->name_len};
+    size_t len = strlen(prefix);
+    char *name = wm_alloc(arena, len + 1 + t->name_len + 1);
+    memcpy(name, prefix, len);
+    name[len] = '/';
+    memcpy(name + len + 1, t->name, t->name_len);
+    return (wm_str){name, (uint32_t)(len + 1 + t->name_len)};
+}
+
+/* The tensors of some headers, joined. False with `err` filled if two have one name. */
+static bool side_of_headers(wm_unit *unit, const wmap_header *headers, size_t count, wm_side *side,
+                            wmap_error *err)
+{
+    size_t total = 0, at = 0;
+    for (size_t h = 0; h < count; h++)
+        total += headers[h].count;
+    side->tensors = wm_new(unit->arena, wm_side_tensor, total);
+    side->count = total;
+    side->file = true;
+    side->label = count ? headers[0].label : "";
+    wm_map seen;
+    wm_map_init(&seen, unit->arena, count > 1 ? total : 0);
+    for (size_t h = 0; h < count; h++)
+        for (size_t i = 0; i < headers[h].count; i++) {
+            const wmap_tensor *t = &headers[h].tensors[i];
+            wm_side_tensor *s = &side->tensors[at++];
+            *s = (wm_side_tensor){.name = prefixed(unit->arena, headers[h].prefix, t),
+                                  .dtype = t->dtype,
+                                  .rank = t->rank,
+                                  .shape = t->shape,
+                                  .span = WM_NOWHERE,
+                                  .dtype_span = WM_NOWHERE,
+                                  .shape_span = WM_NOWHERE,
+                                  .label = headers[h].label};
+            if (count > 1 && wm_map_put(&seen, s->name.p, s->name.len, (uint32_t)h, NULL) != WM_MAP_NONE) {
+                wm_fail(err, WMAP_E_USAGE,
+                        "two source files have a tensor of this name; `--source s=FILE` puts `s/` "
+                        "before the names of one");
+                return wm_error_tensor(err, s->name.p, s->name.len);
+            }
+        }
+    index_side(unit, side);
+    return true;
+}
+
+static void side_of_model(wm_unit *unit, const wm_model *model, wm_side *side)
+{
+    side->label = wm_format_text(unit->arena, "model %.*s", (int)model->name.len, model->name.p);
+    side->count = model->count;
+    side->tensors = wm_new(unit->arena, wm_side_tensor, model->count);
+    for (size_t i = 0; i < model->count; i++) {
+        const wm_declared *d = &model->tensors[i];
+        side->tensors[i] = (wm_side_tensor){.name = d->name,
+                                            .dtype = d->dtype,
+                                            .rank = d->rank,
+                                            .shape = d->shape,
+                                            .span = d->span,
+                                            .dtype_span = d->dtype_span,
+                                            .shape_span = d->shape_span,
+                                            .label = side->label};
+    }
+    index_side(unit, side);
+}
+
+/* A file must agree with its model: E0525 to E0527. The spans of the declarations are kept for later
+ * messages. */
+static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
+{
+    wm_map declared;
+    wm_map_init(&declared, unit->arena, model->count);
+    for (size_t i = 0; i < model->count; i++) {
+        const wm_declared *d = &model->tensors[i];
+        wm_map_put(&declared, d->name.p, d->name.len, (uint32_t)i, NULL);
+        size_t at = wm_names_find(file->index, d->name);
+        if (at == WM_NO_NAME) {
+            wm_diag *e = wm_error(unit, WM_E0525, d->span, "%s lacks the tensor %s of the model", file->label,
+                                  wm_quote(unit, d->name));
+            wm_near near;
+            wm_near_init(&near, d->name);
+            for (size_t n = 0; n < file->count && n < 10000 && i < 20; n++)
+                wm_near_try(&near, file->names[n]);
+            if (wm_near_found(&near))
+                wm_diag_hint(unit, e, "did you mean %s?", wm_quote(unit, near.best));
+            continue;
+        }
+        wm_side_tensor *t = &file->tensors[at];
+        t->span = d->span;
+        t->dtype_span = d->dtype_span;
+        t->shape_span = d->shape_span;
+        bool same = t->rank == d->rank &&
+                    (d->rank == 0 || memcmp(t->shape, d->shape, d->rank * sizeof *d->shape) == 0);
+        if (same && t->dtype == d->dtype)
+            continue;
+        wm_diag *e = wm_error(unit, WM_E0527, same ? d->dtype_span : d->shape_span,
+                              "%s is %s in %s, the model says %s", wm_quote(unit, d->name),
+                              wm_show_type(unit, t->dtype, t->rank, t->shape), t->label,
+                              wm_show_type(unit, d->dtype, d->rank, d->shape));
+        (void)e;
+    }
+    size_t extra = 0, first = 0;
+    for (size_t n = 0; n < file->count; n++)
+        if (wm_map_get(&declared, file->names[n].p, file->names[n].len) == WM_MAP_NONE && extra++ == 0)
+            first = n;
+    if (extra == 0)
+        return;
+    wm_diag *e = wm_error(unit, WM_E0526, model->span, "%s has %zu tensor%s that the model lacks",
+                          file->label, extra, extra == 1 ? "" : "s");
+    size_t said = 0;
+    for (size_t n = first; n < file->count && said < 10; n++)
+        if (wm_map_get(&declared, file->names[n].p, file->names[n].len) == WM_MAP_NONE && ++said)
+            wm_diag_note(
+                unit, e, "%s   %s", wm_quote(unit, file->names[n]),
+                wm_show_type(unit, file->tensors[n].dtype, file->tensors[n].rank, file->tensors[n].shape));
+}
+
+/* ---- the text ---- */
+
+#define MAX_SPEC ((off_t)64 << 20)
+
+static bool read_file(wm_arena *arena, const char *path, char **text, size_t *size, wmap_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int number = errno;
+        if (fd >= 0)
+            close(fd);
+        wm_fail_errno(err, WMAP_E_IO, number, "cannot read the spec");
+        return wm_error_file(err, path);
+    }
+    bool regular = S_ISREG(st.st_mode);
+    if (!regular || st.st_size > MAX_SPEC) {
+        close(fd);
+        wm_fail(err, WMAP_E_IO, regular ? "a spec is at most 64 MiB" : "a spec is a regular file");
+        return wm_error_file(err, path);
+    }
+    size_t have = 0, want = (size_t)st.st_size;
+    *text = malloc(want + 1);
+    (void)arena;
+    ssize_t n = 1;
+    while (*text && have < want && (n = read(fd, *text + have, want - have)) != 0) {
+        if (n < 0 && errno != EINTR)
+            break;
+        have += n > 0 ? (size_t)n : 0;
+    }
+    int number = errno;
+    close(fd);
+    if (!*text)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (n < 0) {
+        free(*text);
+        wm_fail_errno(err, WMAP_E_IO, number, "cannot read the spec");
+        return wm_error_file(err, path);
+    }
+    *size = have;
+    return true;
+}
+
+/* ---- the passes ---- */
+
+typedef struct compilation {
+    const wmap_compile_options *options;
+    wm_arena arena;
+    wm_unit unit;
+    wm_state state;
+    char *text; /* malloc, if it was read from a file */
+    size_t size;
+    struct stat st;
+    uint32_t file;
+    wm_ast *ast;
+    bool took_part; /* a file's header */
+} compilation;
+
+static void parse_spec(compilation *c)
+{
+    const wmap_compile_options *o = c->options;
+    c->file = wm_add_source(&c->unit, o->path ? o->path : "-e", o->text ? o->text : c->text,
+                            o->text ? o->text_len : c->size);
+    wm_source *source = c->unit.sources[c->file];
+    source->rules_only = o->rules_only;
+    if (!o->text && o->path && stat(o->path, &c->st) == 0) {
+        source->dev = (uint64_t)c->st.st_dev;
+        source->ino = (uint64_t)c->st.st_ino;
+    }
+    c->ast = wm_parse(&c->unit, c->file);
+}
+
+static void collect_casts(wm_state *s)
+{
+    for (size_t i = 0; i < s->program->count; i++) {
+        const wm_line *line = &s->program->lines[i];
+        if (line->kind != WM_LINE_CAST || line->poisoned)
+            continue;
+        const wm_map_cast *before = NULL;
+        for (size_t c = 0; c < s->cast_count; c++)
+            if (s->casts[c].from == line->from)
+                before = &s->casts[c];
+        if (before && before->to != line->to) {
+            wm_diag *d = wm_error(
+                s->unit, WM_E0123, line->span, "%s is cast to %s here, but to %s elsewhere in the map",
+                wmap_dtype_name(line->from), wmap_dtype_name(line->to), wmap_dtype_name(before->to));
+            wm_diag_also(s->unit, d, before->span, "first here");
+        }
+        if (!before)
+            *wm_push(s->unit->arena, s->casts, s->cast_count, s->cast_cap) =
+                (wm_map_cast){line->from, line->to, line->policy, line->span};
+    }
+}
+
+/* Without names nothing more can be checked than the form of each rule; `_` and diagonals need `else` even
+ * so. */
+static void check_forms(wm_state *s)
+{
+    for (size_t i = 0; i < s->program->count; i++) {
+        const wm_form *f = s->forms[i];
+        for (uint32_t t = 0; f && !f->failed && t < f->line->right_count; t++) {
+            if (!f->right[t].unnamed || f->line->right[t].has_else)
+                continue;
+            wm_diag *d = wm_error(s->unit, WM_E0513, f->line->right[t].layout->span,
+                                  "the layout does not reach every element of the target");
+            wm_diag_hint(s->unit, d, "say what the others are, as in `... else 0` after the layout");
+        }
+    }
+}
+
+/* Everything but the plan. True if the map was proven for known names. */
+static bool analyse(compilation *c, wmap_error *err)
+{
+    wm_state *s = &c->state;
+    const wmap_compile_options *o = c->options;
+    s->unit = &c->unit;
+    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, &s->source, err))
+        return false;
+    if (o->target && !side_of_headers(&c->unit, o->target, 1, &s->target, err))
+        return false;
+    c->took_part = o->source_count || o->target;
+    wm_program *program = wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL);
+    s->program = program;
+    if (program->failed)
+        return false;
+    size_t poisoned = 0;
+    for (size_t i = 0; i < program->count; i++)
+        poisoned += program->lines[i].poisoned;
+    s->rest_unknown = c->unit.errors > poisoned;
+    if (program->source && s->source.known)
+        compare_model(&c->unit, program->source, &s->source);
+    else if (program->source)
+        side_of_model(&c->unit, program->source, &s->source);
+    if (program->target && s->target.known)
+        compare_model(&c->unit, program->target, &s->target);
+    else if (program->target)
+        side_of_model(&c->unit, program->target, &s->target);
+    collect_casts(s);
+    s->forms = wm_new(c->unit.arena, wm_form *, program->count);
+    for (size_t i = 0; i < program->count; i++) {
+        const wm_line *line = &program->lines[i];
+        if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
+            s->forms[i] = wm_layout_pass(&c->unit, line);
+    }
+    if (!s->source.known) {
+        check_forms(s);
+        return false;
+    }
+    wm_match_pass(s);
+    wm_infer_pass(s);
+    wm_prove_pass(s);
+    return c->unit.errors == 0;
+}
+
+static bool begin(compilation *c, const wmap_compile_options *options, wmap_error *err)
+{
+    memset(c, 0, sizeof *c);
+    c->options = options;
+    wm_arena_init(&c->arena);
+    c->unit.arena = &c->arena;
+    if (!options->path && !options->text)
+        return wm_fail(err, WMAP_E_USAGE, "no spec was given");
+    if (options->text)
+        return options->text_len <= (size_t)MAX_SPEC ||
+               wm_fail(err, WMAP_E_USAGE, "a spec is at most 64 MiB");
+    return read_file(&c->arena, options->path, &c->text, &c->size, err);
+}
+
+static void end(compilation *c)
+{
+    free(c->text);
+    wm_arena_release(&c->arena);
+}
+
+bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size, wmap_report **report,
+                  wmap_error *err)
+{
+    compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
+    bool ok = false;
+    *bytes = NULL;
+    *size = 0;
+    *report = NULL;
+    if (!c)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (err)
+        memset(err, 0, sizeof *err);
+    wmap_error local = {0};
+    if (!begin(c, options, &local)) {
+        if (err)
+            *err = local;
+        end(c);
+        free(c);
+        return false;
+    }
+    if (setjmp(*wm_arena_oom(&c->arena))) {
+        wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        end(c);
+        free(c);
+        return false;
+    }
+    parse_spec(c);
+    wmap_error other = {0};
+    bool proven = analyse(c, &other);
+    if (other.code != WMAP_OK) {
+        if (err)
+            *err = other;
+    } else {
+        if (proven)
+            wm_lower_pass(&c->state);
+        if (c->unit.errors)
+            wm_fail(err, WMAP_E_SPEC, "the spec has errors");
+        else if (proven && !wm_emit_pass(&c->state, bytes, size))
+            wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        else
+            ok = true;
+        *report = wm_report_of(&c->unit, c->took_part);
+        if (!*report) {
+            free(*bytes);
+            *bytes = NULL;
+            ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        }
+    }
+    end(c);
+    free(c);
+    return ok;
+}
+
+bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, FILE *out,
+                        wmap_report **report, wmap_error *err)
+{
+    *report = NULL;
+    bool tree = strcmp(stage, "ast") == 0;
+    if (!tree && strcmp(stage, "statements") != 0)
+        return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
+    compilation *c = malloc(sizeof *c);
+    if (!c)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    bool ok = begin(c, options, err);
+    if (ok && setjmp(*wm_arena_oom(&c->arena))) {
+        end(c);
+        free(c);
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    }
+    if (ok) {
+        parse_spec(c);
+        wmap_error other = {0};
+        if (tree)
+            wm_ast_print(c->ast, out);
+        else
+            analyse(c, &other);
+        if (!tree && c->state.program)
+            wm_program_print(&c->unit, c->state.program, out);
+        *report = wm_report_of(&c->unit, c->took_part);
+        ok = *report != NULL && c->unit.errors == 0 && other.code == WMAP_OK;
+        if (other.code != WMAP_OK && err)
+            *err = other;
+        else if (!ok)
+            wm_fail(err, *report ? WMAP_E_SPEC : WMAP_E_NOMEM,
+                    *report ? "the spec has errors" : "out of memory");
+    }
+    end(c);
+    free(c);
+    return ok;
+}

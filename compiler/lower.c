@@ -1,0 +1,474 @@
+/* lower.c: from proven instances to moves. A pair of matched pieces is one strided move; axes that number
+ * tensors are fixed, one move for each of their values; what a layout with `else` doesn't reach is cut into
+ * boxes. Then moves that advance evenly are joined into one with one more axis, and axes that are contiguous
+ * on both sides into one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/pass.h"
+
+#define MAX_MOVES 20000000
+
+/* A move being made: axes with a coefficient a dimension on each side. */
+typedef struct lowerer {
+    wm_state *state;
+    wm_arena *arena;
+    wm_instance *in;
+    const wm_form *form;
+    size_t total;
+} lowerer;
+
+/* The positions of one piece in its tensor: start[d], coef[d * axes + axis]. */
+typedef struct placed {
+    uint32_t rank, axes;
+    int64_t *start, *coef;
+} placed;
+
+static uint32_t axes_of(const lowerer *l)
+{
+    return (uint32_t)l->form->axis_count + l->in->dots;
+}
+
+static placed place(lowerer *l, const wm_placement *p, const wm_piece *piece)
+{
+    placed r = {p->dim_count + (p->dots != WM_NONE ? l->in->dots : 0), axes_of(l), NULL, NULL};
+    r.start = wm_new(l->arena, int64_t, r.rank);
+    r.coef = wm_new(l->arena, int64_t, (size_t)r.rank * r.axes);
+    for (uint32_t d = 0; d < p->dim_count; d++) {
+        uint32_t at = p->dots != WM_NONE && d >= p->dots ? d + l->in->dots : d;
+        wm_node_position(l->in, &p->dims[d], piece->choice, &r.start[at], r.coef + (size_t)at * r.axes);
+    }
+    for (uint32_t k = 0; p->dots != WM_NONE && k < l->in->dots; k++)
+        r.coef[(size_t)(p->dots + k) * r.axes + wm_dot_axis(l->form, k)] = 1;
+    return r;
+}
+
+/* ---- moves ---- */
+
+static wm_move *new_move(lowerer *l, uint32_t target, uint32_t source, uint32_t axes, uint32_t target_rank,
+                         uint32_t source_rank, wm_span span)
+{
+    wm_move *m = wm_new(l->arena, wm_move, 1);
+    m->source = source;
+    m->target = target;
+    m->axis_count = axes;
+    m->extents = wm_new(l->arena, uint64_t, axes);
+    m->target_start = wm_new(l->arena, int64_t, target_rank);
+    m->target_coef = wm_new(l->arena, int64_t, (size_t)axes * target_rank);
+    m->source_start = wm_new(l->arena, int64_t, source_rank);
+    m->source_coef = wm_new(l->arena, int64_t, (size_t)axes * source_rank);
+    m->cast = WMAP_DTYPE_NONE;
+    m->span = span;
+    wm_out *out = &l->state->outs[target];
+    if (out->last)
+        out->last->next = m;
+    else
+        out->moves = m;
+    out->last = m;
+    out->move_count++;
+    if (++l->total == MAX_MOVES)
+        wm_error(l->state->unit, WM_E0903, span, "the plan has more than %d moves", MAX_MOVES);
+    return m;
+}
+
+static void set_constant(wm_move *m, const wm_val *value)
+{
+    m->fill = true;
+    m->fill_float = value->kind == WM_VAL_FLOAT;
+    m->fill_i = value->i;
+    m->fill_f = value->f;
+}
+
+/* The number of a tensor among those that axes number. */
+static uint32_t tensor_at(const lowerer *l, const wm_placement *p, const wm_bound *bound,
+                          const int64_t *values)
+{
+    uint64_t at = 0;
+    for (uint32_t a = 0; a < p->name_axis_count; a++)
+        at = at * (uint64_t)l->in->extents[p->name_axes[a]] + (uint64_t)values[p->name_axes[a]];
+    return bound->tensors[at];
+}
+
+/* Steps the axes of `list` like an odometer; false when it has gone round. */
+static bool step(const lowerer *l, const uint32_t *list, uint32_t count, int64_t *values)
+{
+    for (uint32_t i = count; i-- > 0;) {
+        if (++values[list[i]] < l->in->extents[list[i]])
+            return true;
+        values[list[i]] = 0;
+    }
+    return false;
+}
+
+static bool has(const uint32_t *list, uint32_t count, uint32_t axis)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i] == axis)
+            return true;
+    return false;
+}
+
+static void fix_axes(const placed *p, const uint32_t *numbered, uint32_t count, const int64_t *values,
+                     int64_t *start)
+{
+    for (uint32_t d = 0; d < p->rank; d++) {
+        start[d] = p->start[d];
+        for (uint32_t i = 0; i < count; i++)
+            start[d] += p->coef[(size_t)d * p->axes + numbered[i]] * values[numbered[i]];
+    }
+}
+
+static void copy_coefs(const placed *p, uint32_t axis, int64_t *coef)
+{
+    for (uint32_t d = 0; d < p->rank; d++)
+        coef[d] = p->coef[(size_t)d * p->axes + axis];
+}
+
+/* One pair of pieces; `source` is NULL for a fill. */
+static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *source)
+{
+    const wm_line *line = l->form->line;
+    const wm_placement *tp = &l->form->right[target->term],
+                       *sp = source ? &l->form->left[source->term] : NULL;
+    const wm_bound *tb = &l->in->right[target->term], *sb = source ? &l->in->left[source->term] : NULL;
+    placed t = place(l, tp, target), s = {0, axes_of(l), NULL, NULL};
+    if (source)
+        s = place(l, sp, source);
+    uint32_t count = axes_of(l), numbered_count = 0, moving_count = 0;
+    uint32_t *numbered = wm_new(l->arena, uint32_t, count), *moving = wm_new(l->arena, uint32_t, count);
+    for (uint32_t a = 0; a < count; a++) {
+        bool dot = a >= l->form->axis_count;
+        if (dot ? tp->dots == WM_NONE : !has(target->axes, target->axis_count, a))
+            continue;
+        if (l->in->extents[a] == 0)
+            return;
+        bool number =
+            has(tp->name_axes, tp->name_axis_count, a) || (sp && has(sp->name_axes, sp->name_axis_count, a));
+        if (number)
+            numbered[numbered_count++] = a;
+        else if (l->in->extents[a] != 1)
+            moving[moving_count++] = a;
+    }
+    int64_t *values = wm_new(l->arena, int64_t, count);
+    do {
+        uint32_t out = tensor_at(l, tp, tb, values);
+        wm_move *m = new_move(l, out, source ? tensor_at(l, sp, sb, values) : WM_NONE, moving_count, t.rank,
+                              s.rank, line->span);
+        fix_axes(&t, numbered, numbered_count, values, m->target_start);
+        if (source)
+            fix_axes(&s, numbered, numbered_count, values, m->source_start);
+        for (uint32_t i = 0; i < moving_count; i++) {
+            m->extents[i] = (uint64_t)l->in->extents[moving[i]];
+            copy_coefs(&t, moving[i], m->target_coef + (size_t)i * t.rank);
+            if (source)
+                copy_coefs(&s, moving[i], m->source_coef + (size_t)i * s.rank);
+        }
+        if (!source) {
+            set_constant(m, &line->value);
+        } else if (l->state->outs[out].dtype != sb->dtype) {
+            m->cast = l->state->outs[out].dtype;
+            m->policy = line->left[source->term].policy;
+            for (size_t c = 0; c < l->state->cast_count && line->left[source->term].cast == WMAP_DTYPE_NONE;
+                 c++)
+                if (l->state->casts[c].from == sb->dtype)
+                    m->policy = l->state->casts[c].policy;
+        }
+    } while (numbered_count && step(l, numbered, numbered_count, values));
+}
+
+/* ---- what `else` fills ---- */
+
+/* A box: copies of axes that run freely, each in one or several dimensions. */
+typedef struct copy {
+    uint32_t axis, dim;
+    uint32_t with; /* an earlier copy that it equals, WM_NONE if it is free */
+} copy;
+
+typedef struct box {
+    const placed *p;
+    copy *copies;
+    uint32_t count;
+    uint32_t held,
+        apart; /* the copies that differ: `held` is fixed, `apart` runs beside it; WM_NONE: none differ */
+} box;
+
+static void emit_box(lowerer *l, const wm_piece *piece, const box *b, int64_t held, int64_t from, int64_t to)
+{
+    const wm_placement *p = &l->form->right[piece->term];
+    const wm_bound *bound = &l->in->right[piece->term];
+    int64_t *values = wm_new(l->arena, int64_t, axes_of(l));
+    if (b->apart != WM_NONE && from >= to)
+        return;
+    do {
+        uint32_t axes = 0;
+        wm_move *m = new_move(l, tensor_at(l, p, bound, values), WM_NONE, b->count, b->p->rank, 0,
+                              l->form->line->span);
+        memcpy(m->target_start, b->p->start, b->p->rank * sizeof *m->target_start);
+        for (uint32_t c = 0; c < b->count; c++) {
+            const copy *k = &b->copies[c];
+            int64_t coef = b->p->coef[(size_t)k->dim * b->p->axes + k->axis];
+            uint32_t root = k->with == WM_NONE ? c : k->with;
+            if (b->apart != WM_NONE && root == b->held) {
+                m->target_start[k->dim] += coef * held;
+            } else if (c == b->apart) {
+                m->target_start[k->dim] += coef * from;
+                m->extents[axes] = (uint64_t)(to - from);
+                m->target_coef[(size_t)axes++ * b->p->rank + k->dim] = coef;
+            } else if (k->with == WM_NONE) {
+                m->extents[axes] = (uint64_t)l->in->extents[k->axis];
+                for (uint32_t o = c; o < b->count; o++)
+                    if (o == c || b->copies[o].with == c)
+                        m->target_coef[(size_t)axes * b->p->rank + b->copies[o].dim] =
+                            b->p->coef[(size_t)b->copies[o].dim * b->p->axes + k->axis];
+                axes++;
+            }
+        }
+        m->axis_count = axes;
+        set_constant(m, &p->term->otherwise);
+    } while (p->name_axis_count && step(l, p->name_axes, p->name_axis_count, values));
+}
+
+/* All elements of a choice of blocks (`_` among them), or those off the diagonals of a piece. */
+static void lower_rest(lowerer *l, const wm_piece *piece)
+{
+    placed p = place(l, &l->form->right[piece->term], piece);
+    box b = {&p, wm_new(l->arena, copy, (size_t)p.rank * p.axes), 0, WM_NONE, WM_NONE};
+    for (uint32_t a = 0; a < p.axes; a++)
+        for (uint32_t d = 0; d < p.rank; d++)
+            if (p.coef[(size_t)d * p.axes + a] != 0) {
+                if (l->in->extents[a] == 0)
+                    return;
+                b.copies[b.count++] = (copy){a, d, WM_NONE};
+            }
+    if (piece->unnamed) {
+        emit_box(l, piece, &b, 0, 0, 0);
+        return;
+    }
+    /* the copies from the second on, in order: those before agree, this one differs, those after are free */
+    for (uint32_t c = 1; c < b.count; c++) {
+        if (b.copies[c].axis != b.copies[c - 1].axis)
+            continue;
+        uint32_t first = b.copies[c - 1].with == WM_NONE ? c - 1 : b.copies[c - 1].with;
+        b.held = first;
+        b.apart = c;
+        int64_t extent = l->in->extents[b.copies[c].axis];
+        for (int64_t i = 0; i < extent && l->total < MAX_MOVES; i++) {
+            emit_box(l, piece, &b, i, 0, i);
+            emit_box(l, piece, &b, i, i + 1, extent);
+        }
+        b.copies[c].with = first;
+    }
+}
+
+/* ---- joining ---- */
+
+static uint32_t source_rank(const lowerer *l, const wm_move *m)
+{
+    return m->source == WM_NONE ? 0 : l->state->source.tensors[m->source].rank;
+}
+
+static bool same_form(const lowerer *l, const wm_move *a, const wm_move *b)
+{
+    uint32_t tr = l->state->outs[a->target].rank, sr = source_rank(l, a);
+    return a->source == b->source && a->axis_count == b->axis_count && a->fill == b->fill &&
+           a->fill_i == b->fill_i && memcmp(&a->fill_f, &b->fill_f, sizeof a->fill_f) == 0 &&
+           a->fill_float == b->fill_float && a->cast == b->cast && a->policy == b->policy &&
+           a->span.file == b->span.file && a->span.beg == b->span.beg &&
+           memcmp(a->extents, b->extents, a->axis_count * sizeof *a->extents) == 0 &&
+           memcmp(a->target_coef, b->target_coef, (size_t)a->axis_count * tr * sizeof *a->target_coef) == 0 &&
+           memcmp(a->source_coef, b->source_coef, (size_t)a->axis_count * sr * sizeof *a->source_coef) == 0;
+}
+
+static bool advances(const int64_t *a, const int64_t *b, const int64_t *c, uint32_t rank)
+{
+    for (uint32_t d = 0; d < rank; d++)
+        if (b[d] - a[d] != c[d] - b[d])
+            return false;
+    return true;
+}
+
+/* Prepends an axis of `extent` along which the starts advance from a to b. */
+static void add_axis(lowerer *l, wm_move *a, const wm_move *b, uint64_t extent)
+{
+    uint32_t tr = l->state->outs[a->target].rank, sr = source_rank(l, a), n = a->axis_count;
+    uint64_t *extents = wm_new(l->arena, uint64_t, n + 1);
+    int64_t *tc = wm_new(l->arena, int64_t, (size_t)(n + 1) * tr),
+            *sc = wm_new(l->arena, int64_t, (size_t)(n + 1) * sr);
+    extents[0] = extent;
+    memcpy(extents + 1, a->extents, n * sizeof *extents);
+    for (uint32_t d = 0; d < tr; d++)
+        tc[d] = b->target_start[d] - a->target_start[d];
+    for (uint32_t d = 0; d < sr; d++)
+        sc[d] = b->source_start[d] - a->source_start[d];
+    memcpy(tc + tr, a->target_coef, (size_t)n * tr * sizeof *tc);
+    memcpy(sc + sr, a->source_coef, (size_t)n * sr * sizeof *sc);
+    a->extents = extents;
+    a->target_coef = tc;
+    a->source_coef = sc;
+    a->axis_count++;
+}
+
+/* Joins runs of moves that follow each other. True if any were. */
+static bool join_moves(lowerer *l, wm_out *out)
+{
+    bool joined = false;
+    out->last = NULL;
+    for (wm_move *m = out->moves; m; m = m->next) {
+        out->last = m;
+        wm_move *end = m->next;
+        if (!end || !same_form(l, m, end))
+            continue;
+        uint32_t tr = out->rank, sr = source_rank(l, m);
+        wm_move *prev = m;
+        uint64_t run = 2;
+        while (end->next && same_form(l, m, end->next) &&
+               advances(prev->target_start, end->target_start, end->next->target_start, tr) &&
+               advances(prev->source_start, end->source_start, end->next->source_start, sr)) {
+            prev = end;
+            end = end->next;
+            run++;
+        }
+        add_axis(l, m, m->next, run);
+        m->next = end->next;
+        out->move_count -= run - 1;
+        joined = true;
+    }
+    return joined;
+}
+
+/* ---- axes ---- */
+
+static bool contiguous(const int64_t *outer, const int64_t *inner, uint64_t extent, uint32_t rank)
+{
+    for (uint32_t d = 0; d < rank; d++)
+        if (outer[d] != inner[d] * (int64_t)extent)
+            return false;
+    return true;
+}
+
+static void remove_axis(wm_move *m, uint32_t axis, uint32_t tr, uint32_t sr)
+{
+    uint32_t after = m->axis_count - axis - 1;
+    memmove(m->extents + axis, m->extents + axis + 1, after * sizeof *m->extents);
+    memmove(m->target_coef + (size_t)axis * tr, m->target_coef + (size_t)(axis + 1) * tr,
+            (size_t)after * tr * sizeof *m->target_coef);
+    if (sr)
+        memmove(m->source_coef + (size_t)axis * sr, m->source_coef + (size_t)(axis + 1) * sr,
+                (size_t)after * sr * sizeof *m->source_coef);
+    m->axis_count--;
+}
+
+static void drop_ones(wm_move *m, uint32_t tr, uint32_t sr)
+{
+    for (uint32_t a = m->axis_count; a-- > 0;)
+        if (m->extents[a] == 1)
+            remove_axis(m, a, tr, sr);
+}
+
+static void coalesce(wm_move *m, uint32_t tr, uint32_t sr)
+{
+    for (uint32_t y = 0; y < m->axis_count; y++)
+        for (uint32_t x = 0; x < m->axis_count; x++) {
+            if (x == y ||
+                !contiguous(m->target_coef + (size_t)x * tr, m->target_coef + (size_t)y * tr, m->extents[y],
+                            tr) ||
+                !contiguous(m->source_coef + (size_t)x * sr, m->source_coef + (size_t)y * sr, m->extents[y],
+                            sr))
+                continue;
+            m->extents[y] *= m->extents[x];
+            remove_axis(m, x, tr, sr);
+            y = UINT32_MAX; /* begin again */
+            break;
+        }
+}
+
+/* Is axis x outside axis y? By the first dimension of the target in which they differ. */
+static bool outside(const wm_move *m, uint32_t x, uint32_t y, uint32_t tr)
+{
+    for (uint32_t d = 0; d < tr; d++) {
+        int64_t p = m->target_coef[(size_t)x * tr + d], q = m->target_coef[(size_t)y * tr + d];
+        uint64_t a = p < 0 ? 0 - (uint64_t)p : (uint64_t)p, b = q < 0 ? 0 - (uint64_t)q : (uint64_t)q;
+        if (a != b)
+            return a > b;
+    }
+    return false;
+}
+
+static void swap_numbers(int64_t *a, int64_t *b, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t keep = a[i];
+        a[i] = b[i];
+        b[i] = keep;
+    }
+}
+
+static void sort_axes(wm_move *m, uint32_t tr, uint32_t sr)
+{
+    for (uint32_t i = 1; i < m->axis_count; i++)
+        for (uint32_t j = i; j > 0 && outside(m, j, j - 1, tr); j--) {
+            uint64_t keep = m->extents[j];
+            m->extents[j] = m->extents[j - 1];
+            m->extents[j - 1] = keep;
+            swap_numbers(m->target_coef + (size_t)j * tr, m->target_coef + (size_t)(j - 1) * tr, tr);
+            swap_numbers(m->source_coef + (size_t)j * sr, m->source_coef + (size_t)(j - 1) * sr, sr);
+        }
+}
+
+static void tidy(lowerer *l, wm_out *out)
+{
+    for (wm_move *m = out->moves; m; m = m->next) {
+        drop_ones(m, out->rank, source_rank(l, m));
+        sort_axes(m, out->rank, source_rank(l, m));
+    }
+    for (uint32_t round = 0; round < 8 && out->move_count > 1 && join_moves(l, out); round++)
+        ;
+    for (wm_move *m = out->moves; m; m = m->next) {
+        coalesce(m, out->rank, source_rank(l, m));
+        sort_axes(m, out->rank, source_rank(l, m));
+    }
+}
+
+/* ---- the pass ---- */
+
+static void lower_kept(lowerer *l, uint32_t at)
+{
+    wm_out *out = &l->state->outs[at];
+    uint64_t size = 1;
+    for (uint32_t d = 0; d < out->rank; d++)
+        size = out->shape[d] == 0 ? 0 : size;
+    if (size == 0)
+        return;
+    wm_move *m = new_move(l, at, out->kept, out->rank, out->rank, out->rank, out->span);
+    for (uint32_t d = 0; d < out->rank; d++) {
+        m->extents[d] = out->shape[d];
+        m->target_coef[(size_t)d * out->rank + d] = 1;
+        m->source_coef[(size_t)d * out->rank + d] = 1;
+    }
+    m->cast = out->cast;
+    m->policy = out->policy;
+}
+
+void wm_lower_pass(wm_state *state)
+{
+    lowerer l = {state, state->unit->arena, NULL, NULL, 0};
+    for (size_t n = 0; n < state->instance_count && l.total < MAX_MOVES; n++) {
+        l.in = state->instances[n];
+        l.form = l.in->form;
+        bool fill = l.form->line->kind == WM_LINE_FILL;
+        for (size_t i = 0; i < l.form->target_count; i++) {
+            const wm_piece *piece = &l.form->targets[i];
+            if (l.in->right[piece->term].absent)
+                continue;
+            if (!piece->unnamed)
+                lower_pair(&l, piece, fill ? NULL : &l.form->sources[piece->pair]);
+            if (l.form->right[piece->term].term->has_else && (piece->unnamed || piece->twice))
+                lower_rest(&l, piece);
+        }
+    }
+    for (size_t i = 0; i < state->out_count; i++) {
+        if (state->outs[i].kept != WM_NONE)
+            lower_kept(&l, (uint32_t)i);
+        tidy(&l, &state->outs[i]);
+    }
+}

@@ -1,0 +1,744 @@
+/* names.c: matching patterns against the names of one side. Receives patterns whose constant holes are text
+ * already; gives names with the captures of their holes. Knows nothing of tensors but their names.
+ *
+ * Two steps. `collect` finds candidates by descending the sorted names as a trie: a node is a range of names
+ * that share a prefix. `match_one` decides for one name, by a table over (hole, position) filled from the
+ * right: it costs holes * length, and nothing backtracks. */
+#include "compiler/names.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/map.h"
+
+#define MAX_DIGITS 19
+
+struct wm_names {
+    wm_unit *unit;
+    const wm_str *names;
+    size_t count;
+    wm_map map;
+    uint32_t *sorted;   /* by bytes; made when first needed */
+    uint32_t *reversed; /* by bytes from the end */
+    uint8_t *table;     /* of match_one */
+    size_t table_cap;
+    uint32_t *found; /* candidates of one pattern */
+    size_t found_count, found_cap;
+};
+
+wm_names *wm_names_index(wm_unit *unit, const wm_str *names, size_t count)
+{
+    wm_names *index = wm_new(unit->arena, wm_names, 1);
+    index->unit = unit;
+    index->names = names;
+    index->count = count;
+    wm_map_init(&index->map, unit->arena, count);
+    for (size_t i = 0; i < count; i++)
+        wm_map_put(&index->map, names[i].p, names[i].len, (uint32_t)i, NULL);
+    return index;
+}
+
+size_t wm_names_find(const wm_names *names, wm_str name)
+{
+    uint32_t at = wm_map_get(&names->map, name.p, name.len);
+    return at == WM_MAP_NONE ? WM_NO_NAME : at;
+}
+
+/* ---- the sorted indexes ---- */
+
+static int compare(const void *a, const void *b, void *user)
+{
+    const wm_str *names = user;
+    wm_str x = names[*(const uint32_t *)a], y = names[*(const uint32_t *)b];
+    int order = memcmp(x.p, y.p, x.len < y.len ? x.len : y.len);
+    return order ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+static int compare_reversed(const void *a, const void *b, void *user)
+{
+    const wm_str *names = user;
+    wm_str x = names[*(const uint32_t *)a], y = names[*(const uint32_t *)b];
+    for (uint32_t i = 0; i < x.len && i < y.len; i++) {
+        unsigned char p = (unsigned char)x.p[x.len - 1 - i], q = (unsigned char)y.p[y.len - 1 - i];
+        if (p != q)
+            return p < q ? -1 : 1;
+    }
+    return (x.len > y.len) - (x.len < y.len);
+}
+
+static uint32_t *sorted_index(wm_names *names, bool reversed)
+{
+    uint32_t **index = reversed ? &names->reversed : &names->sorted;
+    if (!*index) {
+        *index = wm_new(names->unit->arena, uint32_t, names->count);
+        for (size_t i = 0; i < names->count; i++)
+            (*index)[i] = (uint32_t)i;
+        qsort_r(*index, names->count, sizeof **index, reversed ? compare_reversed : compare,
+                (void *)(uintptr_t)names->names);
+    }
+    return *index;
+}
+
+/* A node of the trie: the names [lo, hi) of an index share their first `depth` bytes. */
+typedef struct node {
+    size_t lo, hi;
+    uint32_t depth;
+} node;
+
+/* The byte of a name at `depth`, counted from the end if reversed; -1 past it. */
+static int byte_at(const wm_names *names, bool reversed, size_t slot, uint32_t depth)
+{
+    wm_str name = names->names[(reversed ? names->reversed : names->sorted)[slot]];
+    if (depth >= name.len)
+        return -1;
+    return (unsigned char)name.p[reversed ? name.len - 1 - depth : depth];
+}
+
+/* Narrows a node to the names whose next byte is `byte`. */
+static bool step(const wm_names *names, bool reversed, node *at, int byte)
+{
+    size_t lo = at->lo, hi = at->hi;
+    while (lo < hi) { /* the first name whose byte is not smaller */
+        size_t mid = lo + (hi - lo) / 2;
+        if (byte_at(names, reversed, mid, at->depth) < byte)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    size_t first = lo;
+    if (first == at->hi || byte_at(names, reversed, first, at->depth) != byte)
+        return false;
+    if (byte_at(names, reversed, at->hi - 1, at->depth) == byte) {
+        lo = at->hi;
+    } else {
+        for (hi = at->hi; lo < hi;) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (byte_at(names, reversed, mid, at->depth) <= byte)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+    }
+    *at = (node){first, lo, at->depth + 1};
+    return true;
+}
+
+static bool step_text(const wm_names *names, bool reversed, node *at, wm_str text)
+{
+    for (uint32_t i = 0; i < text.len; i++)
+        if (!step(names, reversed, at, (unsigned char)text.p[reversed ? text.len - 1 - i : i]))
+            return false;
+    return true;
+}
+
+/* ---- one pattern, prepared ---- */
+
+typedef struct solver {
+    bool known; /* the hole has one unknown and constant coefficients */
+    bool plain; /* it is that variable itself */
+    uint32_t var;
+    int64_t a, b;        /* value or index = a * variable + b */
+    const wm_val *table; /* NULL: a number */
+} solver;
+
+typedef struct matcher {
+    wm_names *names;
+    wm_unit *unit;
+    const wm_pattern *pattern;
+    const wm_var *vars;
+    uint32_t var_count;
+    solver *solvers; /* one a hole */
+    wm_capture *given, *first, *second;
+    wm_each_match *each;
+    void *user;
+    bool failed;   /* an error was reported for this pattern */
+    uint32_t *cut; /* hole count + 1 positions */
+} matcher;
+
+static uint32_t find_var(const matcher *m, wm_str name)
+{
+    for (uint32_t v = 0; v < m->var_count; v++)
+        if (wm_str_eq(m->vars[v].name, name))
+            return v;
+    return WM_NO_VAR;
+}
+
+typedef struct capture_hook {
+    const wm_var *vars;
+    uint32_t var_count;
+    const wm_capture *captures;
+    bool dummy; /* bound variables have the value 1: only what is known counts */
+} capture_hook;
+
+static wm_found find_capture(void *user, wm_str name, wm_val *value)
+{
+    const capture_hook *hook = user;
+    for (uint32_t v = 0; v < hook->var_count; v++) {
+        if (!wm_str_eq(hook->vars[v].name, name))
+            continue;
+        if (!hook->captures[v].bound)
+            return WM_FOUND_UNKNOWN;
+        *value = (wm_val){.kind = WM_VAL_INT, .i = hook->dummy ? 1 : hook->captures[v].i};
+        if (hook->vars[v].text)
+            *value = (wm_val){.kind = WM_VAL_STRING, .s = hook->captures[v].s};
+        return WM_FOUND_VALUE;
+    }
+    return WM_FOUND_NO;
+}
+
+/* Finds for each hole how it is solved, and whether all can be, in some order. */
+static bool prepare(matcher *m)
+{
+    const wm_pattern *p = m->pattern;
+    wm_capture *known = wm_new(m->unit->arena, wm_capture, m->var_count);
+    bool *done = wm_new(m->unit->arena, bool, p->count);
+    capture_hook all = {m->vars, m->var_count, known, true};
+    wm_hook hook = {find_capture, &all};
+    for (uint32_t h = 0; h < p->count; h++) {
+        const wm_hole *hole = &p->holes[h];
+        done[h] = hole->kind != WM_HOLE_VALUE;
+        solver *s = &m->solvers[h];
+        if (hole->kind == WM_HOLE_VALUE && hole->var != WM_NO_VAR) {
+            *s = (solver){true, true, hole->var, 1, 0, NULL};
+        } else if (hole->kind == WM_HOLE_VALUE) {
+            wm_str unknown = {NULL, 0};
+            wm_evaluated e =
+                wm_eval_linear(m->unit, p->scope, &hook, hole->expr, &unknown, &s->a, &s->b, &s->table);
+            if (e == WM_EVAL_ERROR)
+                return false;
+            s->known = e == WM_EVAL_OK && s->a != 0;
+            if (s->known && (s->var = find_var(m, unknown)) == WM_NO_VAR)
+                return false;
+        }
+    }
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (uint32_t h = 0; h < p->count; h++) {
+            const wm_hole *hole = &p->holes[h];
+            if (done[h])
+                continue;
+            uint32_t var = m->solvers[h].known ? m->solvers[h].var : WM_NO_VAR;
+            if (!m->solvers[h].known) {
+                wm_str unknown = {NULL, 0};
+                int64_t a = 0, b;
+                const wm_val *table;
+                wm_evaluated e =
+                    wm_eval_linear(m->unit, p->scope, &hook, hole->expr, &unknown, &a, &b, &table);
+                if (e != WM_EVAL_OK)
+                    continue;
+                var = unknown.len ? find_var(m, unknown) : WM_NO_VAR;
+            }
+            if (var != WM_NO_VAR)
+                known[var].bound = true;
+            done[h] = progress = true;
+        }
+    }
+    for (uint32_t h = 0; h < p->count; h++) {
+        if (done[h])
+            continue;
+        wm_diag *d = wm_error(m->unit, WM_E0407, p->holes[h].span, "this hole cannot be solved");
+        wm_diag_hint(m->unit, d,
+                     "on the side that is read a hole must be a*x + b in one unknown x; capture the parts "
+                     "and compute on the other side");
+        return false;
+    }
+    return true;
+}
+
+/* ---- candidates ---- */
+
+static void candidate(wm_names *names, uint32_t name)
+{
+    uint32_t *slot = wm_push(names->unit->arena, names->found, names->found_count, names->found_cap);
+    *slot = name;
+}
+
+static void descend(matcher *m, uint32_t h, node at);
+
+static void descend_digits(matcher *m, uint32_t h, node at, uint32_t digits)
+{
+    if (digits > MAX_DIGITS)
+        return;
+    for (int c = '0'; c <= '9'; c++) {
+        node next = at;
+        if (step(m->names, false, &next, c)) {
+            descend(m, h + 1, next);
+            descend_digits(m, h, next, digits + 1);
+        }
+    }
+}
+
+static void descend_value(matcher *m, uint32_t h, node at)
+{
+    const wm_hole *hole = &m->pattern->holes[h];
+    const wm_val *table = m->solvers[h].table;
+    for (uint32_t i = 0; table && i < table->count; i++) {
+        node next = at;
+        const char *text = wm_val_text(m->unit, &table->items[i]);
+        wm_str entry = table->items[i].kind == WM_VAL_STRING ? table->items[i].s
+                                                             : (wm_str){text, (uint32_t)strlen(text)};
+        if (step_text(m->names, false, &next, entry))
+            descend(m, h + 1, next);
+    }
+    if (table)
+        return;
+    if (hole->format == WM_FMT_LOWER || hole->format == WM_FMT_UPPER) {
+        int base = hole->format == WM_FMT_LOWER ? 'a' : 'A';
+        for (int c = base; c < base + 26; c++) {
+            node next = at;
+            if (step(m->names, false, &next, c))
+                descend(m, h + 1, next);
+        }
+        return;
+    }
+    if (hole->format == WM_FMT_UNDER) {
+        descend(m, h + 1, at);
+        if (!step(m->names, false, &at, '_'))
+            return;
+    }
+    descend_digits(m, h, at, 1);
+}
+
+static void descend(matcher *m, uint32_t h, node at)
+{
+    const wm_pattern *p = m->pattern;
+    while (h < p->count && p->holes[h].kind == WM_HOLE_TEXT) {
+        if (!step_text(m->names, false, &at, p->holes[h].text))
+            return;
+        h++;
+    }
+    if (h == p->count) { /* the name that ends here sorts first */
+        if (at.lo < at.hi && byte_at(m->names, false, at.lo, at.depth) < 0)
+            candidate(m->names, m->names->sorted[at.lo]);
+    } else if (p->holes[h].kind == WM_HOLE_VALUE) {
+        descend_value(m, h, at);
+    } else {
+        for (size_t i = at.lo; i < at.hi; i++)
+            candidate(m->names, m->names->sorted[i]);
+    }
+}
+
+static void collect(matcher *m)
+{
+    wm_names *names = m->names;
+    const wm_pattern *p = m->pattern;
+    node root = {0, names->count, 0};
+    names->found_count = 0;
+    if (names->count == 0)
+        return;
+    bool text_first = p->count && (p->holes[0].kind == WM_HOLE_STAR || p->holes[0].kind == WM_HOLE_STARSTAR);
+    if (text_first && p->holes[p->count - 1].kind == WM_HOLE_TEXT) {
+        uint32_t *reversed = sorted_index(names, true);
+        if (step_text(names, true, &root, p->holes[p->count - 1].text))
+            for (size_t i = root.lo; i < root.hi; i++)
+                candidate(names, reversed[i]);
+    } else {
+        sorted_index(names, false);
+        descend(m, 0, root);
+    }
+}
+
+/* ---- one name ---- */
+
+/* Length of the integer text at `at`: the longest run of digits that may be one. */
+static uint32_t digits_at(wm_str name, uint32_t at)
+{
+    uint32_t n = 0;
+    while (at + n < name.len && n <= MAX_DIGITS && name.p[at + n] >= '0' && name.p[at + n] <= '9')
+        n++;
+    return n;
+}
+
+static bool read_int(wm_str text, int64_t *value)
+{
+    *value = 0;
+    for (uint32_t i = 0; i < text.len; i++)
+        if (__builtin_mul_overflow(*value, 10, value) ||
+            __builtin_add_overflow(*value, text.p[i] - '0', value))
+            return false;
+    return true;
+}
+
+/* Reads the text of a value hole as its number or as the index of its table's entry. */
+static bool read_value(matcher *m, uint32_t h, wm_str text, int64_t *value)
+{
+    const wm_hole *hole = &m->pattern->holes[h];
+    const wm_val *table = m->solvers[h].table;
+    if (table) {
+        for (uint32_t i = 0; i < table->count; i++) {
+            const wm_val *item = &table->items[i];
+            const char *shown = item->kind == WM_VAL_STRING ? NULL : wm_val_text(m->unit, item);
+            wm_str entry = shown ? (wm_str){shown, (uint32_t)strlen(shown)} : item->s;
+            if (wm_str_eq(entry, text)) {
+                *value = i;
+                return true;
+            }
+        }
+        return false;
+    }
+    switch (hole->format) {
+    case WM_FMT_LOWER:
+    case WM_FMT_UPPER: {
+        int base = hole->format == WM_FMT_LOWER ? 'a' : 'A';
+        if (text.len != 1 || text.p[0] < base || text.p[0] >= base + 26)
+            return false;
+        *value = text.p[0] - base;
+        return true;
+    }
+    case WM_FMT_UNDER:
+        *value = 0;
+        if (text.len == 0)
+            return true;
+        if (text.p[0] != '_' || text.len < 2 || text.p[1] == '0')
+            return false;
+        text = (wm_str){text.p + 1, text.len - 1};
+        return digits_at(text, 0) == text.len && read_int(text, value);
+    case WM_FMT_WIDTH:
+        return text.len >= hole->width && text.len && digits_at(text, 0) == text.len &&
+               (text.len == hole->width || text.p[0] != '0') && read_int(text, value);
+    default:
+        return text.len && digits_at(text, 0) == text.len && (text.len == 1 || text.p[0] != '0') &&
+               read_int(text, value);
+    }
+}
+
+/* The most bytes that a value hole can take at `at`. */
+static uint32_t value_reach(matcher *m, uint32_t h, wm_str name, uint32_t at)
+{
+    if (m->solvers[h].table)
+        return name.len - at;
+    uint32_t skip = m->pattern->holes[h].format == WM_FMT_UNDER && at < name.len && name.p[at] == '_';
+    uint32_t reach = skip + digits_at(name, at + skip);
+    return reach ? reach : at < name.len; /* a letter */
+}
+
+static bool fits_value(matcher *m, uint32_t h, wm_str name, uint32_t beg, uint32_t end)
+{
+    int64_t value;
+    return read_value(m, h, (wm_str){name.p + beg, end - beg}, &value);
+}
+
+/* table[h * (len + 1) + p]: holes h and later can match the name from p on. */
+static bool fill_table(matcher *m, wm_str name)
+{
+    const wm_pattern *p = m->pattern;
+    size_t row = (size_t)name.len + 1;
+    wm_names *names = m->names;
+    if (row * (p->count + 1) > names->table_cap)
+        names->table = wm_grow(m->unit->arena, names->table, 0, row * (p->count + 1), &names->table_cap, 1);
+    uint8_t *table = names->table;
+    memset(table + p->count * row, 0, row);
+    table[p->count * row + name.len] = 1;
+    for (uint32_t h = p->count; h-- > 0;) {
+        const wm_hole *hole = &p->holes[h];
+        uint8_t *here = table + h * row, *next = here + row;
+        for (uint32_t at = name.len + 1; at-- > 0;) {
+            bool ok = false;
+            if (hole->kind == WM_HOLE_TEXT) {
+                ok = hole->text.len <= name.len - at && next[at + hole->text.len] &&
+                     memcmp(name.p + at, hole->text.p, hole->text.len) == 0;
+            } else if (hole->kind == WM_HOLE_VALUE) {
+                uint32_t reach = value_reach(m, h, name, at);
+                for (uint32_t n = 0; !ok && n <= reach; n++)
+                    ok = next[at + n] && fits_value(m, h, name, at, at + n);
+            } else {
+                ok = next[at] ||
+                     (at < name.len && here[at + 1] &&
+                      (hole->kind == WM_HOLE_STARSTAR || (name.p[at] != '/' && name.p[at] != '.')));
+            }
+            here[at] = ok;
+        }
+    }
+    return table[0];
+}
+
+/* Cuts the name: each hole, from left to right, the shortest or the longest text that leaves a match. */
+static void make_cut(matcher *m, wm_str name, bool longest)
+{
+    const wm_pattern *p = m->pattern;
+    size_t row = (size_t)name.len + 1;
+    m->cut[0] = 0;
+    for (uint32_t h = 0; h < p->count; h++) {
+        const wm_hole *hole = &p->holes[h];
+        const uint8_t *next = m->names->table + (h + 1) * row;
+        uint32_t at = m->cut[h], best = at;
+        if (hole->kind == WM_HOLE_TEXT) {
+            best = at + hole->text.len;
+        } else {
+            uint32_t reach = hole->kind == WM_HOLE_VALUE ? value_reach(m, h, name, at) : name.len - at;
+            for (uint32_t n = 0; n <= reach; n++) {
+                bool fits =
+                    next[at + n] && (hole->kind != WM_HOLE_VALUE || fits_value(m, h, name, at, at + n));
+                if (fits)
+                    best = at + n;
+                if ((fits && !longest) || (n < reach && hole->kind == WM_HOLE_STAR &&
+                                           (name.p[at + n] == '/' || name.p[at + n] == '.')))
+                    break;
+            }
+        }
+        m->cut[h + 1] = best;
+    }
+}
+
+static bool bind_int(wm_capture *captures, uint32_t var, int64_t value)
+{
+    if (captures[var].bound)
+        return captures[var].i == value;
+    captures[var].bound = true;
+    captures[var].i = value;
+    return true;
+}
+
+/* Solves a*x + b = value. */
+static bool bind_linear(wm_capture *captures, uint32_t var, int64_t a, int64_t b, int64_t value)
+{
+    int64_t rest;
+    if (a == 0 || __builtin_sub_overflow(value, b, &rest) || (a == -1 && rest == INT64_MIN) ||
+        rest % a != 0 || rest / a < 0)
+        return false;
+    return bind_int(captures, var, rest / a);
+}
+
+static bool solve_hole(matcher *m, uint32_t h, int64_t value, wm_capture *captures, bool *done)
+{
+    const wm_hole *hole = &m->pattern->holes[h];
+    const solver *s = &m->solvers[h];
+    *done = true;
+    if (s->known)
+        return s->plain ? bind_int(captures, s->var, value)
+                        : bind_linear(captures, s->var, s->a, s->b, value);
+    capture_hook some = {m->vars, m->var_count, captures, false};
+    wm_hook hook = {find_capture, &some};
+    wm_str unknown = {NULL, 0};
+    int64_t a, b;
+    const wm_val *table;
+    wm_evaluated e = wm_eval_linear(m->unit, m->pattern->scope, &hook, hole->expr, &unknown, &a, &b, &table);
+    if (e == WM_EVAL_UNKNOWN) {
+        *done = false;
+        return true;
+    }
+    if (e == WM_EVAL_ERROR) {
+        m->failed = true;
+        return false;
+    }
+    return unknown.len == 0 ? b == value : bind_linear(captures, find_var(m, unknown), a, b, value);
+}
+
+static bool solve(matcher *m, wm_str name, wm_capture *captures)
+{
+    const wm_pattern *p = m->pattern;
+    if (m->var_count)
+        memcpy(captures, m->given, m->var_count * sizeof *captures);
+    for (uint32_t h = 0; h < p->count; h++) {
+        const wm_hole *hole = &p->holes[h];
+        wm_str text = {name.p + m->cut[h], m->cut[h + 1] - m->cut[h]};
+        if ((hole->kind != WM_HOLE_STAR && hole->kind != WM_HOLE_STARSTAR) || hole->var == WM_NO_VAR)
+            continue;
+        wm_capture *c = &captures[hole->var];
+        if (c->bound && !wm_str_eq(c->s, text))
+            return false;
+        c->bound = true;
+        c->s = text;
+    }
+    bool again = true;
+    for (uint32_t round = 0; again && round <= p->count; round++) {
+        again = false;
+        for (uint32_t h = 0; h < p->count; h++) {
+            if (p->holes[h].kind != WM_HOLE_VALUE || (round > 0 && m->solvers[h].known))
+                continue;
+            int64_t value;
+            bool done;
+            if (!read_value(m, h, (wm_str){name.p + m->cut[h], m->cut[h + 1] - m->cut[h]}, &value) ||
+                !solve_hole(m, h, value, captures, &done))
+                return false;
+            again |= !done;
+        }
+    }
+    return !again;
+}
+
+static bool same_captures(const matcher *m)
+{
+    for (uint32_t v = 0; v < m->var_count; v++)
+        if (m->first[v].bound != m->second[v].bound || m->first[v].i != m->second[v].i ||
+            !wm_str_eq(m->first[v].s, m->second[v].s))
+            return false;
+    return true;
+}
+
+static void match_one(matcher *m, uint32_t number)
+{
+    wm_str name = m->names->names[number];
+    if (!fill_table(m, name))
+        return;
+    make_cut(m, name, false);
+    bool first = solve(m, name, m->first);
+    make_cut(m, name, true);
+    bool second = solve(m, name, m->second);
+    if (m->failed)
+        return;
+    if (first && second && !same_captures(m)) {
+        wm_diag *d = wm_error(m->unit, WM_E0409, m->pattern->span, "the name %s matches in two ways",
+                              wm_quote(m->unit, name));
+        wm_diag_hint(m->unit, d, "put text between the holes that can't stand in them");
+        m->failed = true;
+        return;
+    }
+    if (first || second)
+        m->each(m->user, number, first ? m->first : m->second);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A plain hole of a variable that holds text matches text, wherever its format is written. */
+static const wm_pattern *text_holes(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars)
+{
+    wm_pattern *copy = NULL;
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        const wm_hole *hole = &pattern->holes[h];
+        if (hole->kind != WM_HOLE_VALUE || hole->var == WM_NO_VAR || !vars[hole->var].text)
+            continue;
+        if (!copy) {
+            copy = wm_new(unit->arena, wm_pattern, 1);
+            *copy = *pattern;
+            copy->holes = wm_new(unit->arena, wm_hole, pattern->count);
+            memcpy(copy->holes, pattern->holes, pattern->count * sizeof *copy->holes);
+        }
+        copy->holes[h].kind = WM_HOLE_STARSTAR;
+    }
+    return copy ? copy : pattern;
+}
+
+bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
+                    uint32_t var_count, const wm_capture *given, wm_each_match *each, void *user)
+{
+    wm_arena *arena = unit->arena;
+    if (pattern->literal) {
+        size_t at = wm_names_find(names, pattern->text);
+        if (at != WM_NO_NAME) {
+            wm_capture *none = var_count && !given ? wm_new(arena, wm_capture, var_count) : NULL;
+            each(user, at, given ? given : none);
+        }
+        return true;
+    }
+    matcher m = {.names = names,
+                 .unit = unit,
+                 .pattern = text_holes(unit, pattern, vars),
+                 .vars = vars,
+                 .var_count = var_count,
+                 .each = each,
+                 .user = user};
+    m.solvers = wm_new(arena, solver, pattern->count);
+    m.given = wm_new(arena, wm_capture, var_count);
+    m.first = wm_new(arena, wm_capture, var_count);
+    m.second = wm_new(arena, wm_capture, var_count);
+    m.cut = wm_new(arena, uint32_t, pattern->count + 1);
+    if (given && var_count)
+        memcpy(m.given, given, var_count * sizeof *given);
+    if (!prepare(&m))
+        return false;
+    collect(&m);
+    size_t count = names->found_count;
+    if (count > 1)
+        qsort(names->found, count, sizeof *names->found, ascending);
+    uint32_t *found = wm_new(arena, uint32_t, count); /* `each` may match other patterns */
+    if (count)
+        memcpy(found, names->found, count * sizeof *found);
+    for (size_t i = 0; i < count && !m.failed; i++)
+        if (i == 0 || found[i] != found[i - 1])
+            match_one(&m, found[i]);
+    return !m.failed;
+}
+
+/* ---- writing ---- */
+
+typedef struct writer {
+    wm_unit *unit;
+    char *text;
+    size_t len, cap;
+} writer;
+
+static void write_bytes(writer *w, const char *bytes, size_t len)
+{
+    w->text = wm_grow(w->unit->arena, w->text, w->len, w->len + len + 1, &w->cap, 1);
+    if (len)
+        memcpy(w->text + w->len, bytes, len);
+    w->len += len;
+}
+
+static bool write_int(writer *w, const wm_hole *hole, int64_t value)
+{
+    char text[32];
+    bool letter = hole->format == WM_FMT_LOWER || hole->format == WM_FMT_UPPER;
+    if (value < 0 || (letter && value >= 26)) {
+        wm_error(w->unit, WM_E0311, hole->span, "a name cannot show %lld here%s", (long long)value,
+                 value < 0 ? ": it is negative" : ": it is past the letter z");
+        return false;
+    }
+    int len;
+    if (letter)
+        len = snprintf(text, sizeof text, "%c", (hole->format == WM_FMT_LOWER ? 'a' : 'A') + (int)value);
+    else if (hole->format == WM_FMT_UNDER)
+        len = value ? snprintf(text, sizeof text, "_%lld", (long long)value) : 0;
+    else
+        len = snprintf(text, sizeof text, "%0*lld",
+                       hole->format == WM_FMT_WIDTH ? (int)(hole->width > 20 ? 20 : hole->width) : 0,
+                       (long long)value);
+    write_bytes(w, text, (size_t)len);
+    return true;
+}
+
+static bool write_value(writer *w, const wm_pattern *pattern, const wm_hole *hole, const capture_hook *known)
+{
+    wm_val value;
+    wm_hook hook = {find_capture, (void *)(uintptr_t)known};
+    if (wm_eval(w->unit, pattern->scope, &hook, hole->expr, &value) != WM_EVAL_OK)
+        return false;
+    if (value.kind == WM_VAL_STRING) {
+        write_bytes(w, value.s.p, value.s.len);
+        return true;
+    }
+    if (value.kind == WM_VAL_INT)
+        return write_int(w, hole, value.i);
+    wm_error(w->unit, WM_E0310, hole->span, "a hole must be an integer or a string, this is %s",
+             wm_val_text(w->unit, &value));
+    return false;
+}
+
+bool wm_name_write(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars, uint32_t var_count,
+                   const wm_capture *captures, wm_str *name)
+{
+    if (pattern->literal) {
+        *name = pattern->text;
+        return true;
+    }
+    writer w = {unit, NULL, 0, 0};
+    capture_hook known = {vars, var_count, captures, false};
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        const wm_hole *hole = &pattern->holes[h];
+        if (hole->kind == WM_HOLE_TEXT) {
+            write_bytes(&w, hole->text.p, hole->text.len);
+        } else if (hole->kind == WM_HOLE_VALUE && hole->var != WM_NO_VAR && !vars[hole->var].text) {
+            if (!captures[hole->var].bound || !write_int(&w, hole, captures[hole->var].i))
+                return false;
+        } else if (hole->kind == WM_HOLE_VALUE && hole->var == WM_NO_VAR) {
+            if (!write_value(&w, pattern, hole, &known))
+                return false;
+        } else if (hole->var != WM_NO_VAR && captures[hole->var].bound) {
+            write_bytes(&w, captures[hole->var].s.p, captures[hole->var].s.len);
+        } else {
+            return false;
+        }
+    }
+    if (w.len > 65536) {
+        wm_error(unit, WM_E0904, pattern->span, "the name that this gives is longer than 64 KiB");
+        return false;
+    }
+    *name = (wm_str){w.text ? w.text : "", (uint32_t)w.len};
+    return true;
+}

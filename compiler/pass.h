@@ -1,0 +1,269 @@
+/* pass.h: what the passes after resolve hand to each other: forms (a line's layouts, compiled once),
+ * instances (a form bound to tensors), target tensors, moves. Each pass is one file and one or two functions,
+ * listed here in the order in which they run. All memory is in the unit's arena. */
+#ifndef WM_PASS_H
+#define WM_PASS_H
+
+#include "compiler/names.h"
+#include "compiler/program.h"
+#include "runtime/base/map.h"
+
+#define WM_NONE UINT32_MAX
+
+/* ---- the two sides ---- */
+
+/* A tensor of a side: read off a header, or declared. */
+typedef struct wm_side_tensor {
+    wm_str name;
+    wmap_dtype dtype;
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span span, dtype_span, shape_span; /* of its declaration, WM_NOWHERE if it comes from a file */
+    const char *label;                    /* of the file or model */
+    bool used, dropped, excused;          /* source; excused: an error was reported, say no more */
+    wm_span used_by, dropped_by;
+    const wm_pattern *pattern; /* source: the pattern with captures that matched it first */
+    bool written;              /* declared target */
+} wm_side_tensor;
+
+typedef struct wm_side {
+    bool known; /* the names and shapes of this side are all known */
+    bool file;  /* from a file's header, not (only) from a model */
+    const char *label;
+    wm_side_tensor *tensors;
+    size_t count;
+    wm_str *names; /* of the tensors */
+    wm_names *index;
+} wm_side;
+
+/* ---- forms: layout.c ---- */
+
+typedef struct wm_axis {
+    wm_str name; /* len 0: the rest of a dimension (`_`) */
+    wm_span span;
+    bool left, right;      /* where it occurs */
+    uint32_t var;          /* a variable of the line: it numbers tensors; WM_NO_VAR otherwise */
+    const wm_axes *shared; /* the `axis` statement it belongs to, NULL if it is the rule's own */
+    uint32_t item;         /* of shared */
+    int64_t fixed;         /* the extent of `_: 4`; -1 otherwise */
+} wm_axis;
+
+typedef enum wm_node_kind { WM_NODE_AXIS, WM_NODE_ONE, WM_NODE_GROUP, WM_NODE_BLOCKS } wm_node_kind;
+
+typedef struct wm_node {
+    wm_node_kind kind;
+    wm_span span;
+    uint32_t axis;        /* AXIS */
+    bool reversed;        /* AXIS */
+    int64_t value;        /* NUMBER: its extent; 1 but in a block left out, `_: 4` */
+    uint32_t blocks;      /* BLOCKS: its number within the layout */
+    struct wm_node *kids; /* GROUP: factors; BLOCKS: one GROUP a block */
+    struct wm_nblock {
+        bool unnamed;
+        uint32_t tag; /* of the form, WM_NONE if it has none */
+        wm_span span;
+    } * block; /* BLOCKS */
+    uint32_t count;
+} wm_node;
+
+/* One choice of blocks: the elements that one tag set and axis set reach. */
+typedef struct wm_piece {
+    uint32_t term;    /* operand of its side */
+    uint32_t *choice; /* a block for each BLOCKS node of the layout that is reached; else WM_NONE */
+    uint32_t *tags;   /* sorted */
+    uint32_t tag_count;
+    uint32_t *axes; /* sorted, distinct; those that number tensors too */
+    uint32_t axis_count;
+    bool unnamed;  /* some `_` was chosen: reached by no index */
+    bool twice;    /* an axis stands in two dimensions: only their diagonal is reached */
+    uint32_t pair; /* target: the piece of the source, WM_NONE if it has none */
+} wm_piece;
+
+typedef struct wm_placement {
+    const wm_term *term;
+    wm_node *dims;
+    uint32_t dim_count;  /* without `...` */
+    uint32_t dots;       /* `...` stands before dims[dots]; WM_NONE if it doesn't stand */
+    uint32_t blocks;     /* number of BLOCKS nodes */
+    uint32_t *name_axes; /* axes that number its tensors, in the order of their holes */
+    uint32_t name_axis_count;
+    bool unnamed; /* it has a `_` */
+} wm_placement;
+
+typedef struct wm_form {
+    const wm_line *line;
+    wm_axis *axes;
+    size_t axis_count, axis_cap;
+    struct wm_form_tag {
+        wm_str name;
+        wm_span span;
+        bool left, right;
+    } * tags;
+    size_t tag_count, tag_cap;
+    wm_placement *left, *right; /* as the line's terms */
+    wm_piece *sources, *targets;
+    size_t source_count, source_cap, target_count, target_cap;
+    bool *is_axis; /* by variable of the line */
+    bool failed;
+} wm_form;
+
+/* Compiles the layouts of a rule or fill, expands them to pieces and pairs them. Reports E0214, E0510, E0511,
+ * E0512, E0517, E0518, E0902, E0903, E0301 (where). */
+wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line);
+
+/* ---- instances: match.c ---- */
+
+typedef struct wm_bound {
+    bool absent;       /* an optional copy that is not there */
+    uint32_t count;    /* tensors; more than one if axes number them */
+    uint32_t *tensors; /* left: of the source side. right: of wm_state.targets */
+    wm_str *names;     /* right: set by infer */
+    bool known;        /* shape and dtype are known */
+    wmap_dtype dtype;  /* right: WMAP_DTYPE_NONE unless it is declared */
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span shape_span, dtype_span; /* where they are declared; WM_NOWHERE for files */
+} wm_bound;
+
+typedef struct wm_origin {
+    wm_span span;
+    const char *text; /* "given here", "of `fc1` f32 [4096 10]" */
+} wm_origin;
+
+typedef struct wm_instance {
+    wm_form *form;
+    wm_capture *captures; /* the line's variables; those that are axes are not bound */
+    wm_bound *left, *right;
+    uint32_t dots;    /* dimensions of `...` */
+    int64_t *extents; /* of the form's axes, then of the dots; -1 unknown */
+    wm_origin *origins;
+    bool failed, settled;
+    const char *round;
+    const wm_side_tensor *like; /* fill */
+} wm_instance;
+
+/* ---- targets and moves ---- */
+
+typedef struct wm_out {
+    wm_str name;
+    wmap_dtype dtype;
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span span; /* of what writes it */
+    const char *round;
+    size_t order;    /* declared order, if there is one */
+    uint32_t kept;   /* keep rest: the source tensor; WM_NONE otherwise */
+    wmap_dtype cast; /* kept: WMAP_DTYPE_NONE, or what it becomes */
+    enum wm_policy policy;
+    struct wm_move *moves, *last;
+    size_t move_count;
+} wm_out;
+
+/* As Move of plan.proto; coefficients are per axis and dimension. */
+typedef struct wm_move {
+    uint32_t source, target; /* WM_NONE: no source, a constant */
+    uint32_t axis_count;
+    uint64_t *extents;
+    int64_t *source_start, *source_coef, *target_start, *target_coef;
+    bool fill, fill_float;
+    int64_t fill_i;
+    double fill_f;
+    wmap_dtype cast; /* WMAP_DTYPE_NONE: none */
+    enum wm_policy policy;
+    wm_span span;
+    struct wm_move *next;
+} wm_move;
+
+/* A map-wide cast. */
+typedef struct wm_map_cast {
+    wmap_dtype from, to;
+    enum wm_policy policy;
+    wm_span span;
+} wm_map_cast;
+
+/* The extents of axes that several rules share. */
+typedef struct wm_shared {
+    wm_map map; /* key: wm_shared_key */
+    struct wm_shared_slot {
+        int64_t extent; /* -1 unknown */
+        wm_origin origin;
+        bool reported;
+    } * slots;
+    size_t count, cap;
+} wm_shared;
+
+/* Everything after resolve. */
+typedef struct wm_state {
+    wm_unit *unit;
+    const wm_program *program;
+    wm_side source, target; /* target.known: declared or read off --target-like */
+    bool rest_unknown; /* some statements could not be understood: say nothing of what is left over or missing
+                        */
+    wm_form **forms;   /* one a line; NULL for lines without operands */
+    wm_instance **instances;
+    size_t instance_count, instance_cap;
+    size_t *first_instance; /* of a line; first_instance[count] is the end */
+    wm_out *outs;
+    size_t out_count, out_cap;
+    wm_map out_names;
+    uint32_t *written; /* the order of outs, without failed ones */
+    size_t written_count;
+    wm_map_cast *casts;
+    size_t cast_count, cast_cap;
+    wm_shared shared;
+    uint32_t suggestions; /* "did you mean" given so far */
+} wm_state;
+
+/* match.c: binds every line to the names of the source. Reports E0401, E0402, E0405, E0413, E0506, E0520,
+ * E0521. */
+void wm_match_pass(wm_state *state);
+
+/* infer.c: extents, names and shapes of targets. Reports E0501 to E0506, E0403. */
+void wm_infer_pass(wm_state *state);
+
+/* prove.c: coverage, dtypes, names. Fills state->outs, without moves. Reports E0513 to E0515, E0522 to E0524,
+ * E06xx. */
+void wm_prove_pass(wm_state *state);
+
+/* lower.c: moves of all targets. Called only when nothing failed. */
+void wm_lower_pass(wm_state *state);
+
+/* emit.c: the plan's bytes (malloc). False: out of memory. */
+bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size);
+
+/* ---- what the passes share: pass.c ---- */
+
+/* The extent of a node as a * x + b in the one unknown axis x (WM_NONE if all is known). */
+typedef struct wm_linear {
+    bool ok; /* false: several unknowns, or an overflow */
+    bool overflow;
+    uint32_t axis;
+    int64_t a, b;
+} wm_linear;
+wm_linear wm_node_extent(const wm_instance *instance, const wm_node *node);
+
+/* The position along a dimension of a piece: *start, and += coefficients by axis in `coef[axis]`. All extents
+ * are known. */
+void wm_node_position(const wm_instance *instance, const wm_node *node, const uint32_t *choice,
+                      int64_t *start, int64_t *coef);
+
+/* "f32 [3 3 64 64]" */
+const char *wm_show_type(wm_unit *unit, wmap_dtype dtype, uint32_t rank, const uint64_t *shape);
+const char *wm_show_shape(wm_unit *unit, uint32_t rank, const uint64_t *shape);
+
+/* An error of one instance: its round is set, so that like ones are folded; the tensors of both sides are
+ * noted by wm_note_tensors. */
+wm_diag *wm_instance_error(wm_state *state, wm_instance *instance, wm_diag_id id, wm_span span,
+                           const char *format, ...) __attribute__((format(printf, 5, 6)));
+void wm_note_tensors(wm_state *state, const wm_instance *instance, wm_diag *diag);
+
+/* "b=1, l=3": what tells the instance from others of its rule. */
+const char *wm_instance_round(wm_unit *unit, wm_instance *instance);
+
+/* The axis of the form for dimension `dot` of `...`. */
+static inline uint32_t wm_dot_axis(const wm_form *form, uint32_t dot)
+{
+    return (uint32_t)form->axis_count + dot;
+}
+
+#endif

@@ -1,0 +1,571 @@
+/* prove.c: what must hold before a byte is moved. Receives instances with all extents; gives the target
+ * tensors, in the order in which they are written. A layout is injective by form, so it reaches everything
+ * iff the extents of its pieces add up to the tensor's size: proofs are sums over pieces, never over
+ * elements, and no two rules are compared. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/pass.h"
+#include "runtime/base/dtype.h"
+#include "runtime/base/size.h"
+
+#define MAX_LISTED 10
+
+typedef struct prover {
+    wm_state *state;
+    wm_unit *unit;
+} prover;
+
+/* ---- coverage ---- */
+
+static bool piece_size(const wm_instance *in, const wm_piece *piece, bool dots, uint64_t *size)
+{
+    *size = 1;
+    for (uint32_t a = 0; a < piece->axis_count; a++)
+        if (!wm_size_mul(*size, (uint64_t)in->extents[piece->axes[a]], size))
+            return false;
+    for (uint32_t k = 0; dots && k < in->dots; k++)
+        if (!wm_size_mul(*size, (uint64_t)in->extents[wm_dot_axis(in->form, k)], size))
+            return false;
+    return true;
+}
+
+static bool narrowed(const wm_instance *in, const wm_piece *piece)
+{
+    uint64_t size;
+    return piece->twice && piece_size(in, piece, true, &size) && size > 1;
+}
+
+static void report_uncovered(prover *p, wm_instance *in, const wm_placement *pl, const wm_bound *bound,
+                             bool left, uint64_t covered, uint64_t size)
+{
+    wm_unit *u = p->unit;
+    wm_str name = left ? p->state->source.names[bound->tensors[0]] : bound->names[0];
+    const wm_form *f = in->form;
+    const wm_piece *pieces = left ? f->sources : f->targets;
+    size_t count = left ? f->source_count : f->target_count;
+    const wm_piece *twice = NULL;
+    for (size_t i = 0; i < count; i++)
+        if ((left ? &f->left[pieces[i].term] : &f->right[pieces[i].term]) == pl && pieces[i].twice)
+            twice = &pieces[i];
+    uint64_t row = bound->rank && bound->shape[0] ? size / bound->count / bound->shape[0] : 0;
+    bool rows = !twice && bound->count == 1 && row && covered % row == 0 && bound->rank > 1;
+    wm_diag *d = wm_instance_error(p->state, in, WM_E0513,
+                                   pl->term->layout_given ? pl->term->layout->span : pl->term->span,
+                                   "the layout reaches %llu of %llu %s of the %s %s",
+                                   (unsigned long long)(rows ? covered / row : covered),
+                                   (unsigned long long)(rows ? bound->shape[0] : size),
+                                   rows ? "rows" : "elements", left ? "source" : "target", wm_quote(u, name));
+    if (twice) {
+        uint32_t axis = WM_NONE;
+        for (uint32_t a = 0; a < twice->axis_count && axis == WM_NONE; a++) {
+            int64_t start = 0, *coef = wm_new(u->arena, int64_t, f->axis_count + in->dots);
+            uint32_t dims = 0;
+            for (uint32_t k = 0; k < pl->dim_count; k++) {
+                memset(coef, 0, (f->axis_count + in->dots) * sizeof *coef);
+                wm_node_position(in, &pl->dims[k], twice->choice, &start, coef);
+                dims += coef[twice->axes[a]] != 0;
+            }
+            if (dims > 1)
+                axis = twice->axes[a];
+        }
+        if (axis != WM_NONE) {
+            const char *shown = wm_quote(u, f->axes[axis].name);
+            wm_diag_label(u, d, "axis %s in two dimensions: only their diagonal", shown);
+            wm_diag_hint(
+                u, d,
+                "two axes that merely have one size need two names, tied by `where`, as in `where m=%.*s`",
+                (int)f->axes[axis].name.len, f->axes[axis].name.p);
+        }
+    } else if (!left) {
+        wm_diag_hint(u, d, "say what the others are, as in `... else 0` after the layout");
+    }
+    wm_note_tensors(p->state, in, d);
+}
+
+static void check_coverage(prover *p, wm_instance *in, uint32_t term, bool left)
+{
+    const wm_form *f = in->form;
+    const wm_placement *pl = left ? &f->left[term] : &f->right[term];
+    const wm_bound *bound = left ? &in->left[term] : &in->right[term];
+    const wm_piece *pieces = left ? f->sources : f->targets;
+    size_t count = left ? f->source_count : f->target_count;
+    if (bound->absent || in->failed)
+        return;
+    uint64_t size, covered = 0, part;
+    bool narrow = false;
+    if (!wm_shape_count(bound->shape, bound->rank, &size) || !wm_size_mul(size, bound->count, &size)) {
+        wm_instance_error(p->state, in, WM_E0905, pl->term->span, "this tensor has 2^63 elements or more");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].term != term || pieces[i].unnamed)
+            continue;
+        if (!piece_size(in, &pieces[i], pl->dots != WM_NONE, &part) || !wm_size_add(covered, part, &covered))
+            covered = 0; /* can't be: pieces are disjoint parts of the tensor */
+        narrow |= narrowed(in, &pieces[i]);
+    }
+    bool whole = left && pl->unnamed ? !narrow : covered == size;
+    if (!whole && !pl->term->has_else)
+        report_uncovered(p, in, pl, bound, left, covered, size);
+}
+
+/* ---- dtypes ---- */
+
+static const wm_map_cast *map_cast(const wm_state *state, wmap_dtype from)
+{
+    for (size_t c = 0; c < state->cast_count; c++)
+        if (state->casts[c].from == from)
+            return &state->casts[c];
+    return NULL;
+}
+
+static bool castable(wmap_dtype from, wmap_dtype to)
+{
+    const wm_dtype_info *a = wm_dtype(from), *b = wm_dtype(to);
+    if (from == to)
+        return true;
+    if (!a || !b || a->kind == WM_KIND_RAW || b->kind == WM_KIND_RAW)
+        return false;
+    return (a->kind == WM_KIND_COMPLEX) == (b->kind == WM_KIND_COMPLEX);
+}
+
+/* The dtype that an operand of the source gives. */
+static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
+{
+    const wm_term *t = &in->form->line->left[term];
+    const wm_bound *b = &in->left[term];
+    const wm_map_cast *cast = map_cast(p->state, b->dtype);
+    wmap_dtype to = t->cast != WMAP_DTYPE_NONE ? t->cast : cast ? cast->to : b->dtype;
+    if (b->dtype == WMAP_OPAQUE) {
+        wm_diag *d = wm_instance_error(p->state, in, WM_E0606, t->name.span,
+                                       "the source tensor %s is of a kind that wmap lists but cannot move",
+                                       wm_quote(p->unit, p->state->source.names[b->tensors[0]]));
+        wm_diag_hint(p->unit, d, "`wmap inspect` says what it is; `drop` leaves it behind");
+    } else if (!castable(b->dtype, to)) {
+        wm_diag *d = wm_instance_error(
+            p->state, in, WM_E0607, t->cast != WMAP_DTYPE_NONE ? t->cast_span : t->name.span,
+            "there is no cast from %s to %s", wmap_dtype_name(b->dtype), wmap_dtype_name(to));
+        wm_note_tensors(p->state, in, d);
+    }
+    return to;
+}
+
+static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const wm_bound *bound,
+                          wmap_dtype gives)
+{
+    wm_unit *u = p->unit;
+    wm_diag *d = wm_instance_error(p->state, in, WM_E0601, term->name.span,
+                                   "%s is %s in the target, the rule gives %s", wm_quote(u, bound->names[0]),
+                                   wmap_dtype_name(bound->dtype), wmap_dtype_name(gives));
+    if (bound->dtype_span.file != WM_NO_FILE)
+        wm_diag_also(u, d, bound->dtype_span, "declared here");
+    if (in->form->line->left_count == 1 && castable(gives, bound->dtype)) {
+        const wm_span s = in->form->line->left[0].span;
+        const char *text = p->unit->sources[s.file]->text;
+        wm_diag_hint(u, d, "`%.*s | cast %s -> ...`", (int)(s.end - s.beg), text + s.beg,
+                     wmap_dtype_name(bound->dtype));
+    }
+}
+
+/* The dtype of a target operand: of its parts, which must agree, and as declared. */
+static wmap_dtype target_dtype(prover *p, wm_instance *in, uint32_t term)
+{
+    const wm_form *f = in->form;
+    const wm_bound *bound = &in->right[term];
+    wmap_dtype dtype = WMAP_DTYPE_NONE;
+    uint32_t from = WM_NONE;
+    for (size_t i = 0; i < f->target_count && !in->failed; i++) {
+        const wm_piece *piece = &f->targets[i];
+        if (piece->term != term || piece->unnamed || f->sources[piece->pair].term == from)
+            continue;
+        uint32_t source = f->sources[piece->pair].term;
+        wmap_dtype part = result_dtype(p, in, source);
+        if (dtype != WMAP_DTYPE_NONE && part != dtype && !in->failed) {
+            wm_diag *d = wm_instance_error(p->state, in, WM_E0602, f->line->left[source].name.span,
+                                           "this part is %s, another of the same target is %s",
+                                           wmap_dtype_name(part), wmap_dtype_name(dtype));
+            wm_diag_also(p->unit, d, f->line->left[from].name.span, "%s", wmap_dtype_name(dtype));
+            wm_diag_hint(p->unit, d, "`| cast %s` after one of them", wmap_dtype_name(dtype));
+        }
+        dtype = part;
+        from = source;
+    }
+    if (!in->failed && bound->dtype != WMAP_DTYPE_NONE && bound->dtype != dtype)
+        dtype_differs(p, in, &f->line->right[term], bound, dtype);
+    return dtype;
+}
+
+static wmap_dtype fill_dtype(prover *p, wm_instance *in, uint32_t term)
+{
+    const wm_bound *bound = &in->right[term];
+    wmap_dtype dtype = bound->dtype;
+    bool from_like = in->like && !p->state->target.known && !in->form->line->right[term].declared;
+    if (in->like && (dtype == WMAP_DTYPE_NONE || from_like)) {
+        const wm_map_cast *cast = map_cast(p->state, in->like->dtype);
+        dtype = cast ? cast->to : in->like->dtype;
+    }
+    if (dtype == WMAP_DTYPE_NONE || !wm_dtype(dtype)) {
+        wm_diag *d = wm_instance_error(p->state, in, WM_E0515, in->form->line->right[term].span,
+                                       "the dtype of %s is not known", wm_quote(p->unit, bound->names[0]));
+        wm_diag_hint(p->unit, d,
+                     "say it, as in `fill 0 -> \"name\" : f32 [64]` or `like \"a source tensor\"`");
+    }
+    return dtype;
+}
+
+/* Is the constant a value of the dtype? */
+static bool holds(wmap_dtype dtype, const wm_val *v)
+{
+    const wm_dtype_info *info = wm_dtype(dtype);
+    if (!info || (v->kind != WM_VAL_INT && v->kind != WM_VAL_FLOAT && v->kind != WM_VAL_BOOL))
+        return false;
+    if (v->kind == WM_VAL_BOOL)
+        return info->kind == WM_KIND_BOOL;
+    if (info->kind == WM_KIND_RAW)
+        return v->kind == WM_VAL_INT && v->i == 0;
+    if (info->kind == WM_KIND_BOOL)
+        return v->kind == WM_VAL_INT && (v->i == 0 || v->i == 1);
+    if (info->kind == WM_KIND_UINT || info->kind == WM_KIND_INT) {
+        if (v->kind == WM_VAL_FLOAT && (v->f != floor(v->f) || fabs(v->f) > 9e15))
+            return false;
+        int64_t i = v->kind == WM_VAL_INT ? v->i : (int64_t)v->f;
+        if (info->kind == WM_KIND_UINT)
+            return i >= 0 && (info->size == 8 || (uint64_t)i >> (8 * info->size) == 0);
+        int64_t most = info->size == 8 ? INT64_MAX : ((int64_t)1 << (8 * info->size - 1)) - 1;
+        return i >= -most - 1 && i <= most;
+    }
+    static const struct {
+        wmap_dtype dtype;
+        double limit; /* from here on it rounds to infinity (or NaN) */
+    } limits[] = {{WMAP_F16, 65520.0},        {WMAP_BF16, 0x1.ffp127}, {WMAP_F32, 0x1.ffffffp127},
+                  {WMAP_C64, 0x1.ffffffp127}, {WMAP_F8_E4M3, 464.0},   {WMAP_F8_E5M2, 61440.0}};
+    double x = fabs(v->kind == WM_VAL_INT ? (double)v->i : v->f);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i].dtype == dtype)
+            return dtype == WMAP_F8_E4M3 ? x <= limits[i].limit : x < limits[i].limit || isinf(x);
+    return true;
+}
+
+static void check_constant(prover *p, wm_instance *in, const wm_val *value, wm_span span, wmap_dtype dtype)
+{
+    if (!in->failed && !holds(dtype, value))
+        wm_instance_error(p->state, in, WM_E0608, span, "%s is not a value of %s",
+                          wm_val_text(p->unit, value), wmap_dtype_name(dtype));
+}
+
+/* ---- target tensors ---- */
+
+static void suggest_target(prover *p, wm_diag *d, wm_str name)
+{
+    wm_near near;
+    wm_near_init(&near, name);
+    if (p->state->suggestions++ >= 20)
+        return;
+    for (size_t i = 0; i < p->state->target.count && i < 20000; i++)
+        if (!p->state->target.tensors[i].written)
+            wm_near_try(&near, p->state->target.names[i]);
+    if (wm_near_found(&near))
+        wm_diag_hint(p->unit, d, "did you mean %s?", wm_quote(p->unit, near.best));
+}
+
+static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)
+{
+    wm_state *s = p->state;
+    uint32_t before = wm_map_put(&s->out_names, name.p, name.len, (uint32_t)s->out_count, NULL);
+    if (before != WM_MAP_NONE) {
+        wm_diag *d =
+            in ? wm_instance_error(s, in, WM_E0514, span, "%s is written twice", wm_quote(p->unit, name))
+               : wm_error(p->unit, WM_E0514, span, "%s is written twice", wm_quote(p->unit, name));
+        if (d->round)
+            wm_diag_label(p->unit, d, "for %s", d->round);
+        wm_diag_also(p->unit, d, s->outs[before].span, "first written here");
+        return WM_NONE;
+    }
+    wm_out *out = wm_push(p->unit->arena, s->outs, s->out_count, s->out_cap);
+    *out = (wm_out){.name = name, .span = span, .kept = WM_NONE};
+    size_t at = s->target.known ? wm_names_find(s->target.index, name) : WM_NO_NAME;
+    out->order = at;
+    if (at != WM_NO_NAME) {
+        s->target.tensors[at].written = true;
+    } else if (s->target.known) {
+        wm_diag *d = in ? wm_instance_error(s, in, WM_E0524, span, "%s is not a tensor of the target",
+                                            wm_quote(p->unit, name))
+                        : wm_error(p->unit, WM_E0524, span, "%s is not a tensor of the target",
+                                   wm_quote(p->unit, name));
+        suggest_target(p, d, name);
+    }
+    return (uint32_t)s->out_count - 1;
+}
+
+static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype)
+{
+    wm_bound *bound = &in->right[term];
+    bound->tensors = wm_new(p->unit->arena, uint32_t, bound->count);
+    for (uint32_t k = 0; k < bound->count; k++) {
+        uint32_t at = bound->tensors[k] =
+            add_out(p, bound->names[k], in->form->line->right[term].name.span, in);
+        if (at == WM_NONE)
+            continue;
+        wm_out *out = &p->state->outs[at];
+        out->dtype = dtype;
+        out->rank = bound->rank;
+        out->shape = bound->shape;
+        const wm_side_tensor *t = out->order != WM_NO_NAME ? &p->state->target.tensors[out->order] : NULL;
+        bool same = !t || (t->rank == out->rank &&
+                           (t->rank == 0 || memcmp(t->shape, out->shape, t->rank * sizeof *t->shape) == 0));
+        if (t && k > 0 &&
+            (!same || t->dtype != dtype)) { /* the first was checked when extents were inferred */
+            wm_diag *d = wm_instance_error(
+                p->state, in, same ? WM_E0601 : WM_E0506, in->form->line->right[term].name.span,
+                "%s is %s in the target, the rule gives %s", wm_quote(p->unit, out->name),
+                wm_show_type(p->unit, t->dtype, t->rank, t->shape),
+                wm_show_type(p->unit, dtype, out->rank, out->shape));
+            if (t->span.file != WM_NO_FILE)
+                wm_diag_also(p->unit, d, t->span, "declared here");
+        }
+    }
+}
+
+static void excuse(void *user, size_t name, const wm_capture *captures)
+{
+    (void)captures;
+    ((wm_side *)user)->tensors[name].excused = true;
+}
+
+/* What a failed instance would have written is not reported as missing. */
+static void excuse_instance(prover *p, const wm_instance *in)
+{
+    const wm_line *line = in->form->line;
+    for (uint32_t t = 0; t < line->right_count && p->state->target.known; t++)
+        wm_names_match(p->state->target.index, p->unit, &line->right[t].name, line->vars, line->var_count,
+                       in->captures, excuse, &p->state->target);
+}
+
+static void prove_instance(prover *p, wm_instance *in)
+{
+    const wm_line *line = in->form->line;
+    bool fill = line->kind == WM_LINE_FILL;
+    for (uint32_t t = 0; t < line->left_count; t++)
+        check_coverage(p, in, t, true);
+    for (uint32_t t = 0; t < line->right_count; t++)
+        check_coverage(p, in, t, false);
+    for (uint32_t t = 0; t < line->right_count && !in->failed; t++) {
+        if (in->right[t].absent)
+            continue;
+        wmap_dtype dtype = fill ? fill_dtype(p, in, t) : target_dtype(p, in, t);
+        if (in->failed)
+            break;
+        if (fill)
+            check_constant(p, in, &line->value, line->value_span, dtype);
+        if (line->right[t].has_else)
+            check_constant(p, in, &line->right[t].otherwise, line->right[t].else_span, dtype);
+        add_outs(p, in, t, dtype);
+    }
+}
+
+/* ---- keep rest ---- */
+
+static void keep_rest(prover *p, wm_span span)
+{
+    wm_state *s = p->state;
+    for (size_t i = 0; i < s->source.count; i++) {
+        wm_side_tensor *t = &s->source.tensors[i];
+        if (t->used || t->dropped || t->excused)
+            continue;
+        t->used = true;
+        t->used_by = span;
+        if (t->dtype == WMAP_OPAQUE) {
+            wm_diag *d = wm_error(p->unit, WM_E0606, span,
+                                  "`keep rest` meets %s, of a kind that wmap lists but cannot move",
+                                  wm_quote(p->unit, t->name));
+            wm_diag_hint(p->unit, d, "drop it: `drop \"%.*s\"`", (int)t->name.len, t->name.p);
+            continue;
+        }
+        const wm_map_cast *cast = map_cast(s, t->dtype);
+        uint32_t at = add_out(p, t->name, span, NULL);
+        if (at == WM_NONE)
+            continue;
+        wm_out *out = &s->outs[at];
+        out->dtype = cast && castable(t->dtype, cast->to) ? cast->to : t->dtype;
+        out->cast = out->dtype == t->dtype ? WMAP_DTYPE_NONE : out->dtype;
+        out->policy = cast ? cast->policy : WM_POLICY_CHECK;
+        out->rank = t->rank;
+        out->shape = t->shape;
+        out->kept = (uint32_t)i;
+        const wm_side_tensor *want = out->order != WM_NO_NAME ? &s->target.tensors[out->order] : NULL;
+        if (!want)
+            continue;
+        bool same = want->rank == t->rank &&
+                    (t->rank == 0 || memcmp(want->shape, t->shape, t->rank * sizeof *t->shape) == 0);
+        if (same && want->dtype == out->dtype)
+            continue;
+        wm_diag *d = wm_error(p->unit, same ? WM_E0601 : WM_E0501, span,
+                              "the kept tensor %s is %s, but %s in the target", wm_quote(p->unit, t->name),
+                              wm_show_type(p->unit, out->dtype, t->rank, t->shape),
+                              wm_show_type(p->unit, want->dtype, want->rank, want->shape));
+        if (want->span.file != WM_NO_FILE)
+            wm_diag_also(p->unit, d, want->span, "declared here");
+    }
+}
+
+/* ---- left over, missing ---- */
+
+/* A family of names that differ in numbers only, of one dtype and shape. */
+typedef struct family {
+    const wm_side_tensor *first;
+    size_t count;
+    uint64_t least[8], most[8]; /* of the first runs of digits */
+} family;
+
+/* The name with its runs of digits replaced, and the numbers themselves. */
+static wm_str skeleton(prover *p, const wm_side_tensor *t, uint64_t numbers[8])
+{
+    const char *type = wm_show_type(p->unit, t->dtype, t->rank, t->shape);
+    char *out = wm_alloc(p->unit->arena, t->name.len + strlen(type) + 2);
+    uint32_t n = 0, run = 0;
+    for (uint32_t i = 0; i < t->name.len; i++) {
+        bool digit = t->name.p[i] >= '0' && t->name.p[i] <= '9';
+        if (!digit || run >= 8) {
+            out[n++] = t->name.p[i];
+            continue;
+        }
+        uint64_t value = 0;
+        for (; i < t->name.len && t->name.p[i] >= '0' && t->name.p[i] <= '9'; i++)
+            value = value * 10 + (uint64_t)(t->name.p[i] - '0');
+        i--;
+        numbers[run++] = value;
+        out[n++] = '\1';
+    }
+    out[n++] = ' ';
+    memcpy(out + n, type, strlen(type));
+    return (wm_str){out, n + (uint32_t)strlen(type)};
+}
+
+/* "layer_{0..11}/kernel"; with `star`, "layer_{*}/kernel" */
+static const char *show_family(prover *p, const family *f, bool star)
+{
+    wm_arena *arena = p->unit->arena;
+    const char *text = "";
+    uint32_t run = 0;
+    wm_str name = f->first->name;
+    for (uint32_t i = 0; i < name.len;) {
+        uint32_t end = i;
+        bool digits = name.p[i] >= '0' && name.p[i] <= '9';
+        while (end < name.len && (name.p[end] >= '0' && name.p[end] <= '9') == digits)
+            end++;
+        if (digits && run < 8 && f->least[run] != f->most[run])
+            text = star ? wm_format_text(arena, "%s{*}", text)
+                        : wm_format_text(arena, "%s{%llu..%llu}", text, (unsigned long long)f->least[run],
+                                         (unsigned long long)f->most[run]);
+        else
+            text = wm_format_text(arena, "%s%.*s", text, (int)(end - i), name.p + i);
+        run += digits;
+        i = end;
+    }
+    return text;
+}
+
+static void list_families(prover *p, wm_diag *d, const wm_side *side, bool left, const char **pattern)
+{
+    family *families = NULL;
+    size_t count = 0, cap = 0;
+    wm_map map;
+    wm_map_init(&map, p->unit->arena, 64);
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_side_tensor *t = &side->tensors[i];
+        if (t->excused || (left ? t->used || t->dropped : t->written))
+            continue;
+        uint64_t numbers[8] = {0};
+        wm_str key = skeleton(p, t, numbers);
+        uint32_t at = wm_map_put(&map, key.p, key.len, (uint32_t)count, NULL);
+        if (at == WM_MAP_NONE) {
+            family *f = wm_push(p->unit->arena, families, count, cap);
+            f->first = t;
+            memcpy(f->least, numbers, sizeof numbers);
+            memcpy(f->most, numbers, sizeof numbers);
+            at = (uint32_t)count - 1;
+        }
+        families[at].count++;
+        for (int r = 0; r < 8; r++) {
+            families[at].least[r] = numbers[r] < families[at].least[r] ? numbers[r] : families[at].least[r];
+            families[at].most[r] = numbers[r] > families[at].most[r] ? numbers[r] : families[at].most[r];
+        }
+    }
+    for (size_t f = 0; f < count && f < MAX_LISTED; f++)
+        wm_diag_note(p->unit, d, "%s   %s",
+                     wm_quote(p->unit, (wm_str){show_family(p, &families[f], false),
+                                                (uint32_t)strlen(show_family(p, &families[f], false))}),
+                     wm_show_type(p->unit, families[f].first->dtype, families[f].first->rank,
+                                  families[f].first->shape));
+    if (count > MAX_LISTED)
+        wm_diag_note(p->unit, d, "and %zu more kinds of names", count - MAX_LISTED);
+    if (count)
+        *pattern = show_family(p, &families[0], true);
+}
+
+static void check_sides(prover *p)
+{
+    wm_state *s = p->state;
+    size_t left = 0, missing = 0;
+    const char *pattern = "";
+    for (size_t i = 0; i < s->source.count; i++) {
+        const wm_side_tensor *t = &s->source.tensors[i];
+        left += !t->used && !t->dropped && !t->excused;
+    }
+    for (size_t i = 0; i < s->target.count; i++)
+        missing += !s->target.tensors[i].written && !s->target.tensors[i].excused;
+    wm_span nowhere = {s->program->file, UINT32_MAX, UINT32_MAX};
+    if (left) {
+        wm_diag *d = wm_error(p->unit, WM_E0522, nowhere, "%zu source tensor%s neither used nor dropped",
+                              left, left == 1 ? " is" : "s are");
+        list_families(p, d, &s->source, true, &pattern);
+        wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop \"%s\"", left == 1 ? "it" : "them",
+                     pattern);
+    }
+    if (missing) {
+        wm_diag *d = wm_error(p->unit, WM_E0523, nowhere, "%zu target tensor%s not written", missing,
+                              missing == 1 ? " is" : "s are");
+        list_families(p, d, &s->target, false, &pattern);
+    }
+}
+
+/* ---- order ---- */
+
+static int by_order(const void *a, const void *b, void *user)
+{
+    const wm_out *outs = user;
+    size_t x = outs[*(const uint32_t *)a].order, y = outs[*(const uint32_t *)b].order;
+    return (x > y) - (x < y);
+}
+
+void wm_prove_pass(wm_state *state)
+{
+    prover p = {state, state->unit};
+    wm_map_init(&state->out_names, state->unit->arena, state->instance_count);
+    wm_span keep = WM_NOWHERE;
+    bool keeps = false;
+    for (size_t l = 0; l < state->program->count; l++) {
+        if (state->program->lines[l].kind == WM_LINE_KEEP_REST && !keeps) {
+            keeps = true;
+            keep = state->program->lines[l].span;
+        }
+        for (size_t n = state->first_instance[l]; n < state->first_instance[l + 1]; n++) {
+            if (!state->instances[n]->failed)
+                prove_instance(&p, state->instances[n]);
+            if (state->instances[n]->failed)
+                excuse_instance(&p, state->instances[n]);
+        }
+    }
+    if (keeps)
+        keep_rest(&p, keep);
+    if (!state->rest_unknown)
+        check_sides(&p);
+    state->written = wm_new(state->unit->arena, uint32_t, state->out_count);
+    for (size_t i = 0; i < state->out_count; i++)
+        state->written[i] = (uint32_t)i;
+    state->written_count = state->out_count;
+    if (state->target.known && state->out_count > 1)
+        qsort_r(state->written, state->out_count, sizeof *state->written, by_order, state->outs);
+}
