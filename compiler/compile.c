@@ -370,6 +370,26 @@ bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *
     return ok;
 }
 
+static bool print_stage(compilation *c, bool tree, FILE *out, wmap_report **report, wmap_error *err)
+{
+    wmap_error other = {0};
+    parse_spec(c);
+    if (tree)
+        wm_ast_print(c->ast, out);
+    else
+        analyse(c, &other);
+    if (!tree && c->state.program)
+        wm_program_print(&c->unit, c->state.program, out);
+    *report = wm_report_of(&c->unit, c->took_part);
+    if (!*report)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (other.code != WMAP_OK && err)
+        *err = other;
+    if (other.code != WMAP_OK)
+        return false;
+    return c->unit.errors == 0 || wm_fail(err, WMAP_E_SPEC, "the spec has errors");
+}
+
 bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, FILE *out,
                         wmap_report **report, wmap_error *err)
 {
@@ -380,29 +400,17 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
     compilation *c = malloc(sizeof *c);
     if (!c)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    bool ok = begin(c, options, err);
-    if (ok && setjmp(*wm_arena_oom(&c->arena))) {
+    if (!begin(c, options, err)) {
+        end(c);
+        free(c);
+        return false;
+    }
+    if (setjmp(*wm_arena_oom(&c->arena))) {
         end(c);
         free(c);
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     }
-    if (ok) {
-        parse_spec(c);
-        wmap_error other = {0};
-        if (tree)
-            wm_ast_print(c->ast, out);
-        else
-            analyse(c, &other);
-        if (!tree && c->state.program)
-            wm_program_print(&c->unit, c->state.program, out);
-        *report = wm_report_of(&c->unit, c->took_part);
-        ok = *report != NULL && c->unit.errors == 0 && other.code == WMAP_OK;
-        if (other.code != WMAP_OK && err)
-            *err = other;
-        else if (!ok)
-            wm_fail(err, *report ? WMAP_E_SPEC : WMAP_E_NOMEM,
-                    *report ? "the spec has errors" : "out of memory");
-    }
+    bool ok = print_stage(c, tree, out, report, err);
     end(c);
     free(c);
     return ok;

@@ -127,26 +127,37 @@ static wm_str bare_pattern(wm_unit *unit, const wm_pattern *pattern)
     return bare_name(unit, all);
 }
 
-static void suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, const wm_side *side)
+static void bare_names(wm_unit *unit, wm_side *side)
+{
+    if (side->bare)
+        return;
+    side->bare = wm_new(unit->arena, wm_str, side->count);
+    for (size_t i = 0; i < side->count; i++)
+        side->bare[i] = bare_name(unit, side->names[i]);
+}
+
+static void suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side)
 {
     wm_unit *unit = state->unit;
     if (state->suggestions >= MAX_SUGGESTED || side->count == 0)
         return;
     state->suggestions++;
+    if (!pattern->literal)
+        bare_names(unit, side);
+    const wm_str *names = pattern->literal ? side->names : side->bare;
     wm_str want = pattern->literal ? pattern->text : bare_pattern(unit, pattern);
     wm_near near;
     wm_near_init(&near, want);
-    wm_map seen;
-    wm_map_init(&seen, unit->arena, 64);
-    size_t best = WM_NO_NAME, count = 0;
-    for (size_t i = 0; i < side->count && seen.count < MAX_CANDIDATES; i++) {
-        wm_str name = pattern->literal ? side->names[i] : bare_name(unit, side->names[i]);
-        if (!pattern->literal && wm_map_put(&seen, name.p, name.len, (uint32_t)i, NULL) != WM_MAP_NONE)
+    size_t best = WM_NO_NAME, count = 0, tried = 0;
+    wm_str before = {NULL, 0};
+    for (size_t i = 0; i < side->count && tried < MAX_CANDIDATES; i++) {
+        uint32_t gap = names[i].len > want.len ? names[i].len - want.len : want.len - names[i].len;
+        if (gap > want.len / 3 || wm_str_eq(names[i], before))
             continue;
-        size_t before = near.distance;
-        bool had = wm_near_found(&near);
-        wm_near_try(&near, name);
-        if (wm_near_found(&near) && (!had || near.distance != before))
+        before = names[i];
+        tried++;
+        wm_near_try(&near, names[i]);
+        if (wm_near_found(&near) && near.best.p == names[i].p)
             best = i;
     }
     if (best == WM_NO_NAME)
@@ -156,9 +167,9 @@ static void suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, c
         return;
     }
     for (size_t i = 0; i < side->count; i++)
-        count += wm_str_eq(bare_name(unit, side->names[i]), near.best);
-    wm_diag_hint(unit, diag, "did you mean names like %s? %zu tensor%s", wm_quote(unit, side->names[best]),
-                 count, count == 1 ? " is" : "s are");
+        count += wm_str_eq(names[i], near.best);
+    wm_diag_hint(unit, diag, "did you mean names like %s? %zu tensor%s", wm_quote(unit, side->names[best]), count,
+                 count == 1 ? " is" : "s are");
 }
 
 /* ---- marks ---- */

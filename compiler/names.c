@@ -644,14 +644,19 @@ bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, c
         return false;
     collect(&m);
     size_t count = names->found_count;
+    uint32_t *found = names->found; /* ours for the time of the calls: `each` may match other patterns */
+    size_t cap = names->found_cap;
+    names->found = NULL;
+    names->found_count = names->found_cap = 0;
     if (count > 1)
-        qsort(names->found, count, sizeof *names->found, ascending);
-    uint32_t *found = wm_new(arena, uint32_t, count); /* `each` may match other patterns */
-    if (count)
-        memcpy(found, names->found, count * sizeof *found);
+        qsort(found, count, sizeof *found, ascending);
     for (size_t i = 0; i < count && !m.failed; i++)
         if (i == 0 || found[i] != found[i - 1])
             match_one(&m, found[i]);
+    if (cap > names->found_cap) {
+        names->found = found;
+        names->found_cap = cap;
+    }
     return !m.failed;
 }
 

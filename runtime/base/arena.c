@@ -115,7 +115,7 @@ void *wm_grow(wm_arena *arena, void *array, size_t count, size_t need, size_t *c
 {
     if (array && need <= *cap)
         return array;
-    size_t room = *cap ? *cap : 8;
+    size_t room = *cap ? *cap : 2;
     while (room < need) {
         if (room > SIZE_MAX / 2)
             return fail(arena);
