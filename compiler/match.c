@@ -127,6 +127,35 @@ static wm_str bare_pattern(wm_unit *unit, const wm_pattern *pattern)
     return bare_name(unit, all);
 }
 
+/* The name with the pattern's holes where its numbers are, run of digits by run of digits; the plain name if
+ * they can't be laid on each other. */
+static wm_str with_holes(wm_unit *unit, const wm_pattern *pattern, wm_str name)
+{
+    const char *out = "";
+    uint32_t at = 0;
+    for (uint32_t h = 0; h <= pattern->count; h++) {
+        const wm_hole *hole = h < pattern->count ? &pattern->holes[h] : NULL;
+        uint32_t runs = hole && hole->kind != WM_HOLE_TEXT; /* runs of digits to go on to */
+        for (uint32_t i = 0; hole && hole->kind == WM_HOLE_TEXT && i < hole->text.len; i++)
+            runs += hole->text.p[i] >= '0' && hole->text.p[i] <= '9' &&
+                    (i == 0 || hole->text.p[i - 1] < '0' || hole->text.p[i - 1] > '9');
+        while (at < name.len && (runs || !hole)) {
+            uint32_t beg = at;
+            bool digits = name.p[at] >= '0' && name.p[at] <= '9';
+            while (at < name.len && (name.p[at] >= '0' && name.p[at] <= '9') == digits)
+                at++;
+            bool swap = digits && hole && hole->kind != WM_HOLE_TEXT;
+            const char *text = swap ? unit->sources[hole->span.file]->text + hole->span.beg : name.p + beg;
+            out = wm_format_text(unit->arena, "%s%.*s", out,
+                                 (int)(swap ? hole->span.end - hole->span.beg : at - beg), text);
+            runs -= digits && runs;
+        }
+        if (runs)
+            return name;
+    }
+    return (wm_str){out, (uint32_t)strlen(out)};
+}
+
 static void bare_names(wm_unit *unit, wm_side *side)
 {
     if (side->bare)
@@ -168,8 +197,9 @@ static void suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, w
     }
     for (size_t i = 0; i < side->count; i++)
         count += wm_str_eq(names[i], near.best);
-    wm_diag_hint(unit, diag, "did you mean names like %s? %zu tensor%s", wm_quote(unit, side->names[best]), count,
-                 count == 1 ? " is" : "s are");
+    wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that",
+                 wm_quote(unit, with_holes(unit, pattern, side->names[best])), count,
+                 count == 1 ? " matches" : "s match");
 }
 
 /* ---- marks ---- */
