@@ -1,0 +1,307 @@
+/* keras.c: the weights of Keras: legacy whole models and weights (.h5, .hdf5), Keras 3's .weights.h5 and
+ * .keras, and any other HDF5 file, whose datasets are then the tensors. Names are paths; the order is Keras'
+ * where the file has one. */
+#include "runtime/formats/hdf5.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/size.h"
+
+static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+
+#define USER_BLOCK_MAX ((uint64_t)2 << 20) /* how far the signature is looked for */
+
+/* --- names and order --- */
+
+/* The state of listing a file in source order. */
+struct order {
+    wmap_archive *archive;
+    const wm_hdf5_listing *listing;
+    uint32_t file;
+    uint64_t base, length;
+    const char *root; /* path of the group that holds the weights: "" or "model_weights" */
+    bool *added;      /* a dataset each */
+    char path[2 * WM_MAX_NAME + 2];
+    uint64_t unpacked; /* bytes of all datasets that must be decoded */
+    wmap_error *err;
+};
+
+static bool starts_with(const wm_hdf5_item *item, const char *group)
+{
+    size_t len = strlen(group);
+    return item->path_len > len && memcmp(item->path, group, len) == 0 && item->path[len] == '/';
+}
+
+static bool add_item(struct order *o, uint32_t index)
+{
+    const wm_hdf5_item *item = &o->listing->items[index];
+    size_t skip = o->root[0] && starts_with(item, o->root) ? strlen(o->root) + 1 : 0;
+    wm_entry *entry = wm_archive_add(o->archive, item->path + skip, item->path_len - skip, item->dtype,
+                                     item->rank, item->shape, NULL, o->err);
+    if (!entry)
+        return false;
+    o->added[index] = true;
+    entry->id = item->address;
+    if (item->note) {
+        entry->note = wm_copy(&o->archive->arena, item->note, strlen(item->note));
+        if (!entry->note)
+            return wm_fail(o->err, WMAP_E_NOMEM, "out of memory");
+    }
+    if (item->dtype == WMAP_OPAQUE)
+        return true;
+    if (item->direct) {
+        entry->direct = true;
+        entry->file = o->file;
+        if (!wm_size_add(o->base, item->offset, &entry->offset))
+            return wm_fail(o->err, WMAP_E_CORRUPT, "a dataset lies beyond the end of the file");
+        return wm_entry_check(o->archive, entry, o->base, o->base + o->length, o->err);
+    }
+    uint64_t bytes;
+    if (!wmap_tensor_bytes(&entry->tensor, &bytes) || !wm_size_add(o->unpacked, bytes, &o->unpacked) ||
+        (o->unpacked > WM_MAX_RATIO_FREE && o->unpacked / WM_MAX_RATIO > o->length))
+        return wm_fail(o->err, WMAP_E_CORRUPT,
+                       "its datasets unpack to more than %llu times the size of the file",
+                       (unsigned long long)WM_MAX_RATIO);
+    return true;
+}
+
+/* The path of `name` in `group`, as libhdf5 reads it: empty and "." components mean nothing. False for "..",
+ * which means nothing in HDF5 either but is only found in files made to harm. */
+static bool join(struct order *o, size_t group_len, const wm_hdf5_name *name, size_t *len)
+{
+    size_t used = group_len;
+    if (name->len > WM_MAX_NAME || group_len > WM_MAX_NAME)
+        return false;
+    for (size_t at = 0; at < name->len;) {
+        const char *part = name->text + at, *slash = memchr(part, '/', name->len - at);
+        size_t size = slash ? (size_t)(slash - part) : name->len - at;
+        at += size + 1;
+        if (size == 0 || (size == 1 && part[0] == '.'))
+            continue;
+        if (size == 2 && memcmp(part, "..", 2) == 0)
+            return false;
+        if (used)
+            o->path[used++] = '/';
+        memcpy(o->path + used, part, size);
+        used += size;
+    }
+    *len = used;
+    return true;
+}
+
+/* The group's weights in the order of its weight_names. o->path begins with the group's path. */
+static bool add_weights(struct order *o, size_t group_len)
+{
+    const wm_hdf5_listing *l = o->listing;
+    uint32_t list = wm_map_get(&l->names[1], o->path, group_len);
+    for (size_t i = 0; list != WM_MAP_NONE && i < l->lists[list].count; i++) {
+        const wm_hdf5_name *name = &l->lists[list].list[i];
+        size_t len = 0;
+        uint32_t index = join(o, group_len, name, &len) ? wm_map_get(&l->paths, o->path, len) : WM_MAP_NONE;
+        const char *wrong = index == WM_MAP_NONE ? "but there is no such dataset"
+                            : o->added[index]    ? "which was listed before"
+                                                 : NULL;
+        if (wrong) {
+            wm_fail(o->err, WMAP_E_CORRUPT, "weight_names of its group lists it, %s", wrong);
+            return len ? wm_error_tensor(o->err, o->path, len)
+                       : wm_error_tensor(o->err, name->text, name->len);
+        }
+        if (!add_item(o, index))
+            return false;
+    }
+    return true;
+}
+
+/* The layers of the weights group in the order of its layer_names. */
+static bool add_layers(struct order *o)
+{
+    const wm_hdf5_listing *l = o->listing;
+    size_t root_len = strlen(o->root);
+    uint32_t list = wm_map_get(&l->names[0], o->root, root_len);
+    for (size_t i = 0; list != WM_MAP_NONE && i < l->lists[list].count; i++) {
+        const wm_hdf5_name *name = &l->lists[list].list[i];
+        size_t len = 0;
+        memcpy(o->path, o->root, root_len);
+        if (!join(o, root_len, name, &len) || wm_map_get(&l->groups, o->path, len) == WM_MAP_NONE) {
+            wm_fail(o->err, WMAP_E_CORRUPT, "layer_names lists it, but there is no such group");
+            return wm_error_tensor(o->err, name->text, name->len);
+        }
+        if (!add_weights(o, len))
+            return false;
+    }
+    return true;
+}
+
+static bool add_group(struct order *o, const char *root, const char *name)
+{
+    wm_hdf5_name part = {name, strlen(name)};
+    size_t root_len = strlen(root), len;
+    memcpy(o->path, root, root_len);
+    return !join(o, root_len, &part, &len) || add_weights(o, len);
+}
+
+/* Compares runs of digits by their value. */
+static int compare_parts(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t i = 0, j = 0;
+    while (i < a_len && j < b_len) {
+        size_t x = i, y = j;
+        while (x < a_len && a[x] >= '0' && a[x] <= '9')
+            x++;
+        while (y < b_len && b[y] >= '0' && b[y] <= '9')
+            y++;
+        if (x == i || y == j) {
+            if (a[i] != b[j])
+                return (unsigned char)a[i] < (unsigned char)b[j] ? -1 : 1;
+            i++, j++;
+            continue;
+        }
+        while (i + 1 < x && a[i] == '0')
+            i++;
+        while (j + 1 < y && b[j] == '0')
+            j++;
+        int order = x - i != y - j ? (x - i < y - j ? -1 : 1) : memcmp(a + i, b + j, x - i);
+        if (order)
+            return order;
+        i = x, j = y;
+    }
+    return i < a_len ? 1 : j < b_len ? -1 : 0;
+}
+
+/* Natural order, component by component: layers/dense/vars/2, layers/dense/vars/10, layers/dense_1/vars/0. */
+static int compare_paths(const void *left, const void *right)
+{
+    const wm_hdf5_item *a = *(const wm_hdf5_item *const *)left, *b = *(const wm_hdf5_item *const *)right;
+    size_t i = 0, j = 0;
+    while (i < a->path_len && j < b->path_len) {
+        const char *p = a->path + i, *q = b->path + j;
+        const char *p_end = memchr(p, '/', a->path_len - i), *q_end = memchr(q, '/', b->path_len - j);
+        size_t p_len = p_end ? (size_t)(p_end - p) : a->path_len - i;
+        size_t q_len = q_end ? (size_t)(q_end - q) : b->path_len - j;
+        int order = compare_parts(p, p_len, q, q_len);
+        if (order)
+            return order;
+        i += p_len + 1;
+        j += q_len + 1;
+    }
+    if (i < a->path_len || j < b->path_len)
+        return i < a->path_len ? 1 : -1;
+    /* Equal up to leading zeros: as bytes, so that the order never depends on the sort. */
+    size_t least = a->path_len < b->path_len ? a->path_len : b->path_len;
+    int order = memcmp(a->path, b->path, least);
+    return order ? order : a->path_len < b->path_len ? -1 : a->path_len > b->path_len;
+}
+
+/* Whatever is left, but for those in the group `later`. */
+static bool add_rest(struct order *o, const wm_hdf5_item **sorted, const char *later)
+{
+    const wm_hdf5_listing *l = o->listing;
+    for (size_t i = 0; i < l->item_count; i++) {
+        uint32_t index = (uint32_t)(sorted[i] - l->items);
+        if (o->added[index] || (later && starts_with(sorted[i], later)))
+            continue;
+        if (!add_item(o, index))
+            return false;
+    }
+    return true;
+}
+
+bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, uint32_t file, uint64_t base,
+                  uint64_t length, wmap_error *err)
+{
+    static const char whole[] = "model_weights", optimizer[] = "optimizer_weights";
+    struct order *o = wm_new(listing->arena, struct order, 1);
+    bool *added = wm_new(listing->arena, bool, listing->item_count);
+    const wm_hdf5_item **sorted = wm_new(listing->arena, const wm_hdf5_item *, listing->item_count);
+    if (!o || !added || !sorted)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    o->archive = archive;
+    o->listing = listing;
+    o->file = file;
+    o->base = base;
+    o->length = length;
+    o->added = added;
+    o->err = err;
+    o->root = wm_map_get(&listing->names[0], "", 0) == WM_MAP_NONE &&
+                      wm_map_get(&listing->groups, whole, strlen(whole)) != WM_MAP_NONE
+                  ? whole
+                  : "";
+    for (size_t i = 0; i < listing->item_count; i++)
+        sorted[i] = &listing->items[i];
+    if (listing->item_count)
+        qsort(sorted, listing->item_count, sizeof *sorted, compare_paths);
+    return add_layers(o) && add_group(o, o->root, "top_level_model_weights") &&
+           add_rest(o, sorted, optimizer) && add_group(o, "", optimizer) && add_rest(o, sorted, NULL);
+}
+
+/* --- HDF5 files --- */
+
+/* Where the signature stands: 0, 512, 1024, 2048, ... UINT64_MAX if nowhere. */
+static uint64_t find_signature(wmap_archive *archive)
+{
+    uint64_t size = archive->files[0].size;
+    for (uint64_t at = 0; at <= USER_BLOCK_MAX && at + sizeof signature <= size; at = at ? at * 2 : 512) {
+        uint8_t bytes[sizeof signature];
+        if (at + sizeof signature <= archive->head_size)
+            memcpy(bytes, archive->head + at, sizeof signature);
+        else if (!wm_archive_read(archive, 0, at, bytes, sizeof bytes, NULL))
+            return UINT64_MAX;
+        if (memcmp(bytes, signature, sizeof signature) == 0)
+            return at;
+    }
+    return UINT64_MAX;
+}
+
+static bool probe_h5(wmap_archive *archive)
+{
+    return find_signature(archive) != UINT64_MAX;
+}
+
+/* Opens the HDF5 file in bytes [base, base + length) of files[file]. */
+static bool open_range(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length, wmap_error *err)
+{
+    wm_hdf5 *h5 = wm_hdf5_open(archive->files[file].fd, base, length, err);
+    if (!h5)
+        return false;
+    archive->state = h5;
+    wm_arena scratch;
+    wm_hdf5_listing listing;
+    wm_arena_init(&scratch);
+    bool ok =
+        wm_hdf5_list(h5, &scratch, &listing, err) && wm_keras_add(archive, &listing, file, base, length, err);
+    wm_arena_release(&scratch);
+    return ok;
+}
+
+static bool open_h5(wmap_archive *archive, wmap_error *err)
+{
+    return open_range(archive, 0, 0, archive->files[0].size, err);
+}
+
+static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
+{
+    uint64_t bytes;
+    if (!wmap_tensor_bytes(&entry->tensor, &bytes))
+        return wm_fail(err, WMAP_E_INTERNAL, "the tensor's size is unknown");
+    if (!wm_hdf5_read(archive->state, entry->id, bytes, sink, err))
+        return wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+    return true;
+}
+
+static void close_h5(wmap_archive *archive)
+{
+    wm_hdf5_close(archive->state);
+    archive->state = NULL;
+}
+
+const wm_format wm_format_keras = {
+    .name = "keras-h5",
+    .title = "Keras HDF5",
+    .suffixes = ".h5 .hdf5 .weights.h5",
+    .probe = probe_h5,
+    .open = open_h5,
+    .decode = decode,
+    .close = close_h5,
+};
