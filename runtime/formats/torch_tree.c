@@ -1,0 +1,719 @@
+/* torch_tree.c: from the object that torch.save() pickled to tensors with names. A tensor is a call of one of
+ * torch's rebuild functions with a storage, an offset, a size and strides; all around it are dicts, lists and
+ * objects, whose keys, indices and attributes make its name. Layout of the calls: torch/_tensor.py and
+ * torch/_utils.py. */
+#include "runtime/formats/torch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/size.h"
+#include "runtime/base/text.h"
+
+#define WRAPPERS 16 /* calls around a rebuild call: parameter of a subclass of ... */
+
+enum { MARK_NEW, MARK_OPEN, MARK_BARREN };
+
+typedef struct walk {
+    wm_torch *torch;
+    wmap_error *err;
+    char *path; /* the name so far */
+    size_t len, cap;
+    size_t depth;
+    uint64_t steps, max_steps;
+} walk;
+
+/* A tensor as it was pickled. */
+typedef struct view {
+    const wm_pickle_node *node;
+    wmap_dtype dtype; /* WMAP_OPAQUE: `note` says what it is */
+    char note[128];
+    uint32_t storage;
+    uint64_t first;
+    uint32_t rank;
+    uint64_t shape[WMAP_MAX_RANK];
+    int64_t strides[WMAP_MAX_RANK];
+    bool conjugate, negate;
+} view;
+
+/* ---- errors ---- */
+
+static bool fail_at(walk *w, wmap_code code, const wm_pickle_node *node, const char *what)
+{
+    wm_fail(w->err, code, "%s", what);
+    wm_error_tensor(w->err, w->path, w->len);
+    return wm_error_offset(w->err, node->offset);
+}
+
+static bool bad(walk *w, const wm_pickle_node *node, const char *what)
+{
+    return fail_at(w, WMAP_E_CORRUPT, node, what);
+}
+
+static bool no_memory(walk *w)
+{
+    return wm_fail(w->err, WMAP_E_NOMEM, "out of memory while listing tensors");
+}
+
+/* ---- names ---- */
+
+static bool path_add(walk *w, const wm_pickle_node *node, const char *bytes, size_t len)
+{
+    if (len > WM_MAX_NAME - w->len)
+        return bad(w, node, "the name of a tensor is longer than 64 KiB");
+    char *grown = wm_grow(&w->torch->pickle->arena, w->path, w->len, w->len + len + 1, &w->cap, 1);
+    if (!grown)
+        return no_memory(w);
+    w->path = grown;
+    if (len)
+        memcpy(w->path + w->len, bytes, len);
+    w->len += len;
+    return true;
+}
+
+/* Text as it is; a str of Python 2 that is no UTF-8 is Latin-1. */
+static bool path_add_text(walk *w, const wm_pickle_node *key)
+{
+    const char *bytes = key->as.text.bytes;
+    size_t len = key->as.text.len;
+    if (key->kind == WM_PICKLE_TEXT || wm_utf8_valid(bytes, len))
+        return path_add(w, key, bytes, len);
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = (uint8_t)bytes[i];
+        char two[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
+        if (!(c < 0x80 ? path_add(w, key, bytes + i, 1) : path_add(w, key, two, 2)))
+            return false;
+    }
+    return true;
+}
+
+/* One part of a name, readable whatever the key is. */
+static bool path_add_key(walk *w, const wm_pickle_node *key, unsigned depth)
+{
+    char buf[600], name[520];
+    switch ((wm_pickle_kind)key->kind) {
+    case WM_PICKLE_TEXT:
+    case WM_PICKLE_BYTES:
+        return path_add_text(w, key);
+    case WM_PICKLE_INT:
+        snprintf(buf, sizeof buf, "%" PRId64, key->as.integer);
+        break;
+    case WM_PICKLE_BIG:
+        if (key->digits)
+            return path_add_text(w, key);
+        snprintf(buf, sizeof buf, "int(%zu bytes)", key->as.text.len);
+        break;
+    case WM_PICKLE_FLOAT:
+        snprintf(buf, sizeof buf, "%.17g", key->as.real);
+        break;
+    case WM_PICKLE_BOOL:
+        snprintf(buf, sizeof buf, "%s", key->as.integer ? "True" : "False");
+        break;
+    case WM_PICKLE_NONE:
+        snprintf(buf, sizeof buf, "None");
+        break;
+    case WM_PICKLE_TUPLE:
+        if (depth > 2)
+            return path_add(w, key, "(...)", 5);
+        for (size_t i = 0; i < key->as.list.count; i++)
+            if (!path_add(w, key, i ? ", " : "(", i ? 2 : 1) ||
+                !path_add_key(w, key->as.list.items[i], depth + 1))
+                return false;
+        return key->as.list.count ? path_add(w, key, ")", 1) : path_add(w, key, "()", 2);
+    default:
+        snprintf(buf, sizeof buf, "<%s>", wm_pickle_name(key, name, sizeof name));
+        break;
+    }
+    return path_add(w, key, buf, strlen(buf));
+}
+
+/* ---- storages ---- */
+
+/* The dtype of a storage class by its name; an untyped one counts bytes. */
+static wmap_dtype dtype_of_class(const char *name, size_t len)
+{
+    if (len == 14 && memcmp(name, "UntypedStorage", 14) == 0)
+        return WMAP_U8;
+    return wm_dtype_spelled(offsetof(wm_dtype_info, storage), name, len);
+}
+
+static bool read_size(const wm_pickle_node *node, uint64_t *value)
+{
+    if (node->kind != WM_PICKLE_INT || node->as.integer < 0)
+        return false;
+    *value = (uint64_t)node->as.integer;
+    return true;
+}
+
+/* A key is a part of a member's name, so it must not lead anywhere else. */
+static bool key_is_sound(const char *key, size_t len)
+{
+    return len && !memchr(key, '/', len) && !memchr(key, '\\', len) && !memchr(key, 0, len) &&
+           !(len == 2 && memcmp(key, "..", 2) == 0);
+}
+
+/* The storage of a persistent id ('storage', class, key, location, elements): index in torch->storages. */
+static bool find_storage(walk *w, const wm_pickle_node *node, uint32_t *index)
+{
+    const wm_pickle_node *id = node->kind == WM_PICKLE_PERSISTENT ? node->as.id : NULL;
+    if (!id || id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
+        !wm_pickle_says(id->as.list.items[0], "storage"))
+        return bad(w, node, "a tensor without a storage");
+    const wm_pickle_node *class = id->as.list.items[1], *key = id->as.list.items[2];
+    wm_torch_storage storage = {0};
+    if (class->kind != WM_PICKLE_GLOBAL || class->as.global.name_len < 7 ||
+        memcmp(class->as.global.name + class->as.global.name_len - 7, "Storage", 7) != 0)
+        return bad(w, node, "a storage whose class is none of torch");
+    if ((key->kind != WM_PICKLE_TEXT && key->kind != WM_PICKLE_BYTES) ||
+        !key_is_sound(key->as.text.bytes, key->as.text.len))
+        return bad(w, node, "a storage whose key can't be a file's name");
+    if (!read_size(id->as.list.items[4], &storage.elements))
+        return bad(w, node, "a storage whose number of elements is none");
+    storage.key = key->as.text.bytes;
+    storage.key_len = key->as.text.len;
+    storage.class_name = class->as.global.name;
+    storage.class_len = class->as.global.name_len;
+    storage.dtype = dtype_of_class(storage.class_name, storage.class_len);
+
+    wm_torch *torch = w->torch;
+    *index = wm_map_get(&torch->by_key, storage.key, storage.key_len);
+    if (*index != WM_MAP_NONE) {
+        const wm_torch_storage *known = &torch->storages[*index];
+        if (known->class_len != storage.class_len || known->elements != storage.elements ||
+            memcmp(known->class_name, storage.class_name, storage.class_len) != 0)
+            return bad(w, node,
+                       "a storage that was declared before with another class or number of elements");
+        return true;
+    }
+    if (!torch->find(torch, &storage, w->err)) {
+        wm_error_tensor(w->err, w->path, w->len);
+        return wm_error_offset(w->err, node->offset);
+    }
+    uint64_t bytes;
+    if (storage.dtype != WMAP_DTYPE_NONE &&
+        (!wm_size_mul(storage.elements, wmap_dtype_size(storage.dtype), &bytes) || bytes != storage.bytes)) {
+        wm_fail(w->err, WMAP_E_CORRUPT,
+                "the storage should have %" PRIu64 " elements of %" PRIu32
+                " bytes, but its record has %" PRIu64 " bytes",
+                storage.elements, wmap_dtype_size(storage.dtype), storage.bytes);
+        wm_error_tensor(w->err, w->path, w->len);
+        return wm_error_offset(w->err, node->offset);
+    }
+    bool oom = false;
+    *index = (uint32_t)torch->storage_count;
+    wm_torch_storage *slot =
+        wm_push(&torch->archive->arena, torch->storages, torch->storage_count, torch->storage_cap);
+    if (!slot)
+        return no_memory(w);
+    *slot = storage;
+    wm_map_put(&torch->by_key, storage.key, storage.key_len, *index, &oom);
+    return oom ? no_memory(w) : true;
+}
+
+/* ---- tensors ---- */
+
+/* A tuple of sizes or strides; torch.Size is one too. */
+static const wm_pickle_node *int_tuple(const wm_pickle_node *node)
+{
+    if (wm_pickle_calls(node, "torch", "Size") && node->as.call.args->as.list.count == 1)
+        node = node->as.call.args->as.list.items[0];
+    return node->kind == WM_PICKLE_TUPLE || node->kind == WM_PICKLE_LIST ? node : NULL;
+}
+
+static bool read_shape(walk *w, view *v, const wm_pickle_node *size)
+{
+    size = int_tuple(size);
+    if (!size)
+        return bad(w, v->node, "a tensor's size is no tuple");
+    if (size->as.list.count > WMAP_MAX_RANK)
+        return fail_at(w, WMAP_E_UNSUPPORTED, v->node, "a tensor of more than 64 dimensions");
+    v->rank = (uint32_t)size->as.list.count;
+    for (uint32_t d = 0; d < v->rank; d++)
+        if (!read_size(size->as.list.items[d], &v->shape[d]))
+            return bad(w, v->node, "a tensor's size is negative or no number");
+    return true;
+}
+
+/* Offset and strides, in elements of the tensor. */
+static bool read_place(walk *w, view *v, const wm_pickle_node *offset, const wm_pickle_node *strides)
+{
+    strides = int_tuple(strides);
+    if (!read_size(offset, &v->first))
+        return bad(w, v->node, "a tensor's offset in its storage is negative or no number");
+    if (!strides || strides->as.list.count != v->rank)
+        return bad(w, v->node, "a tensor has not as many strides as dimensions");
+    for (uint32_t d = 0; d < v->rank; d++) {
+        uint64_t stride;
+        if (!read_size(strides->as.list.items[d], &stride))
+            return bad(w, v->node, "a tensor's stride is negative or no number");
+        v->strides[d] = (int64_t)stride;
+    }
+    return true;
+}
+
+/* All elements lie in the storage. */
+static bool check_window(walk *w, const view *v, uint64_t width)
+{
+    uint64_t count, last = v->first, span, bytes;
+    if (!wm_shape_count(v->shape, v->rank, &count))
+        return bad(w, v->node, "a tensor of 2^63 elements or more");
+    bool sound = true;
+    for (uint32_t d = 0; d < v->rank && count; d++)
+        sound = sound && wm_size_mul(v->shape[d] - 1, (uint64_t)v->strides[d], &span) &&
+                wm_size_add(last, span, &last);
+    sound = sound && wm_size_add(last, count ? 1 : 0, &last) && wm_size_mul(last, width, &bytes);
+    /* An empty tensor reads nothing, but torch wants its offset inside too. */
+    if (!sound || bytes > w->torch->storages[v->storage].bytes)
+        return bad(w, v->node, "a tensor reaches over the end of its storage");
+    return true;
+}
+
+/* {"conj": True, "neg": True}: views that torch conjugates or negates when it reads them. */
+static bool read_metadata(walk *w, view *v, const wm_pickle_node *metadata)
+{
+    const wm_pickle_node *conj = wm_pickle_get(metadata, "conj"), *neg = wm_pickle_get(metadata, "neg");
+    v->conjugate = conj && conj->kind == WM_PICKLE_BOOL && conj->as.integer;
+    v->negate = neg && neg->kind == WM_PICKLE_BOOL && neg->as.integer;
+    const wm_dtype_info *info = wm_dtype(v->dtype);
+    if (!info)
+        return true;
+    if (v->conjugate && info->kind != WM_KIND_COMPLEX)
+        return bad(w, v->node, "a tensor that is conjugated but not complex");
+    if (v->negate && info->kind != WM_KIND_COMPLEX && info->kind != WM_KIND_FLOAT) {
+        snprintf(v->note, sizeof v->note, "torch.%s with its neg bit set", info->torch);
+        v->dtype = WMAP_OPAQUE;
+    }
+    return true;
+}
+
+/* _rebuild_tensor(storage, offset, size, stride)
+ * _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
+ * _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]) */
+static bool read_tensor(walk *w, view *v, const wm_pickle_node *args, int version)
+{
+    wm_pickle_node *const *arg = args->as.list.items;
+    size_t count = args->as.list.count, least = version == 1 ? 4 : version == 2 ? 6 : 7;
+    if (count < least)
+        return bad(w, v->node, "a tensor with too few arguments");
+    if (!find_storage(w, arg[0], &v->storage) || !read_shape(w, v, arg[2]) ||
+        !read_place(w, v, arg[1], arg[3]))
+        return false;
+    const wm_torch_storage *storage = &w->torch->storages[v->storage];
+    const char *name = storage->class_name;
+    size_t len = storage->class_len;
+    if (version == 3) {
+        if (arg[6]->kind != WM_PICKLE_GLOBAL)
+            return bad(w, v->node, "a tensor without a dtype");
+        name = arg[6]->as.global.name;
+        len = arg[6]->as.global.name_len;
+        v->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, len);
+    } else {
+        v->dtype = storage->dtype;
+    }
+    if (v->dtype == WMAP_DTYPE_NONE) {
+        char shown[96];
+        snprintf(v->note, sizeof v->note, "torch.%s", wm_show(shown, sizeof shown, name, len));
+        v->dtype = WMAP_OPAQUE;
+        return true;
+    }
+    if (version > 1 && count > least && !read_metadata(w, v, arg[least]))
+        return false;
+    return v->dtype == WMAP_OPAQUE || check_window(w, v, wmap_dtype_size(v->dtype));
+}
+
+/* Tensors of kinds that we don't read: what they are called, and their size where it stands among the
+ * arguments. */
+static bool read_opaque(walk *w, view *v, const wm_pickle_node *function, const wm_pickle_node *args)
+{
+    static const struct {
+        const char *name, *note;
+        size_t size; /* index of the argument, SIZE_MAX if there is none */
+    } kinds[] = {
+        {"_rebuild_qtensor", "quantized tensor", 2},
+        {"_rebuild_sparse_tensor", "sparse tensor", SIZE_MAX},
+        {"_rebuild_sparse_csr_tensor", "sparse tensor", SIZE_MAX},
+        {"_rebuild_nested_tensor", "nested tensor", SIZE_MAX},
+        {"_rebuild_meta_tensor_no_storage", "tensor without data", 1},
+        {"_rebuild_wrapper_subclass", "tensor subclass", 2},
+        {"_rebuild_device_tensor_from_numpy", "device tensor", SIZE_MAX},
+        {"_rebuild_xla_tensor", "device tensor", SIZE_MAX},
+        {"_rebuild_mlc_tensor", "device tensor", SIZE_MAX},
+    };
+    v->dtype = WMAP_OPAQUE;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!wm_pickle_is(function, "torch._utils", kinds[i].name))
+            continue;
+        snprintf(v->note, sizeof v->note, "%s", kinds[i].note);
+        bool sized = kinds[i].size < args->as.list.count && int_tuple(args->as.list.items[kinds[i].size]);
+        return !sized || read_shape(w, v, args->as.list.items[kinds[i].size]);
+    }
+    char name[520];
+    snprintf(v->note, sizeof v->note, "%.*s", (int)sizeof v->note - 1,
+             wm_pickle_name(function, name, sizeof name));
+    return true;
+}
+
+typedef enum found { FOUND_NOTHING, FOUND_TENSOR, FOUND_ERROR } found;
+
+/* Is this call a tensor? Unwraps parameters and subclasses. */
+static found find_tensor(walk *w, view *v, const wm_pickle_node *node)
+{
+    memset(v, 0, sizeof *v);
+    const wm_pickle_node *function = node->as.call.callable, *args = node->as.call.args;
+    for (int wrappers = 0; wrappers < WRAPPERS; wrappers++) {
+        wm_pickle_node *const *arg = args->as.list.items;
+        size_t count = args->as.list.count;
+        v->node = node;
+        if (wm_pickle_is(function, "torch._tensor", "_rebuild_from_type_v2") ||
+            wm_pickle_is(function, "torch.tensor", "_rebuild_from_type_v2") ||
+            wm_pickle_is(function, "torch._tensor", "_rebuild_from_type")) {
+            if (count < 3 || arg[0]->kind != WM_PICKLE_GLOBAL || arg[2]->kind != WM_PICKLE_TUPLE)
+                return bad(w, node, "a subclass of tensor with the wrong arguments"), FOUND_ERROR;
+            function = arg[0];
+            args = arg[2];
+            continue;
+        }
+        if (wm_pickle_is(function, "torch._utils", "_rebuild_parameter") ||
+            wm_pickle_is(function, "torch._utils", "_rebuild_parameter_with_state") ||
+            wm_pickle_is(function, "torch._utils", "_rebuild_device_tensor_from_cpu_tensor") ||
+            wm_pickle_is(function, "torch.nn.parameter", "Parameter") ||
+            wm_pickle_is(function, "torch.nn.parameter", "Buffer")) {
+            if (!count || arg[0]->kind != WM_PICKLE_CALL)
+                return bad(w, node, "a parameter without its tensor"), FOUND_ERROR;
+            node = arg[0];
+            function = node->as.call.callable;
+            args = node->as.call.args;
+            continue;
+        }
+        int version = wm_pickle_is(function, "torch._utils", "_rebuild_tensor")      ? 1
+                      : wm_pickle_is(function, "torch._utils", "_rebuild_tensor_v2") ? 2
+                      : wm_pickle_is(function, "torch._utils", "_rebuild_tensor_v3") ? 3
+                                                                                     : 0;
+        if (version && node->as.call.extra)
+            return bad(w, node, "a tensor with keys or items of its own"), FOUND_ERROR;
+        if (version)
+            return read_tensor(w, v, args, version) ? FOUND_TENSOR : FOUND_ERROR;
+        const char *name = function->kind == WM_PICKLE_GLOBAL ? function->as.global.name : "";
+        if (function->kind == WM_PICKLE_GLOBAL && function->as.global.module_len == 12 &&
+            memcmp(function->as.global.module, "torch._utils", 12) == 0 && function->as.global.name_len > 9 &&
+            memcmp(name, "_rebuild_", 9) == 0)
+            return read_opaque(w, v, function, args) ? FOUND_TENSOR : FOUND_ERROR;
+        if (wrappers == 0)
+            return FOUND_NOTHING;
+        return read_opaque(w, v, function, args) ? FOUND_TENSOR
+                                                 : FOUND_ERROR; /* a parameter of something foreign */
+    }
+    return bad(w, node, "a parameter of a parameter of a parameter ..."), FOUND_ERROR;
+}
+
+/* True if the strides are those of row-major order; a dimension of 1 may have any, and so may an empty
+ * tensor. */
+static bool is_contiguous(const view *v)
+{
+    uint64_t next = 1;
+    for (uint32_t d = v->rank; d-- > 0;) {
+        if (v->shape[d] == 0)
+            return true;
+        if (v->shape[d] != 1 && (uint64_t)v->strides[d] != next)
+            return false;
+        next *= v->shape[d]; /* the count was checked: below 2^63 */
+    }
+    return true;
+}
+
+static bool is_empty(const view *v)
+{
+    for (uint32_t d = 0; d < v->rank; d++)
+        if (v->shape[d] == 0)
+            return true;
+    return false;
+}
+
+static bool add_entry(walk *w, const view *v)
+{
+    wm_torch *torch = w->torch;
+    wmap_archive *archive = torch->archive;
+    bool opaque = v->dtype == WMAP_OPAQUE;
+    const int64_t *strides = opaque || is_empty(v) || is_contiguous(v) ? NULL : v->strides;
+    const char *name = w->len ? w->path : "";
+    wm_entry *entry = wm_archive_add(archive, name, w->len, v->dtype, v->rank, v->shape, strides, w->err);
+    if (!entry) {
+        wm_error_tensor(w->err, name, w->len);
+        return wm_error_offset(w->err, v->node->offset);
+    }
+    if (opaque) {
+        entry->note = wm_copy(&archive->arena, v->note, strlen(v->note));
+        return entry->note ? true : no_memory(w);
+    }
+    const wm_torch_storage *storage = &torch->storages[v->storage];
+    const wm_dtype_info *info = wm_dtype(v->dtype);
+    bool swap = torch->big_endian && info->align > 1;
+    if (storage->stored && !swap && !v->conjugate && !v->negate) {
+        entry->direct = true;
+        entry->offset = storage->offset + v->first * info->size;
+        return wm_entry_check(archive, entry, storage->offset, storage->offset + storage->bytes, w->err);
+    }
+    entry->id = torch->view_count;
+    wm_torch_view *slot = wm_push(&archive->arena, torch->views, torch->view_count, torch->view_cap);
+    if (!slot)
+        return no_memory(w);
+    *slot = (wm_torch_view){v->storage, v->first, v->conjugate, v->negate};
+    return true;
+}
+
+/* ---- the walk ---- */
+
+static bool walk_node(walk *w, wm_pickle_node *node);
+
+/* Walks `node` under the present name and `key`, and takes the key away again. */
+static bool walk_child(walk *w, const wm_pickle_node *key, wm_pickle_node *node)
+{
+    if (++w->steps > w->max_steps)
+        return fail_at(w, WMAP_E_UNSUPPORTED, node,
+                       "the same objects occur far too often inside of each other");
+    if (node->kind < WM_PICKLE_TUPLE || node->kind == WM_PICKLE_GLOBAL || node->mark != MARK_NEW)
+        return true; /* no container, or known to lead to no tensor, or one that we are in already */
+    size_t len = w->len;
+    bool done = (len == 0 || path_add(w, key, ".", 1)) && path_add_key(w, key, 0) && walk_node(w, node);
+    if (done)
+        w->len = len;
+    return done;
+}
+
+static bool walk_mapping(walk *w, const wm_pickle_node *mapping)
+{
+    wm_pickle_node *key, *value;
+    size_t count = wm_pickle_pair_count(mapping);
+    for (size_t i = 0; i < count; i++)
+        if (wm_pickle_pair(mapping, i, &key, &value) && !walk_child(w, key, value))
+            return false;
+    return true;
+}
+
+static bool walk_list(walk *w, const wm_pickle_node *list)
+{
+    for (size_t i = 0; i < list->as.list.count; i++) {
+        wm_pickle_node key = {.kind = WM_PICKLE_INT, .offset = list->offset};
+        key.as.integer = (int64_t)i;
+        if (!walk_child(w, &key, list->as.list.items[i]))
+            return false;
+    }
+    return true;
+}
+
+/* A set of names that are left out of a module's state dict. */
+static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
+{
+    if (set && set->kind == WM_PICKLE_CALL && wm_pickle_is(set->as.call.callable, "builtins", "set") &&
+        set->as.call.args->as.list.count == 1)
+        set = set->as.call.args->as.list.items[0]; /* protocol 2: set([...]) */
+    if (!set || (set->kind != WM_PICKLE_SET && set->kind != WM_PICKLE_LIST) || key->kind != WM_PICKLE_TEXT)
+        return false;
+    for (size_t i = 0; i < set->as.list.count; i++) {
+        const wm_pickle_node *item = set->as.list.items[i];
+        if (item->kind == WM_PICKLE_TEXT && item->as.text.len == key->as.text.len &&
+            memcmp(item->as.text.bytes, key->as.text.bytes, key->as.text.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A pickled torch.nn.Module: the names of its state_dict(), in the same order. */
+static bool walk_module(walk *w, const wm_pickle_node *state)
+{
+    const wm_pickle_node *transient = wm_pickle_get(state, "_non_persistent_buffers_set");
+    static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+        const wm_pickle_node *mapping = wm_pickle_mapping(wm_pickle_get(state, parts[p]));
+        wm_pickle_node *key, *value;
+        for (size_t i = 0; mapping && i < wm_pickle_pair_count(mapping); i++) {
+            if (!wm_pickle_pair(mapping, i, &key, &value) || (p == 1 && set_has(transient, key)))
+                continue;
+            if (!walk_child(w, key, value))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* An object of any class: what it holds as a dict, as a list, and as attributes. */
+static bool walk_object(walk *w, const wm_pickle_node *node)
+{
+    const wm_pickle_node *state = node->as.call.state;
+    const wm_pickle_node *mapping = wm_pickle_mapping(node), *attributes = wm_pickle_mapping(state);
+    if (attributes && wm_pickle_get(state, "_parameters") && wm_pickle_get(state, "_modules"))
+        return walk_module(w, state);
+    if (mapping && !walk_mapping(w, mapping))
+        return false;
+    if (node->as.call.extra && node->as.call.extra->items && !walk_list(w, node->as.call.extra->items))
+        return false;
+    if (wm_pickle_is(node->as.call.callable, "collections", "OrderedDict"))
+        return true; /* its attributes are versions of modules */
+    if (attributes)
+        return walk_mapping(w, attributes);
+    if (state && state->kind == WM_PICKLE_TUPLE) { /* attributes, and those in slots */
+        for (size_t i = 0; i < state->as.list.count; i++)
+            if ((mapping = wm_pickle_mapping(state->as.list.items[i])) && !walk_mapping(w, mapping))
+                return false;
+        return true;
+    }
+    /* A named tuple is made of its fields. */
+    return node->made && !state && !mapping ? walk_list(w, node->as.call.args) : true;
+}
+
+/* Kept out of walk_node, which recurses: the view is large. */
+__attribute__((noinline)) static found walk_tensor(walk *w, const wm_pickle_node *node)
+{
+    view v;
+    found what = find_tensor(w, &v, node);
+    if (what == FOUND_TENSOR && !add_entry(w, &v))
+        return FOUND_ERROR;
+    return what;
+}
+
+/* A storage that is no tensor's: listed, so that nobody misses it. */
+__attribute__((noinline)) static bool walk_persistent(walk *w, const wm_pickle_node *node)
+{
+    view v = {.node = node, .dtype = WMAP_OPAQUE};
+    const wm_pickle_node *id = node->as.id;
+    if (id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
+        !wm_pickle_says(id->as.list.items[0], "storage"))
+        return bad(w, node, "a persistent id that is no storage");
+    char name[520];
+    snprintf(v.note, sizeof v.note, "%.*s", (int)sizeof v.note - 1,
+             wm_pickle_name(id->as.list.items[1], name, sizeof name));
+    return find_storage(w, node, &v.storage) && add_entry(w, &v);
+}
+
+/* An array alone is called 0. */
+static bool walk_leaf(walk *w, const wm_pickle_node *node, found *what)
+{
+    bool nameless = w->len == 0 && w->depth == 0;
+    if (nameless && !path_add(w, node, "0", 1))
+        return false;
+    if (node->kind == WM_PICKLE_PERSISTENT)
+        *what = walk_persistent(w, node) ? FOUND_TENSOR : FOUND_ERROR;
+    else
+        *what = walk_tensor(w, node);
+    if (nameless && *what != FOUND_ERROR)
+        w->len = 0;
+    return *what != FOUND_ERROR;
+}
+
+static bool walk_node(walk *w, wm_pickle_node *node)
+{
+    found what = FOUND_NOTHING;
+    if (node->kind == WM_PICKLE_CALL || node->kind == WM_PICKLE_PERSISTENT) {
+        if (!walk_leaf(w, node, &what))
+            return false;
+        if (what == FOUND_TENSOR)
+            return true;
+    }
+    if (w->depth == WM_TORCH_DEPTH)
+        return fail_at(w, WMAP_E_UNSUPPORTED, node, "objects nested deeper than 256");
+    size_t before = w->torch->archive->entry_count;
+    node->mark = MARK_OPEN;
+    w->depth++;
+    bool done = true;
+    if (node->kind == WM_PICKLE_CALL)
+        done = walk_object(w, node);
+    else if (node->kind == WM_PICKLE_DICT)
+        done = walk_mapping(w, node);
+    else if (node->kind == WM_PICKLE_TUPLE || node->kind == WM_PICKLE_LIST)
+        done = walk_list(w, node);
+    w->depth--;
+    node->mark = w->torch->archive->entry_count == before ? MARK_BARREN : MARK_NEW;
+    return done;
+}
+
+/* ---- classes that are not ours ---- */
+
+/* Names that torch files are made of, or that can't hold anything of interest. */
+static bool is_known(const wm_pickle_node *global)
+{
+    static const struct {
+        const char *module, *names; /* between spaces */
+    } known[] = {
+        {"collections", " OrderedDict defaultdict Counter "},
+        {"builtins",
+         " set frozenset list dict tuple int float complex bytes bytearray str bool object slice range "},
+        {"copyreg", " _reconstructor "},
+        {"_codecs", " encode "},
+        {"torch", " Size device Tensor strided sparse_coo Generator Storage "},
+        {"torch._tensor", " _rebuild_from_type_v2 _rebuild_from_type Tensor "},
+        {"torch.serialization", " _get_layout "},
+        {"torch.nn.parameter", " Parameter Buffer UninitializedParameter "},
+        {"torch.jit._pickle",
+         " build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag "},
+    };
+    const char *module = global->as.global.module, *name = global->as.global.name;
+    size_t module_len = global->as.global.module_len, name_len = global->as.global.name_len;
+    if (!name_len || memchr(name, '.', name_len) || memchr(name, ' ', name_len))
+        return false; /* an attribute of an attribute: no pickler of torch writes that */
+    char padded[64];
+    snprintf(padded, sizeof padded, " %.*s ", (int)(name_len < 60 ? name_len : 60), name);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        char said[64];
+        snprintf(said, sizeof said, "%.*s", (int)(name_len < 60 ? name_len : 60), name);
+        if (strstr(known[i].names, padded) && wm_pickle_is(global, known[i].module, said))
+            return true;
+    }
+    static const char *const prefixes[] = {"torch.nn.modules.",
+                                           "__torch__"}; /* of modules; the latter: TorchScript */
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (module_len >= strlen(prefixes[i]) && memcmp(module, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    bool torch = (module_len == 5 && memcmp(module, "torch", 5) == 0) ||
+                 (module_len == 10 && memcmp(module, "torch.cuda", 10) == 0) ||
+                 (module_len == 13 && memcmp(module, "torch.storage", 13) == 0);
+    if (torch && ((name_len > 7 && memcmp(name + name_len - 7, "Storage", 7) == 0) ||
+                  wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, name_len) != WMAP_DTYPE_NONE ||
+                  (name_len > 6 && memcmp(name, "float8", 6) == 0)))
+        return true;
+    return module_len == 12 && memcmp(module, "torch._utils", 12) == 0 && name_len > 9 &&
+           memcmp(name, "_rebuild_", 9) == 0;
+}
+
+/* One warning for all of them: the first by name, the others by number. If nothing else is there, an error.
+ */
+static bool tell_foreign(walk *w)
+{
+    const wm_pickle *pickle = w->torch->pickle;
+    const wm_pickle_node *first = NULL;
+    size_t others = 0;
+    char name[520];
+    for (size_t i = 0; i < pickle->global_count; i++) {
+        if (is_known(pickle->globals[i]))
+            continue;
+        if (!first)
+            first = pickle->globals[i];
+        else if (first->as.global.name_len != pickle->globals[i]->as.global.name_len ||
+                 memcmp(first->as.global.name, pickle->globals[i]->as.global.name,
+                        first->as.global.name_len) != 0)
+            others++;
+    }
+    if (!first)
+        return true;
+    wm_pickle_name(first, name, sizeof name);
+    if (w->torch->archive->entry_count == 0) {
+        wm_fail(w->err, WMAP_E_UNSUPPORTED,
+                "holds a pickled %s and no tensor that could be read without running it", name);
+        return wm_error_offset(w->err, first->offset);
+    }
+    wm_archive_warn(w->torch->archive,
+                    "holds a pickled %s (at byte %" PRIu64 ")%s; only tensors are read, nothing is run", name,
+                    first->offset, others ? " and other classes" : "");
+    return true;
+}
+
+bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err)
+{
+    walk w = {.torch = torch, .err = err};
+    w.max_steps = ((uint64_t)1 << 16) + 16 * torch->pickle_size;
+    wm_map_init(&torch->by_key, &torch->pickle->arena, 0);
+    if (root->kind < WM_PICKLE_TUPLE || root->kind == WM_PICKLE_GLOBAL)
+        return tell_foreign(&w);
+    return walk_node(&w, root) && tell_foreign(&w);
+}
