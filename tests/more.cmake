@@ -1,0 +1,25 @@
+# Tests of the whole: the program from outside, the installed tree, the public headers. Scripts in tests/cli get
+# the source and the build folder and the compilers, and print what failed.
+find_program(WMAP_BASH bash)
+find_program(WMAP_CXX NAMES c++ g++ clang++)
+
+function(wmap_script_test name)
+  add_test(NAME ${name} COMMAND ${WMAP_BASH} ${PROJECT_SOURCE_DIR}/tests/cli/${name}.sh ${ARGN})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300
+    ENVIRONMENT "WMAP=${PROJECT_BINARY_DIR}/wmap;SOURCE=${PROJECT_SOURCE_DIR};BUILD=${PROJECT_BINARY_DIR};WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs;WMAP_LIBEXEC=${PROJECT_BINARY_DIR};CC=${CMAKE_C_COMPILER};CXX=${WMAP_CXX}")
+endfunction()
+
+if(TARGET wmap-cli AND WMAP_BASH)
+  wmap_script_test(usage)
+  wmap_script_test(convert)
+  wmap_script_test(manual)
+  wmap_script_test(hostile)
+  wmap_script_test(library)
+  # An instrumented library needs the sanitizers' runtime in whatever links it, which is not what is tested here.
+  if(NOT WMAP_SANITIZE)
+    wmap_script_test(install)
+  endif()
+endif()
+if(WMAP_BASH)
+  wmap_script_test(headers)
+endif()
