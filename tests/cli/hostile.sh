@@ -114,7 +114,7 @@ for ((n = 16; n < size; n += 7)); do
     head -c $n good.plan >cut.plan
     got=0
     "$WMAP" run cut.plan good.safetensors -o out_folder/o.npz >out 2>err || got=$?
-    [ $got = 2 ] || fail "plan cut at $n: status $got: $(cat err)"
+    [ $got = 3 ] || fail "plan cut at $n: status $got: $(cat err)"
     absent out_folder/o.npz
 done
 for ((n = 12; n < size; n++)); do
@@ -123,7 +123,7 @@ for ((n = 12; n < size; n++)); do
     printf "\\x$(printf %02x $((byte ^ 1)))" | dd of=flip.plan bs=1 seek=$n conv=notrunc status=none
     got=0
     "$WMAP" run flip.plan good.safetensors -o out_folder/o.npz >out 2>err || got=$?
-    [ $got = 2 ] || fail "plan with byte $n changed: status $got: $(cat err)"
+    [ $got = 3 ] || fail "plan with byte $n changed: status $got: $(cat err)"
     absent out_folder/o.npz
 done
 finish
