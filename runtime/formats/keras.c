@@ -5,9 +5,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
+#include "runtime/formats/zip.h"
+#include "runtime/spool.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -302,6 +305,74 @@ const wm_format wm_format_keras = {
     .suffixes = ".h5 .hdf5 .weights.h5",
     .probe = probe_h5,
     .open = open_h5,
+    .decode = decode,
+    .close = close_h5,
+};
+
+/* --- .keras --- */
+
+#define MEMBER "model.weights.h5"
+
+static const wm_zip_member *find(const wm_zip *zip, const char *name)
+{
+    return wm_zip_find(zip, name, strlen(name));
+}
+
+static bool probe_zip(wmap_archive *archive)
+{
+    if (!wm_zip_looks(archive))
+        return false;
+    const wm_zip *zip = wm_archive_zip(archive, NULL);
+    return zip && (find(zip, MEMBER) || (find(zip, "config.json") && (find(zip, "model.weights.npz") ||
+                                                                      find(zip, "model.weights.json"))));
+}
+
+/* Unpacks a deflated member into a temporary file, which becomes a file of the archive. */
+static bool spool(wmap_archive *archive, const wm_zip_member *member, uint32_t *file, wmap_error *err)
+{
+    int fd = wm_spool_new(err);
+    if (fd < 0)
+        return false;
+    wm_spool out = wm_spool_of(fd, member->usize);
+    if (!wm_zip_stream(archive, member, &out.sink, err)) {
+        close(fd);
+        return false;
+    }
+    wm_file *added = wm_push(&archive->arena, archive->files, archive->file_count, archive->file_cap);
+    if (!added) {
+        close(fd);
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    }
+    added->path = archive->files[0].path; /* for messages */
+    added->fd = fd;
+    added->size = out.size;
+    *file = (uint32_t)(archive->file_count - 1);
+    return true;
+}
+
+static bool open_zip(wmap_archive *archive, wmap_error *err)
+{
+    const wm_zip *zip = wm_archive_zip(archive, err);
+    if (!zip)
+        return false;
+    const wm_zip_member *member = find(zip, MEMBER);
+    if (!member)
+        return wm_fail(err, WMAP_E_UNSUPPORTED, "its weights are in %s; wmap reads .keras files with " MEMBER,
+                       find(zip, "model.weights.npz")
+                           ? "model.weights.npz, which holds pickles that Keras itself refuses"
+                           : "shards listed by model.weights.json");
+    if (member->method == WM_ZIP_STORED)
+        return open_range(archive, 0, member->data, member->csize, err);
+    uint32_t file = 0;
+    return spool(archive, member, &file, err) && open_range(archive, file, 0, member->usize, err);
+}
+
+const wm_format wm_format_keras_zip = {
+    .name = "keras",
+    .title = "Keras 3 archive",
+    .suffixes = ".keras",
+    .probe = probe_zip,
+    .open = open_zip,
     .decode = decode,
     .close = close_h5,
 };

@@ -85,8 +85,9 @@ bool wm_h5_fail(wmap_error *err, wmap_code code, const char *message)
     struct reason reason = {""};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &reason);
     H5Eclear2(H5E_DEFAULT);
-    /* Messages of a format that came later than this library: the file need not be damaged. */
-    if (strstr(reason.text, "version number"))
+    /* Messages in a form that came later than this library: the file need not be damaged. Object headers have
+     * had the same two forms since 2008, so another number there is no form at all. */
+    if (strstr(reason.text, "version number") && !strstr(reason.text, "object header version"))
         return wm_fail(err, WMAP_E_UNSUPPORTED, "%s (libhdf5 %d.%d.%d: %s; a newer libhdf5 may know it)",
                        message, H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE, reason.text);
     if (reason.text[0])

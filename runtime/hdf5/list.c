@@ -221,10 +221,10 @@ static bool enter_group(struct walk *w, hid_t group, uint64_t address, unsigned 
 static bool follow(struct walk *w, hid_t group, const struct link *link, unsigned depth)
 {
     if (link->type != H5L_TYPE_HARD) {
-        wm_fail(w->err, WMAP_E_UNSUPPORTED, "it is a %s link, which is not followed",
-                link->type == H5L_TYPE_SOFT       ? "soft"
-                : link->type == H5L_TYPE_EXTERNAL ? "external"
-                                                  : "user-defined");
+        wm_fail(w->err, WMAP_E_UNSUPPORTED, "it is %s link, which is not followed",
+                link->type == H5L_TYPE_SOFT       ? "a soft"
+                : link->type == H5L_TYPE_EXTERNAL ? "an external"
+                                                  : "a user-defined");
         return fail_here(w);
     }
     if (!link->name[0] || strcmp(link->name, ".") == 0 || strchr(link->name, '/')) {
