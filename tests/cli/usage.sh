@@ -95,11 +95,28 @@ got=0
 [ $got = 2 ] || fail "/dev/full: status $got"
 has err "standard output"
 mkfifo pipe
-(exec 3<pipe) & # a reader that is gone at once
-"$WMAP" help run >pipe 2>err
-wait
-(trap '' PIPE; "$WMAP" inspect a.safetensors --format json 2>err; echo $? >status) | true
-[ "$(cat status)" = 2 ] || [ "$(cat status)" = 0 ] || fail "closed pipe: status $(cat status)"
+exec 3<>pipe 4>pipe 3>&- # a writer whose reader is gone
+got=0
+"$WMAP" inspect a.safetensors >&4 2>err || got=$?
+exec 4>&-
+[ $got = 2 ] || fail "closed pipe: status $got"
+empty err
+
+# colours and progress are for terminals, and NO_COLOR is honoured
+if command -v script >/dev/null; then
+    cat >terminal.sh <<'T'
+"$WMAP" check -e '"w" [a -> "b"'
+T
+    export WMAP
+    TERM=xterm script -qec 'sh terminal.sh' /dev/null </dev/null >out
+    has out $'\x1b['
+    TERM=xterm NO_COLOR=1 script -qec 'sh terminal.sh' /dev/null </dev/null >out
+    grep -q $'\x1b\\[' out && fail "colours in spite of NO_COLOR"
+    TERM=dumb script -qec 'sh terminal.sh' /dev/null </dev/null >out
+    grep -q $'\x1b\\[' out && fail "colours on a dumb terminal"
+    TERM=xterm script -qec "'$WMAP' run -e 'keep rest' a.safetensors -o shown.npz" /dev/null </dev/null >out
+    has out "2 tensors"
+fi
 
 # names that a file chose can't move the cursor or turn the text around
 safetensors evil.safetensors '{"a\u001b[31mb\u202ec\nd":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}' '\x01'
