@@ -127,6 +127,11 @@ bool wm_pickle_pair(const wm_pickle_node *mapping, size_t index, wm_pickle_node 
  * Python. */
 wm_pickle_node *wm_pickle_get(const wm_pickle_node *node, const char *key);
 
+/* The bytes of a bytes object, bytearray or Python 2 str, also of one in the form that protocols 0 to 2 give
+ * to bytes: a call of _codecs.encode with Latin-1 text, or of bytes without arguments. What isn't there as it
+ * is is made in `arena`. False for anything else; `*bytes` is NULL then, or if memory ran out. */
+bool wm_pickle_bytes(wm_arena *arena, const wm_pickle_node *node, const char **bytes, size_t *len);
+
 /* "module.name" of a GLOBAL, or of the GLOBAL that a CALL calls at last, made fit for printing; "?" if none.
  */
 const char *wm_pickle_name(const wm_pickle_node *node, char *buf, size_t size);

@@ -303,10 +303,9 @@ static bool fill_put(wm_sink *sink, const void *bytes, size_t size, wmap_error *
 }
 
 /* Sends the elements of a strided view, whose first element stands at `base`, in row-major order. */
-static bool send_strided(const wm_entry *entry, const uint8_t *base, uint32_t width, wm_sink *sink,
-                         wmap_error *err)
+static bool send_strided(const wmap_tensor *tensor, const int64_t *strides, const uint8_t *base,
+                         uint32_t width, wm_sink *sink, wmap_error *err)
 {
-    const wmap_tensor *tensor = &entry->tensor;
     uint64_t index[WMAP_MAX_RANK] = {0};
     uint64_t at = 0;
     uint32_t rank = tensor->rank;
@@ -315,10 +314,10 @@ static bool send_strided(const wm_entry *entry, const uint8_t *base, uint32_t wi
             return false;
         uint32_t d = rank;
         while (d-- > 0) {
-            at += (uint64_t)entry->strides[d];
+            at += (uint64_t)strides[d];
             if (++index[d] < tensor->shape[d])
                 break;
-            at -= (uint64_t)entry->strides[d] * tensor->shape[d];
+            at -= (uint64_t)strides[d] * tensor->shape[d];
             index[d] = 0;
         }
         if (d == UINT32_MAX)
@@ -328,11 +327,11 @@ static bool send_strided(const wm_entry *entry, const uint8_t *base, uint32_t wi
 
 /* A strided view: the storage from its first to its last element is held in memory. */
 static bool decode_strided(wmap_archive *archive, const wm_torch_storage *storage, const wm_entry *entry,
-                           uint64_t first, uint32_t width, wm_sink *sink, wmap_error *err)
+                           const wm_torch_view *view, uint32_t width, wm_sink *sink, wmap_error *err)
 {
-    uint64_t last = first;
+    uint64_t first = view->first, last = first;
     for (uint32_t d = 0; d < entry->tensor.rank; d++)
-        last += (entry->tensor.shape[d] - 1) * (uint64_t)entry->strides[d]; /* checked when it was opened */
+        last += (entry->tensor.shape[d] - 1) * (uint64_t)view->strides[d]; /* checked when it was opened */
     uint64_t size = (last - first + 1) * width;
     if (size > MAX_WINDOW)
         return wm_fail(err, WMAP_E_UNSUPPORTED,
@@ -344,7 +343,7 @@ static bool decode_strided(wmap_archive *archive, const wm_torch_storage *storag
     bool done = send_bytes(archive, storage, first * width, (last + 1) * width, &f.sink, err);
     if (done && f.left)
         done = wm_fail(err, WMAP_E_CORRUPT, "its storage is cut off");
-    done = done && send_strided(entry, buffer, width, sink, err);
+    done = done && send_strided(&entry->tensor, view->strides, buffer, width, sink, err);
     free(buffer);
     return done;
 }
@@ -372,8 +371,8 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, 
     t->negate = view->negate;
     t->used = 0;
     bool done;
-    if (entry->strides)
-        done = decode_strided(archive, storage, entry, view->first, info->size, &t->sink, err);
+    if (view->strides)
+        done = decode_strided(archive, storage, entry, view, info->size, &t->sink, err);
     else
         done = send_bytes(archive, storage, view->first * info->size, (view->first + count) * info->size,
                           &t->sink, err);

@@ -27,6 +27,8 @@ typedef struct wm_torch_storage {
 typedef struct wm_torch_view {
     uint32_t storage;
     uint64_t first; /* element of index 0, 0, ... in the storage, counted in elements of the tensor */
+    const int64_t
+        *strides; /* in elements, NULL: row-major; the entry has none, as what is decoded is row-major */
     bool conjugate, negate;
 } wm_torch_view;
 

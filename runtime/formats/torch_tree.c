@@ -73,12 +73,10 @@ static bool path_add(walk *w, const wm_pickle_node *node, const char *bytes, siz
     return true;
 }
 
-/* Text as it is; a str of Python 2 that is no UTF-8 is Latin-1. */
-static bool path_add_text(walk *w, const wm_pickle_node *key)
+/* Bytes, and a str of Python 2, are UTF-8, or Latin-1 if they can't be that. */
+static bool path_add_bytes(walk *w, const wm_pickle_node *key, const char *bytes, size_t len)
 {
-    const char *bytes = key->as.text.bytes;
-    size_t len = key->as.text.len;
-    if (key->kind == WM_PICKLE_TEXT || wm_utf8_valid(bytes, len))
+    if (wm_utf8_valid(bytes, len))
         return path_add(w, key, bytes, len);
     for (size_t i = 0; i < len; i++) {
         uint8_t c = (uint8_t)bytes[i];
@@ -93,16 +91,19 @@ static bool path_add_text(walk *w, const wm_pickle_node *key)
 static bool path_add_key(walk *w, const wm_pickle_node *key, unsigned depth)
 {
     char buf[600], name[520];
+    const char *bytes;
+    size_t len;
     switch ((wm_pickle_kind)key->kind) {
     case WM_PICKLE_TEXT:
+        return path_add(w, key, key->as.text.bytes, key->as.text.len);
     case WM_PICKLE_BYTES:
-        return path_add_text(w, key);
+        return path_add_bytes(w, key, key->as.text.bytes, key->as.text.len);
     case WM_PICKLE_INT:
         snprintf(buf, sizeof buf, "%" PRId64, key->as.integer);
         break;
     case WM_PICKLE_BIG:
         if (key->digits)
-            return path_add_text(w, key);
+            return path_add(w, key, key->as.text.bytes, key->as.text.len);
         snprintf(buf, sizeof buf, "int(%zu bytes)", key->as.text.len);
         break;
     case WM_PICKLE_FLOAT:
@@ -123,6 +124,8 @@ static bool path_add_key(walk *w, const wm_pickle_node *key, unsigned depth)
                 return false;
         return key->as.list.count ? path_add(w, key, ")", 1) : path_add(w, key, "()", 2);
     default:
+        if (wm_pickle_bytes(&w->torch->pickle->arena, key, &bytes, &len))
+            return path_add_bytes(w, key, bytes, len);
         snprintf(buf, sizeof buf, "<%s>", wm_pickle_name(key, name, sizeof name));
         break;
     }
@@ -431,36 +434,51 @@ static bool is_empty(const view *v)
     return false;
 }
 
+/* For an entry that is not direct: how decode() gets its elements. */
+static bool add_view(walk *w, const view *v, const int64_t *strides, wm_entry *entry)
+{
+    wm_torch *torch = w->torch;
+    wm_arena *arena = &torch->archive->arena;
+    int64_t *kept = NULL;
+    if (strides) {
+        kept = wm_new(arena, int64_t, v->rank);
+        if (!kept)
+            return no_memory(w);
+        memcpy(kept, strides, v->rank * sizeof *kept);
+    }
+    entry->id = torch->view_count;
+    wm_torch_view *slot = wm_push(arena, torch->views, torch->view_count, torch->view_cap);
+    if (!slot)
+        return no_memory(w);
+    *slot = (wm_torch_view){v->storage, v->first, kept, v->conjugate, v->negate};
+    return true;
+}
+
 static bool add_entry(walk *w, const view *v)
 {
     wm_torch *torch = w->torch;
     wmap_archive *archive = torch->archive;
-    bool opaque = v->dtype == WMAP_OPAQUE;
-    const int64_t *strides = opaque || is_empty(v) || is_contiguous(v) ? NULL : v->strides;
+    const wm_dtype_info *info = wm_dtype(v->dtype); /* NULL: opaque */
+    const wm_torch_storage *storage = info ? &torch->storages[v->storage] : NULL;
+    const int64_t *strides = !info || is_empty(v) || is_contiguous(v) ? NULL : v->strides;
+    bool direct =
+        info && storage->stored && !(torch->big_endian && info->align > 1) && !v->conjugate && !v->negate;
     const char *name = w->len ? w->path : "";
-    wm_entry *entry = wm_archive_add(archive, name, w->len, v->dtype, v->rank, v->shape, strides, w->err);
+    wm_entry *entry =
+        wm_archive_add(archive, name, w->len, v->dtype, v->rank, v->shape, direct ? strides : NULL, w->err);
     if (!entry) {
         wm_error_tensor(w->err, name, w->len);
         return wm_error_offset(w->err, v->node->offset);
     }
-    if (opaque) {
+    if (!info) {
         entry->note = wm_copy(&archive->arena, v->note, strlen(v->note));
         return entry->note ? true : no_memory(w);
     }
-    const wm_torch_storage *storage = &torch->storages[v->storage];
-    const wm_dtype_info *info = wm_dtype(v->dtype);
-    bool swap = torch->big_endian && info->align > 1;
-    if (storage->stored && !swap && !v->conjugate && !v->negate) {
-        entry->direct = true;
-        entry->offset = storage->offset + v->first * info->size;
-        return wm_entry_check(archive, entry, storage->offset, storage->offset + storage->bytes, w->err);
-    }
-    entry->id = torch->view_count;
-    wm_torch_view *slot = wm_push(&archive->arena, torch->views, torch->view_count, torch->view_cap);
-    if (!slot)
-        return no_memory(w);
-    *slot = (wm_torch_view){v->storage, v->first, v->conjugate, v->negate};
-    return true;
+    if (!direct)
+        return add_view(w, v, strides, entry);
+    entry->direct = true;
+    entry->offset = storage->offset + v->first * info->size;
+    return wm_entry_check(archive, entry, storage->offset, storage->offset + storage->bytes, w->err);
 }
 
 /* ---- the walk ---- */
@@ -641,7 +659,13 @@ static bool is_known(const wm_pickle_node *global)
          " set frozenset list dict tuple int float complex bytes bytearray str bool object slice range "},
         {"copyreg", " _reconstructor "},
         {"_codecs", " encode "},
-        {"torch", " Size device Tensor strided sparse_coo Generator Storage "},
+        {"torch",
+         " Size device Tensor Generator Storage strided sparse_coo sparse_csr sparse_csc sparse_bsr "
+         "sparse_bsc"
+         " jagged contiguous_format preserve_format channels_last channels_last_3d per_tensor_affine"
+         " per_channel_affine per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams"
+         " complex32 quint8 qint8 qint32 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2"
+         " float4_e2m1fn_x2 "},
         {"torch._tensor", " _rebuild_from_type_v2 _rebuild_from_type Tensor "},
         {"torch.serialization", " _get_layout "},
         {"torch.nn.parameter", " Parameter Buffer UninitializedParameter "},
