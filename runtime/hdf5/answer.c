@@ -31,6 +31,8 @@ void wm_h5_flush(void)
 
 void wm_h5_put(const void *bytes, size_t size)
 {
+    if (size == 0)
+        return; /* `bytes` may be NULL */
     if (size > sizeof buffer - used)
         wm_h5_flush();
     if (size > sizeof buffer) {

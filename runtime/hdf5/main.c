@@ -34,8 +34,8 @@ static void limit_to(int what, uint64_t soft, uint64_t hard)
 static void confine(void)
 {
     limit_to(RLIMIT_CORE, 0, 0);
-    limit_to(RLIMIT_FSIZE, 0, 0);
     if (!WM_H5_SANITIZED) {
+        limit_to(RLIMIT_FSIZE, 0, 0);
         limit_to(RLIMIT_NOFILE, WM_H5_FD + 1, WM_H5_FD + 1);
         limit_to(RLIMIT_AS, MEMORY_MIN, MEMORY_MAX);
     }

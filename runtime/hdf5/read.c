@@ -10,7 +10,7 @@
 #include "runtime/base/dtype.h"
 
 #define SLAB       ((uint64_t)4 << 20)   /* bytes aimed at */
-#define SLAB_MAX   ((uint64_t)64 << 20)  /* bytes that a row of chunks may take */
+#define SLAB_MAX   ((uint64_t)128 << 20) /* bytes that a row of chunks may take */
 #define CHUNK_MAX  ((uint64_t)512 << 20) /* bytes of a chunk */
 #define MEMORY_MIN ((uint64_t)512 << 20) /* address space without the chunks; the same in main.c */
 
@@ -33,10 +33,13 @@ static struct cut cut_of(const wm_h5_dataset *d)
         return cut;
     cut.step = SLAB / cut.inner;
     if (d->chunked) {
-        uint64_t chunk = d->chunk[cut.along];
+        /* Chunks too large for libhdf5 to keep are taken whole, or they would be unpacked again for each
+         * slab. */
+        uint64_t chunk = d->chunk[cut.along],
+                 most = d->chunk_bytes > SLAB_MAX / 2 ? 2 * d->chunk_bytes : SLAB_MAX;
         if (cut.step >= chunk)
             cut.step -= cut.step % chunk;
-        else if (chunk <= SLAB_MAX / cut.inner)
+        else if (chunk <= most / cut.inner)
             cut.step = chunk;
     }
     if (cut.step == 0)
