@@ -52,11 +52,13 @@ struct wmap_archive {
     uint8_t head[4096]; /* the first bytes of files[0], for probes */
     size_t head_size;
     struct wm_zip *zip; /* the directory of files[0] once wm_archive_zip was called */
+    wmap_error *zip_error; /* why there is none */
     void *state;        /* the format's own */
     struct wm_views *views; /* archive.c: mapped files and decoded tensors */
 };
 
-/* Where decoded bytes go: row-major, little-endian, in order. False (error filled) if it can't take more. */
+/* Where decoded bytes go: little-endian, in order, without gaps: row-major, or in the dense order (Fortran's) that the
+ * entry's strides say. False (error filled) if it can't take more. */
 typedef struct wm_sink {
     bool (*put)(struct wm_sink *sink, const void *bytes, size_t size, wmap_error *err);
 } wm_sink;

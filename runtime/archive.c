@@ -1,0 +1,415 @@
+/* archive.c: opening weight files: finding the format, the list of entries, reading bytes. view.c maps. */
+#include "runtime/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/size.h"
+#include "runtime/base/text.h"
+#include "runtime/formats/zip.h"
+#include "runtime/identify.h"
+#include "runtime/spool.h"
+#include "runtime/view.h"
+
+#define MAX_WARNINGS 100 /* a hostile file may give cause for millions */
+#define MAX_FILES    100000
+
+static bool nomem(wmap_error *err)
+{
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+}
+
+/* Opening. */
+
+/* Opens `path` below `folder` (AT_FDCWD or a descriptor) as a regular file; a pipe is spooled. Never waits
+ * for a writer of a named pipe that is not there. -1 with `err` filled. */
+static int open_plain(const char *path, uint64_t *size, wmap_error *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        wm_fail_errno(err, WMAP_E_IO, errno, "cannot open");
+        return -1;
+    }
+    bool ok = fstat(fd, &st) == 0 || wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
+    if (ok && S_ISDIR(st.st_mode))
+        ok = wm_fail(err, WMAP_E_UNSUPPORTED,
+                     "this is a folder; wmap reads weight files, so name one file in it");
+    else if (ok && S_ISFIFO(st.st_mode)) {
+        int flags = fcntl(fd, F_GETFL);
+        int spool = flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? wm_spool_from(fd, err) : -1;
+        close(fd);
+        if (spool < 0 || fstat(spool, &st) != 0)
+            ok = false;
+        fd = spool;
+    } else if (ok && !S_ISREG(st.st_mode))
+        ok = wm_fail(err, WMAP_E_IO, "this is a device or a socket, not a file");
+    if (ok) {
+        *size = (uint64_t)st.st_size;
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int open_stdin(uint64_t *size, wmap_error *err)
+{
+    struct stat st;
+    int fd = wm_spool_from(STDIN_FILENO, err);
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        *size = (uint64_t)st.st_size;
+    return fd;
+}
+
+/* Adds an opened file; takes `fd` over, closing it on failure. */
+static bool add_file(wmap_archive *archive, const char *path, int fd, uint64_t size, wmap_error *err)
+{
+    char *copy = wm_copy(&archive->arena, path, strlen(path));
+    wm_file *file =
+        copy ? wm_push(&archive->arena, archive->files, archive->file_count, archive->file_cap) : NULL;
+    if (!file) {
+        close(fd);
+        return nomem(err);
+    }
+    *file = (wm_file){copy, fd, size, NULL};
+    return true;
+}
+
+static bool lfs_pointer(wmap_error *err)
+{
+    return wm_fail(err, WMAP_E_NOT_WEIGHTS,
+                   "this is a Git LFS pointer, not the file; fetch the file itself with `git lfs pull`");
+}
+
+static bool find_format(wmap_archive *archive, wmap_error *err)
+{
+    uint64_t size = archive->files[0].size;
+    archive->head_size = size < sizeof archive->head ? (size_t)size : sizeof archive->head;
+    if (!wm_archive_read(archive, 0, 0, archive->head, archive->head_size, err))
+        return false;
+    if (wm_is_lfs_pointer(archive->head, archive->head_size))
+        return lfs_pointer(err);
+    for (size_t i = 0; wm_formats[i]; i++)
+        if (wm_formats[i]->probe(archive)) {
+            archive->format = wm_formats[i];
+            return true;
+        }
+    return wm_fail_unknown(archive, err);
+}
+
+static bool open_all(wmap_archive *archive, const char *path, wmap_error *err)
+{
+    bool standard = strcmp(path, "-") == 0;
+    uint64_t size = 0;
+    archive->path = wm_copy(&archive->arena, path, strlen(path));
+    if (!archive->path)
+        return nomem(err);
+    int fd = standard ? open_stdin(&size, err) : open_plain(path, &size, err);
+    return fd >= 0 && add_file(archive, path, fd, size, err) && find_format(archive, err) &&
+           archive->format->open(archive, err) && wm_views_init(archive, err);
+}
+
+wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
+{
+    wmap_archive *archive = calloc(1, sizeof *archive);
+    if (!archive) {
+        nomem(err);
+        wm_error_file(err, path);
+        return NULL;
+    }
+    wm_arena_init(&archive->arena);
+    wm_map_init(&archive->names, &archive->arena, 0);
+    if (open_all(archive, path, err))
+        return archive;
+    wm_error_file(err, strcmp(path, "-") == 0 ? "standard input" : path);
+    wmap_archive_close(archive);
+    return NULL;
+}
+
+void wmap_archive_close(wmap_archive *archive)
+{
+    if (!archive)
+        return;
+    if (archive->format && archive->format->close)
+        archive->format->close(archive);
+    wm_views_close(archive);
+    for (size_t i = 0; i < archive->file_count; i++)
+        close(archive->files[i].fd);
+    wm_arena_release(&archive->arena);
+    free(archive);
+}
+
+/* The path of `name` in the folder of `path`. */
+static char *beside(wm_arena *arena, const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    return wm_format_text(arena, "%.*s%s", folder, path, name);
+}
+
+uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err)
+{
+    uint64_t size = 0;
+    uint8_t head[64];
+    if (!name[0] || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        wm_fail(err, WMAP_E_CORRUPT, "it names a file of its set that is no plain file name");
+        wm_error_tensor(err, name, strlen(name));
+        return UINT32_MAX;
+    }
+    if (strcmp(archive->path, "-") == 0) {
+        wm_fail(err, WMAP_E_UNSUPPORTED, "a set of several files cannot be read from standard input");
+        return UINT32_MAX;
+    }
+    if (archive->file_count >= MAX_FILES) {
+        wm_fail(err, WMAP_E_CORRUPT, "more than %d files in a set", MAX_FILES);
+        return UINT32_MAX;
+    }
+    char *path = beside(&archive->arena, archive->path, name);
+    if (!path) {
+        nomem(err);
+        return UINT32_MAX;
+    }
+    int fd = open_plain(path, &size, err);
+    int64_t got = fd >= 0 ? wm_pread(fd, head, sizeof head, 0) : 0;
+    if (fd >= 0 && got > 0 && wm_is_lfs_pointer(head, (size_t)got)) {
+        close(fd);
+        fd = -1;
+        lfs_pointer(err);
+    }
+    if (fd < 0 || !add_file(archive, path, fd, size, err)) {
+        wm_error_file(err, path);
+        return UINT32_MAX;
+    }
+    return (uint32_t)archive->file_count - 1;
+}
+
+/* Reading. */
+
+static const char *shown_path(const wm_file *file)
+{
+    return strcmp(file->path, "-") == 0 ? "standard input" : file->path;
+}
+
+bool wm_archive_read(wmap_archive *archive, uint32_t index, uint64_t offset, void *buffer, uint64_t size,
+                     wmap_error *err)
+{
+    const wm_file *file = &archive->files[index];
+    if (offset > file->size || size > file->size - offset) {
+        wm_fail(err, WMAP_E_CORRUPT, "truncated: %llu bytes are needed here, %llu are left",
+                (unsigned long long)size,
+                (unsigned long long)(offset > file->size ? 0 : file->size - offset));
+        wm_error_offset(err, offset);
+        return wm_error_file(err, shown_path(file));
+    }
+    int64_t got = wm_pread(file->fd, buffer, (size_t)size, offset);
+    if (got >= 0 && (uint64_t)got == size)
+        return true;
+    if (got < 0)
+        wm_fail_errno(err, WMAP_E_IO, errno, "cannot read");
+    else
+        wm_fail(err, WMAP_E_CORRUPT, "the file became shorter while it was read");
+    wm_error_offset(err, offset);
+    return wm_error_file(err, shown_path(file));
+}
+
+uint8_t *wm_archive_load(wmap_archive *archive, uint32_t index, uint64_t offset, uint64_t size,
+                         wmap_error *err)
+{
+    const wm_file *file = &archive->files[index];
+    /* Bounded by the bytes that are there before it is allocated; wm_archive_read says the rest. */
+    if (offset > file->size || size > file->size - offset) {
+        wm_archive_read(archive, index, offset, NULL, size, err);
+        return NULL;
+    }
+    if (size > WM_MAX_HEADER) {
+        wm_fail(err, WMAP_E_CORRUPT, "a header of %llu bytes is larger than wmap reads into memory",
+                (unsigned long long)size);
+        wm_error_offset(err, offset);
+        wm_error_file(err, shown_path(file));
+        return NULL;
+    }
+    uint8_t *bytes = wm_alloc(&archive->arena, (size_t)size);
+    if (!bytes) {
+        nomem(err);
+        return NULL;
+    }
+    return wm_archive_read(archive, index, offset, bytes, size, err) ? bytes : NULL;
+}
+
+struct wm_zip *wm_archive_zip(wmap_archive *archive, wmap_error *err)
+{
+    /* Several formats ask when they probe; a damaged directory is parsed once for all of them. */
+    if (!archive->zip && !archive->zip_error) {
+        wmap_error failure;
+        archive->zip = wm_zip_parse(archive, &failure);
+        if (!archive->zip) {
+            archive->zip_error = wm_new(&archive->arena, wmap_error, 1);
+            if (archive->zip_error)
+                *archive->zip_error = failure;
+            else
+                nomem(err);
+        }
+    }
+    if (!archive->zip && archive->zip_error && err)
+        *err = *archive->zip_error;
+    return archive->zip;
+}
+
+/* Entries. */
+
+static void *copy_array(wm_arena *arena, const void *from, uint32_t rank)
+{
+    uint64_t *copy = wm_new(arena, uint64_t, rank);
+    if (copy && rank)
+        memcpy(copy, from, rank * sizeof *copy);
+    return copy;
+}
+
+wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_len, wmap_dtype dtype,
+                         uint32_t rank, const uint64_t *shape, const int64_t *strides, wmap_error *err)
+{
+    wmap_tensor tensor = {.name_len = name_len, .dtype = dtype, .rank = rank};
+    uint64_t count, bytes;
+    bool oom = false;
+    if (name_len > WM_MAX_NAME || rank > WMAP_MAX_RANK) {
+        wm_fail(err, WMAP_E_CORRUPT, "a tensor's %s",
+                rank > WMAP_MAX_RANK ? "rank is above 64" : "name is too long");
+        wm_error_tensor(err, name, name_len);
+        return NULL;
+    }
+    if (archive->entry_count >= WM_MAX_TENSORS) {
+        wm_fail(err, WMAP_E_CORRUPT, "more than %zu tensors", WM_MAX_TENSORS);
+        return NULL;
+    }
+    if (!wm_shape_count(shape, rank, &count) || !wm_size_mul(count, wmap_dtype_size(dtype), &bytes)) {
+        wm_fail(err, WMAP_E_CORRUPT, "its shape means 2^63 bytes or more");
+        wm_error_tensor(err, name, name_len);
+        return NULL;
+    }
+    const char *copy = wm_copy(&archive->arena, name, name_len);
+    tensor.name = copy;
+    tensor.shape = copy_array(&archive->arena, shape, rank);
+    const int64_t *steps = strides ? copy_array(&archive->arena, strides, rank) : NULL;
+    if (!copy || !tensor.shape || (strides && !steps)) {
+        nomem(err);
+        return NULL;
+    }
+    if (wm_map_put(&archive->names, copy, name_len, (uint32_t)archive->entry_count, &oom) != WM_MAP_NONE) {
+        wm_fail(err, WMAP_E_CORRUPT, "two tensors have this name");
+        wm_error_tensor(err, name, name_len);
+        return NULL;
+    }
+    wm_entry *entry =
+        oom ? NULL : wm_push(&archive->arena, archive->entries, archive->entry_count, archive->entry_cap);
+    if (!entry) {
+        nomem(err);
+        return NULL;
+    }
+    entry->tensor = tensor;
+    entry->strides = steps;
+    return entry;
+}
+
+/* Bytes from the first to just after the last element; 0 if there are none. */
+static bool span(const wm_entry *entry, uint64_t *bytes)
+{
+    const wmap_tensor *t = &entry->tensor;
+    uint64_t size = wmap_dtype_size(t->dtype), last = 0, part;
+    if (!entry->strides)
+        return wmap_tensor_bytes(t, bytes);
+    bool empty = false;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        if (entry->strides[d] < 0)
+            return false;
+        if (t->shape[d] == 0)
+            empty = true;
+        else if (!wm_size_mul(t->shape[d] - 1, (uint64_t)entry->strides[d], &part) ||
+                 !wm_size_add(last, part, &last))
+            return false;
+    }
+    return wm_size_add(last, 1, &last) && wm_size_mul(empty ? 0 : last, size, bytes);
+}
+
+bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t begin, uint64_t end,
+                    wmap_error *err)
+{
+    const wm_file *file = &archive->files[entry->file];
+    uint64_t bytes;
+    if (span(entry, &bytes) && begin <= end && end <= file->size && entry->offset >= begin &&
+        entry->offset <= end && bytes <= end - entry->offset)
+        return true;
+    wm_fail(err, WMAP_E_CORRUPT, "its data do not lie where the file has room for them");
+    wm_error_offset(err, entry->offset);
+    wm_error_file(err, shown_path(file));
+    return wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+}
+
+void wm_archive_warn(wmap_archive *archive, const char *format, ...)
+{
+    char raw[1024], *shown = NULL;
+    if (archive->warning_count > MAX_WARNINGS)
+        return;
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    if (archive->warning_count == MAX_WARNINGS)
+        len = snprintf(raw, sizeof raw, "more warnings of this file are left out");
+    if (len < 0)
+        return;
+    size_t used = (size_t)len < sizeof raw ? (size_t)len : sizeof raw - 1;
+    shown = wm_alloc(&archive->arena, 2 * sizeof raw);
+    char **slot =
+        shown ? wm_push(&archive->arena, archive->warnings, archive->warning_count, archive->warning_cap)
+              : NULL;
+    if (slot)
+        *slot = wm_show(shown, 2 * sizeof raw, raw, used);
+}
+
+/* The public side. */
+
+const char *wmap_archive_path(const wmap_archive *archive)
+{
+    return archive->path;
+}
+
+const char *wmap_archive_format(const wmap_archive *archive)
+{
+    return archive->format->name;
+}
+
+size_t wmap_archive_count(const wmap_archive *archive)
+{
+    return archive->entry_count;
+}
+
+const wmap_tensor *wmap_archive_tensor(const wmap_archive *archive, size_t index)
+{
+    return &archive->entries[index].tensor;
+}
+
+uint64_t wmap_archive_size(const wmap_archive *archive)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < archive->file_count; i++)
+        total += archive->files[i].size;
+    return total;
+}
+
+size_t wmap_archive_warnings(const wmap_archive *archive)
+{
+    return archive->warning_count;
+}
+
+const char *wmap_archive_warning(const wmap_archive *archive, size_t index)
+{
+    return archive->warnings[index];
+}

@@ -1,0 +1,60 @@
+/* formats.c: the table of formats, and how one is found by name or suffix. A format is added by one line
+ * here. */
+#include <string.h>
+#include <strings.h>
+
+#include "runtime/archive.h"
+
+extern const wm_format wm_format_keras;
+extern const wm_format wm_format_keras_zip;
+extern const wm_format wm_format_npy;
+extern const wm_format wm_format_npz;
+extern const wm_format wm_format_safetensors;
+extern const wm_format wm_format_torch;
+
+/* In the order of probing: formats that are special cases of a container come before the general ones. */
+const wm_format *const wm_formats[] = {
+    &wm_format_keras_zip,
+    &wm_format_torch,
+    &wm_format_npz,
+    &wm_format_npy,
+    &wm_format_safetensors,
+    &wm_format_keras, /* last: its signature may stand behind a user block, where others have data */
+    NULL,
+};
+
+const wm_format *wm_format_named(const char *name)
+{
+    for (size_t i = 0; wm_formats[i]; i++)
+        if (strcmp(wm_formats[i]->name, name) == 0)
+            return wm_formats[i];
+    return NULL;
+}
+
+const wm_format *wm_format_of_suffix(const char *path)
+{
+    const wm_format *best = NULL;
+    size_t best_len = 0, path_len = strlen(path);
+    for (size_t i = 0; wm_formats[i]; i++) {
+        const char *at = wm_formats[i]->suffixes;
+        while (*(at += strspn(at, " "))) {
+            size_t len = strcspn(at, " ");
+            if (len > best_len && len < path_len && strncasecmp(path + path_len - len, at, len) == 0) {
+                best = wm_formats[i];
+                best_len = len;
+            }
+            at += len;
+        }
+    }
+    return best;
+}
+
+bool wmap_format_at(size_t index, wmap_format_info *info)
+{
+    size_t count = sizeof wm_formats / sizeof *wm_formats - 1;
+    if (index >= count)
+        return false;
+    const wm_format *f = wm_formats[index];
+    *info = (wmap_format_info){f->name, f->title, f->suffixes, f->open != NULL, f->layout != NULL};
+    return true;
+}

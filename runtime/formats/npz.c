@@ -1,0 +1,204 @@
+/* npz.c: named NumPy arrays in a zip (numpy.savez and savez_compressed). A tensor's name is its member's
+ * without
+ * ".npy". Stored little-endian members are read in place. */
+#include <string.h>
+#include <zlib.h>
+
+#include "runtime/base/size.h"
+#include "runtime/formats/npy.h"
+#include "runtime/formats/zip.h"
+
+#define SUFFIX     ".npy"
+#define SUFFIX_LEN 4
+#define PEEK       ((size_t)512) /* most headers are 128 bytes */
+
+/* What decode() needs of an entry that is not direct; entry->id is its index. */
+struct item {
+    const wm_zip_member *member;
+    uint64_t start; /* bytes of the npy header */
+    bool swap;
+};
+
+struct state {
+    struct item *items;
+    size_t count, cap;
+};
+
+static bool is_array(const wm_zip_member *m)
+{
+    return m->name_len >= SUFFIX_LEN && memcmp(m->name + m->name_len - SUFFIX_LEN, SUFFIX, SUFFIX_LEN) == 0;
+}
+
+static bool probe(wmap_archive *archive)
+{
+    if (!wm_zip_looks(archive) || !wm_archive_zip(archive, NULL))
+        return false;
+    const wm_zip *zip = archive->zip;
+    for (size_t i = 0; i < zip->count; i++)
+        if (is_array(&zip->members[i]))
+            return true;
+    return zip->count == 0; /* numpy.savez of nothing */
+}
+
+/* The npy header of a member, in `buffer` if it fits, else in the arena. */
+static const uint8_t *load_header(wmap_archive *archive, const wm_zip_member *m, uint8_t buffer[PEEK],
+                                  uint64_t *size, wmap_error *err)
+{
+    size_t got;
+    if (!wm_zip_peek(archive, m, buffer, PEEK, &got, err) || !wm_npy_size(buffer, got, m->data, size, err))
+        return NULL;
+    if (*size > m->usize) {
+        wm_fail(err, WMAP_E_CORRUPT, "damaged NumPy header: it is cut off");
+        wm_error_offset(err, m->data);
+        return NULL;
+    }
+    if (*size <= got)
+        return buffer;
+    uint8_t *all = wm_alloc(&archive->arena, (size_t)*size); /* at most WM_NPY_HEADER */
+    if (!all)
+        wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    return all && wm_zip_peek(archive, m, all, (size_t)*size, &got, err) ? all : NULL;
+}
+
+static bool add_member(wmap_archive *archive, const wm_zip_member *m, wmap_error *err)
+{
+    struct state *state = archive->state;
+    uint8_t buffer[PEEK];
+    uint64_t start;
+    wm_npy npy;
+    const uint8_t *header = load_header(archive, m, buffer, &start, err);
+    if (!header || !wm_npy_parse(header, (size_t)start, m->data, &npy, err))
+        return false;
+    if (npy.dtype != WMAP_OPAQUE && m->usize - start != npy.bytes) {
+        wm_fail(err, WMAP_E_CORRUPT, "its shape needs %llu bytes, but %llu are there",
+                (unsigned long long)npy.bytes, (unsigned long long)(m->usize - start));
+        return wm_error_offset(err, m->data);
+    }
+    wm_entry *entry = wm_npy_add(archive, m->name, m->name_len - SUFFIX_LEN, &npy, err);
+    if (!entry)
+        return false;
+    if (npy.dtype == WMAP_OPAQUE)
+        return true;
+    entry->direct = m->method == WM_ZIP_STORED && !npy.swap;
+    if (entry->direct) {
+        entry->offset = m->data + start;
+        return wm_entry_check(archive, entry, m->data + start, m->data + m->usize, err);
+    }
+    entry->id = state->count;
+    struct item *item = wm_push(&archive->arena, state->items, state->count, state->cap);
+    if (!item)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    *item = (struct item){m, start, npy.swap};
+    return true;
+}
+
+static bool open_npz(wmap_archive *archive, wmap_error *err)
+{
+    const wm_zip *zip = wm_archive_zip(archive, err);
+    archive->state = zip ? wm_new(&archive->arena, struct state, 1) : NULL;
+    if (!archive->state)
+        return zip ? wm_fail(err, WMAP_E_NOMEM, "out of memory") : false;
+    for (size_t i = 0; i < zip->count; i++) {
+        const wm_zip_member *m = &zip->members[i];
+        if (!is_array(m))
+            wm_archive_warn(archive, "member %.*s is no NumPy array and is ignored", (int)m->name_len,
+                            m->name);
+        else if (!add_member(archive, m, err))
+            return wm_error_tensor(err, m->name, m->name_len);
+    }
+    return true;
+}
+
+static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *to, wmap_error *err)
+{
+    const struct state *state = archive->state;
+    const struct item *item = &state->items[entry->id];
+    wm_npy_sink sink = wm_npy_sink_of(to, item->start, item->swap, entry->tensor.dtype);
+    return wm_zip_stream(archive, item->member, &sink.sink, err);
+}
+
+/* Writing: the npy header of each member is kept from layout() to finish(), since NumPy's CRC covers it too.
+ */
+struct member {
+    const uint8_t *header;
+    size_t size;
+};
+
+struct plan {
+    wm_zip_out *zip;
+    struct member *members;
+};
+
+static bool layout_member(wm_writer *writer, struct plan *plan, size_t i, wmap_error *err)
+{
+    const wm_target *target = &writer->targets[i];
+    uint8_t text[WM_NPY_TEXT];
+    size_t size = wm_npy_header(&target->tensor, text, err);
+    if (!size)
+        return false;
+    size_t len = target->tensor.name_len;
+    char *name = len <= WM_ZIP_NAME ? wm_alloc(writer->arena, len + SUFFIX_LEN + 1) : NULL;
+    uint8_t *header = wm_alloc(writer->arena, size);
+    if (len <= WM_ZIP_NAME && (!name || !header))
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (!name) {
+        wm_fail(err, WMAP_E_TARGET, "its name is too long for a zip member");
+        return wm_error_tensor(err, target->tensor.name, len);
+    }
+    memcpy(name, target->tensor.name, len);
+    memcpy(name + len, SUFFIX, SUFFIX_LEN);
+    memcpy(header, text, size);
+    plan->members[i] = (struct member){header, size};
+    plan->zip[i] = (wm_zip_out){.name = name, .name_len = len + SUFFIX_LEN};
+    if (wm_size_add(size, target->bytes, &plan->zip[i].size))
+        return true;
+    wm_fail(err, WMAP_E_TARGET, "it is larger than 2^63 bytes");
+    return wm_error_tensor(err, target->tensor.name, len);
+}
+
+static bool layout(wm_writer *writer, wmap_error *err)
+{
+    struct plan *plan = wm_new(writer->arena, struct plan, 1);
+    if (plan) {
+        plan->zip = wm_new(writer->arena, wm_zip_out, writer->count);
+        plan->members = wm_new(writer->arena, struct member, writer->count);
+    }
+    if (!plan || !plan->zip || !plan->members)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < writer->count; i++)
+        if (!layout_member(writer, plan, i, err))
+            return false;
+    if (!wm_zip_layout(plan->zip, writer->count, &writer->size, err))
+        return false;
+    for (size_t i = 0; i < writer->count; i++)
+        writer->targets[i].offset = plan->zip[i].data + plan->members[i].size;
+    writer->state = plan;
+    return true;
+}
+
+static bool finish(wm_writer *writer, wmap_error *err)
+{
+    struct plan *plan = writer->state;
+    for (size_t i = 0; i < writer->count; i++) {
+        const struct member *m = &plan->members[i];
+        const wm_target *target = &writer->targets[i];
+        uLong crc = crc32_z(0, m->header, m->size);
+        plan->zip[i].crc32 = (uint32_t)crc32_combine(crc, target->crc32, (z_off_t)target->bytes);
+        if (!writer->put(writer, plan->zip[i].data, m->header, m->size, err))
+            return false;
+    }
+    return wm_zip_finish(writer, plan->zip, writer->count, err);
+}
+
+extern const wm_format wm_format_npz;
+const wm_format wm_format_npz = {
+    .name = "npz",
+    .title = "NumPy archive",
+    .suffixes = ".npz",
+    .probe = probe,
+    .open = open_npz,
+    .decode = decode,
+    .layout = layout,
+    .finish = finish,
+    .wants_crc32 = true,
+};

@@ -1,0 +1,491 @@
+/* safetensors.c: the header is JSON, the data one buffer that the tensors must tile. Stricter than the
+ * reference reader where the two differ: names and keys given twice are refused, however they are escaped. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/archive.h"
+#include "runtime/base/dtype.h"
+#include "runtime/base/size.h"
+#include "runtime/base/text.h"
+
+#define LENGTH_SIZE 8
+#define HEADER_MAX  ((uint64_t)100000000) /* the reference's limit */
+#define MAX_DEPTH   8                     /* of brackets; a good header has three levels */
+#define VALUE_MAX   ((size_t)64 << 10) /* bytes of a tensor's entry, so that parsing it takes bounded memory \
+                                        */
+#define METADATA "__metadata__"
+
+static bool corrupt(wmap_error *err, const wm_cursor *c, const char *text)
+{
+    wm_fail(err, WMAP_E_CORRUPT, "damaged safetensors header: %s", text);
+    return wm_error_offset(err, wm_cursor_offset(c));
+}
+
+static bool is_space(int b)
+{
+    return b == ' ' || b == '\t' || b == '\n' || b == '\r';
+}
+
+static int peek(const wm_cursor *c)
+{
+    return wm_cursor_left(c) ? c->bytes[c->at] : -1;
+}
+
+static void skip_space(wm_cursor *c)
+{
+    while (is_space(peek(c)))
+        c->at++;
+}
+
+static bool probe(wmap_archive *archive)
+{
+    wm_cursor c = wm_cursor_of(archive->head, archive->head_size, 0);
+    uint64_t length = wm_take_u64(&c);
+    skip_space(&c);
+    if (c.failed || peek(&c) != '{')
+        return false;
+    /* A length that can't be true makes it a damaged file of this format only if the text is plainly a
+     * header. */
+    return length <= HEADER_MAX || memmem(archive->head, archive->head_size, "\"dtype\"", 7) != NULL;
+}
+
+/* The header is split here into keys and values, which bounds nesting and memory before jansson sees a piece;
+ * jansson then is the judge of each piece. */
+
+/* Passes over a string; only its end is sought. */
+static bool skip_string(wm_cursor *c)
+{
+    for (c->at++; peek(c) >= 0; c->at++) {
+        if (peek(c) == '"') {
+            c->at++;
+            return true;
+        }
+        if (peek(c) == '\\' && wm_cursor_left(c) > 1)
+            c->at++;
+    }
+    return false;
+}
+
+/* Passes over an object, a string or a bare word. */
+static bool skip_value(wm_cursor *c, wmap_error *err)
+{
+    int depth = 0;
+    do {
+        int b = peek(c);
+        if (b < 0)
+            return corrupt(err, c, "it ends in the middle");
+        if (b == '"') {
+            if (!skip_string(c))
+                return corrupt(err, c, "a string does not end");
+            continue;
+        }
+        if (b == '{' || b == '[')
+            depth++;
+        else if (b == '}' || b == ']') {
+            if (depth == 0)
+                break; /* it closes what this value stands in */
+            depth--;
+        } else if (b == ',' && depth == 0)
+            break;
+        if (depth > MAX_DEPTH)
+            return corrupt(err, c, "it is nested too deep");
+        c->at++;
+    } while (depth > 0 || (wm_cursor_left(c) && peek(c) != ',' && peek(c) != '}'));
+    return true;
+}
+
+/* Parses the piece [begin, c->at). `*json` is owned by the caller. */
+static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_error *err)
+{
+    json_error_t failure;
+    *json = json_loadb((const char *)c->bytes + begin, c->at - begin,
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &failure);
+    if (*json)
+        return true;
+    wm_fail(err, WMAP_E_CORRUPT, "damaged safetensors header: %s", failure.text);
+    /* jansson counts the bytes that it took; the offending one is the last of them */
+    return wm_error_offset(err,
+                           c->origin + begin + (failure.position > 0 ? (size_t)failure.position - 1 : 0));
+}
+
+/* A tensor's entry. */
+struct item {
+    wmap_dtype dtype;
+    const char *note;
+    uint64_t bits; /* of an element */
+    uint32_t rank;
+    uint64_t shape[WMAP_MAX_RANK];
+    uint64_t begin, end;
+};
+
+/* Types that the format has and wmap doesn't move. */
+static const struct {
+    const char *name;
+    uint64_t bits;
+} others[] = {{"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6},       {"F8_E8M0", 8},
+              {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E4M3B11FNUZ", 8}};
+
+static bool read_dtype(const json_t *value, const wm_cursor *c, struct item *item, wmap_error *err)
+{
+    if (!json_is_string(value))
+        return corrupt(err, c, "a dtype is no string");
+    const char *name = json_string_value(value);
+    item->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, safetensors), name, json_string_length(value));
+    item->bits = 8 * (uint64_t)wmap_dtype_size(item->dtype);
+    if (item->dtype != WMAP_DTYPE_NONE)
+        return true;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i].name, name) == 0) {
+            item->dtype = WMAP_OPAQUE;
+            item->bits = others[i].bits;
+            item->note = others[i].name;
+            return true;
+        }
+    char shown[64];
+    wm_fail(err, WMAP_E_UNSUPPORTED, "a tensor is of the unknown dtype %s",
+            wm_show(shown, sizeof shown, name, json_string_length(value)));
+    return wm_error_offset(err, wm_cursor_offset(c));
+}
+
+static bool read_number(const json_t *value, uint64_t *number)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return false;
+    *number = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static bool read_item(const json_t *json, const wm_cursor *c, struct item *item, wmap_error *err)
+{
+    const json_t *shape = json_object_get(json, "shape"), *offsets = json_object_get(json, "data_offsets");
+    memset(item, 0, sizeof *item);
+    if (!json_is_object(json) || json_object_size(json) != 3 || !json_is_array(shape) ||
+        !json_is_array(offsets))
+        return corrupt(err, c, "a tensor's entry is not made of dtype, shape and data_offsets");
+    if (!read_dtype(json_object_get(json, "dtype"), c, item, err))
+        return false;
+    if (json_array_size(shape) > WMAP_MAX_RANK)
+        return corrupt(err, c, "a tensor has more than 64 dimensions");
+    item->rank = (uint32_t)json_array_size(shape);
+    for (uint32_t d = 0; d < item->rank; d++)
+        if (!read_number(json_array_get(shape, d), &item->shape[d]))
+            return corrupt(err, c, "an extent of a shape is no integer below 2^63");
+    if (json_array_size(offsets) != 2 || !read_number(json_array_get(offsets, 0), &item->begin) ||
+        !read_number(json_array_get(offsets, 1), &item->end))
+        return corrupt(err, c, "data_offsets are not two integers below 2^63");
+    if (item->end < item->begin)
+        return corrupt(err, c, "data_offsets run backwards");
+    uint64_t count, bits;
+    if (!wm_shape_count(item->shape, item->rank, &count) || !wm_size_mul(count, item->bits, &bits))
+        return corrupt(err, c, "a shape means 2^63 bits or more");
+    if (bits % 8 != 0)
+        return corrupt(err, c, "a tensor ends in the middle of a byte");
+    return item->end - item->begin == bits / 8 ||
+           corrupt(err, c, "data_offsets and shape mean different sizes");
+}
+
+static bool check_metadata(const json_t *json, const wm_cursor *c, wmap_error *err)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(json))
+        return corrupt(err, c, "__metadata__ is no object");
+    json_object_foreach((json_t *)(uintptr_t)json, key, value) if (!json_is_string(value)) return corrupt(
+        err, c, "__metadata__ holds something that is no string");
+    return true;
+}
+
+static bool add_tensor(wmap_archive *archive, const json_t *key, const json_t *value, const wm_cursor *c,
+                       wmap_error *err)
+{
+    struct item item;
+    const char *name = json_string_value(key);
+    size_t len = json_string_length(key);
+    if (!read_item(value, c, &item, err))
+        return wm_error_tensor(err, name, len);
+    wm_entry *entry = wm_archive_add(archive, name, len, item.dtype, item.rank, item.shape, NULL, err);
+    if (!entry)
+        return wm_error_offset(err, wm_cursor_offset(c));
+    uint64_t origin = c->origin + c->size, size = archive->files[0].size;
+    entry->direct = item.dtype != WMAP_OPAQUE;
+    entry->note = item.note;
+    entry->offset = origin + item.begin; /* both below 2^63 */
+    entry->id = item.end - item.begin;
+    if (item.end <= size - origin)
+        return true;
+    corrupt(err, c, "the data of a tensor reach beyond the end of the file");
+    return wm_error_tensor(err, name, len);
+}
+
+/* One key and its value; `*metadata` says that __metadata__ was seen. */
+static bool read_pair(wmap_archive *archive, wm_cursor *c, bool *metadata, wmap_error *err)
+{
+    json_t *key = NULL, *value = NULL;
+    size_t begin = c->at;
+    if (peek(c) != '"' || !skip_string(c))
+        return corrupt(err, c, "a key is no string");
+    if (c->at - begin > 6 * WM_MAX_NAME + 2) /* a byte of a name is at most six as an escape */
+        return corrupt(err, c, "a name is too long");
+    bool ok = parse_piece(c, begin, &key, err);
+    wm_cursor at = *c; /* for messages: the key's end */
+    if (ok) {
+        skip_space(c);
+        ok = (peek(c) == ':' && c->at++ < c->size) || corrupt(err, c, "a colon is missing");
+    }
+    if (ok) {
+        skip_space(c);
+        begin = c->at;
+        ok = skip_value(c, err);
+    }
+    bool special =
+        ok && json_string_length(key) == sizeof METADATA - 1 && strcmp(json_string_value(key), METADATA) == 0;
+    if (ok && special && *metadata)
+        ok = corrupt(err, &at, "__metadata__ stands in it twice");
+    if (ok && !special && c->at - begin > VALUE_MAX)
+        ok = corrupt(err, &at, "a tensor's entry is too long");
+    ok = ok && parse_piece(c, begin, &value, err);
+    if (ok && special) {
+        *metadata = true;
+        ok = check_metadata(value, &at, err);
+    } else if (ok)
+        ok = add_tensor(archive, key, value, &at, err);
+    json_decref(key);
+    json_decref(value);
+    return ok;
+}
+
+static bool read_header(wmap_archive *archive, wm_cursor *c, wmap_error *err)
+{
+    bool metadata = false, comma = false;
+    skip_space(c);
+    if (peek(c) != '{')
+        return corrupt(err, c, "it is no JSON object");
+    c->at++;
+    for (;;) {
+        skip_space(c);
+        if (peek(c) == '}' && !comma)
+            break;
+        if (!read_pair(archive, c, &metadata, err))
+            return false;
+        skip_space(c);
+        comma = peek(c) == ',';
+        if (!comma && peek(c) != '}')
+            return corrupt(err, c, "a comma or a closing brace is missing");
+        c->at += comma ? 1 : 0;
+    }
+    c->at++;
+    skip_space(c);
+    return wm_cursor_left(c) == 0 || corrupt(err, c, "something follows the JSON object");
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const wm_entry *x = a, *y = b;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1; /* an empty tensor stands before the one that begins there */
+    size_t len = x->tensor.name_len < y->tensor.name_len ? x->tensor.name_len : y->tensor.name_len;
+    int order = memcmp(x->tensor.name, y->tensor.name,
+                       len); /* several empty ones: any order that is always the same */
+    return order ? order
+                 : (x->tensor.name_len > y->tensor.name_len) - (x->tensor.name_len < y->tensor.name_len);
+}
+
+/* Sorts the entries as their data stand in the file, and checks that these have no holes and share nothing.
+ */
+static bool order_entries(wmap_archive *archive, uint64_t origin, wmap_error *err)
+{
+    uint64_t at = origin;
+    if (archive->entry_count)
+        qsort(archive->entries, archive->entry_count, sizeof *archive->entries, by_offset);
+    for (size_t i = 0; i < archive->entry_count; i++) {
+        const wm_entry *e = &archive->entries[i];
+        wm_map_set(&archive->names, e->tensor.name, e->tensor.name_len, (uint32_t)i);
+        if (e->offset != at) {
+            wm_fail(err, WMAP_E_CORRUPT,
+                    e->offset < at ? "its data overlap those of another tensor"
+                                   : "bytes that belong to no tensor stand before its data");
+            wm_error_offset(err, e->offset);
+            return wm_error_tensor(err, e->tensor.name, e->tensor.name_len);
+        }
+        at += e->id; /* stays within the file: add_tensor checked the end */
+        if (e->direct && !wm_entry_check(archive, e, e->offset, at, err))
+            return false;
+    }
+    if (at == archive->files[0].size)
+        return true;
+    wm_fail(err, WMAP_E_CORRUPT, "%" PRIu64 " bytes follow the data of the last tensor",
+            archive->files[0].size - at);
+    return wm_error_offset(err, at);
+}
+
+static bool open_safetensors(wmap_archive *archive, wmap_error *err)
+{
+    uint8_t raw[LENGTH_SIZE];
+    uint64_t size = archive->files[0].size;
+    if (!wm_archive_read(archive, 0, 0, raw, sizeof raw, err))
+        return false;
+    wm_cursor c = wm_cursor_of(raw, sizeof raw, 0);
+    uint64_t length = wm_take_u64(&c);
+    c.at = 0;
+    if (length > HEADER_MAX)
+        return corrupt(err, &c, "it claims to be longer than 100000000 bytes, the format's limit");
+    if (length > size - LENGTH_SIZE)
+        return corrupt(err, &c, "it claims to be longer than the file");
+    uint8_t *header = malloc((size_t)length + 1); /* not the arena: it is needed no longer than this call */
+    if (!header)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    bool ok = wm_archive_read(archive, 0, LENGTH_SIZE, header, length, err);
+    c = wm_cursor_of(header, (size_t)length, LENGTH_SIZE);
+    ok = ok && read_header(archive, &c, err) && order_entries(archive, LENGTH_SIZE + length, err);
+    free(header);
+    return ok;
+}
+
+/* Writing. */
+
+struct text {
+    wm_arena *arena;
+    char *bytes;
+    size_t size, cap;
+    bool oom;
+};
+
+static void add_bytes(struct text *t, const char *bytes, size_t size)
+{
+    char *grown = t->oom ? NULL : wm_grow(t->arena, t->bytes, t->size, t->size + size, &t->cap, 1);
+    if (!grown) {
+        t->oom = true;
+        return;
+    }
+    t->bytes = grown;
+    memcpy(t->bytes + t->size, bytes, size);
+    t->size += size;
+}
+
+static void add_text(struct text *t, const char *text)
+{
+    add_bytes(t, text, strlen(text));
+}
+
+static void add_number(struct text *t, uint64_t number)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRIu64, number);
+    add_text(t, digits);
+}
+
+static void add_string(struct text *t, const char *bytes, size_t len)
+{
+    add_text(t, "\"");
+    for (size_t i = 0; i < len; i++) {
+        unsigned char b = (unsigned char)bytes[i];
+        char escape[8];
+        if (b == '"' || b == '\\')
+            snprintf(escape, sizeof escape, "\\%c", b);
+        else if (b < 0x20)
+            snprintf(escape, sizeof escape, "\\u%04x", b);
+        else
+            snprintf(escape, sizeof escape, "%c", b);
+        add_text(t, escape);
+    }
+    add_text(t, "\"");
+}
+
+static bool check_target(const wmap_tensor *tensor, wmap_error *err)
+{
+    const wm_dtype_info *info = wm_dtype(tensor->dtype);
+    if (!info || !info->safetensors[0])
+        wm_fail(err, WMAP_E_TARGET, "safetensors has no dtype %s; cast it to another",
+                wmap_dtype_name(tensor->dtype));
+    else if (tensor->name_len == sizeof METADATA - 1 && memcmp(tensor->name, METADATA, tensor->name_len) == 0)
+        wm_fail(err, WMAP_E_TARGET, "safetensors keeps this name for itself");
+    else if (!wm_utf8_valid(tensor->name, tensor->name_len))
+        wm_fail(err, WMAP_E_TARGET, "safetensors holds only names that are UTF-8");
+    else if (tensor->name_len > WM_MAX_NAME)
+        wm_fail(err, WMAP_E_TARGET, "the name is too long");
+    else
+        return true;
+    return wm_error_tensor(err, tensor->name, tensor->name_len);
+}
+
+static void add_target(struct text *t, const wm_target *target, uint64_t at)
+{
+    const wmap_tensor *tensor = &target->tensor;
+    add_text(t, ",");
+    add_string(t, tensor->name, tensor->name_len);
+    add_text(t, ":{\"dtype\":\"");
+    add_text(t, wm_dtype(tensor->dtype)->safetensors);
+    add_text(t, "\",\"shape\":[");
+    for (uint32_t d = 0; d < tensor->rank; d++) {
+        if (d)
+            add_text(t, ",");
+        add_number(t, tensor->shape[d]);
+    }
+    add_text(t, "],\"data_offsets\":[");
+    add_number(t, at);
+    add_text(t, ",");
+    add_number(t, at + target->bytes);
+    add_text(t, "]}");
+}
+
+/* The whole header is made in layout(), since its size moves the data; data stand in the order of the
+ * targets. */
+static bool layout(wm_writer *writer, wmap_error *err)
+{
+    struct text *t = wm_new(writer->arena, struct text, 1);
+    uint64_t at = 0, end;
+    if (!t)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    t->arena = writer->arena;
+    add_bytes(t, "\0\0\0\0\0\0\0\0", LENGTH_SIZE);
+    /* transformers and accelerate ask for the framework; "pt" is what every reader takes. */
+    add_text(t, "{\"" METADATA "\":{\"format\":\"pt\"}");
+    for (size_t i = 0; i < writer->count; i++) {
+        wm_target *target = &writer->targets[i];
+        if (!check_target(&target->tensor, err))
+            return false;
+        if (!wm_size_add(at, target->bytes, &end))
+            return wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
+        add_target(t, target, at);
+        target->offset = at;
+        at = end;
+    }
+    add_text(t, "}");
+    while (!t->oom && t->size % 8)
+        add_text(t, " ");
+    if (t->oom)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    uint64_t length = t->size - LENGTH_SIZE;
+    if (length > HEADER_MAX)
+        return wm_fail(err, WMAP_E_TARGET,
+                       "the header would be longer than 100000000 bytes, the format's limit");
+    for (unsigned i = 0; i < LENGTH_SIZE; i++)
+        t->bytes[i] = (char)(length >> (8 * i));
+    for (size_t i = 0; i < writer->count; i++)
+        writer->targets[i].offset += t->size; /* no overflow: checked with the sum below */
+    writer->state = t;
+    return wm_size_add(at, t->size, &writer->size) ||
+           wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
+}
+
+static bool finish(wm_writer *writer, wmap_error *err)
+{
+    const struct text *t = writer->state;
+    return writer->put(writer, 0, t->bytes, t->size, err);
+}
+
+extern const wm_format wm_format_safetensors;
+const wm_format wm_format_safetensors = {
+    .name = "safetensors",
+    .title = "safetensors",
+    .suffixes = ".safetensors",
+    .probe = probe,
+    .open = open_safetensors,
+    .layout = layout,
+    .finish = finish,
+};

@@ -1,0 +1,191 @@
+/* view.c: making an entry's bytes readable: its file is mapped whole, once, or it is decoded, once, into an
+ * unlinked temporary file that is mapped. Any number of threads may ask; only decoding runs outside of the
+ * lock. */
+#include "runtime/view.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/spool.h"
+
+struct slot {
+    enum { ABSENT, BUSY, READY } state;
+    int fd;
+    const uint8_t *map;
+    uint64_t size;
+};
+
+struct wm_views {
+    pthread_mutex_t lock; /* of the slots' states and of wm_file.map */
+    pthread_cond_t done;  /* a slot is BUSY no more */
+    struct slot *slots;   /* one an entry; NULL if all entries are direct */
+};
+
+static const uint8_t nothing[16]; /* an address for the bytes of empty tensors */
+
+bool wm_views_init(wmap_archive *archive, wmap_error *err)
+{
+    struct wm_views *views = calloc(1, sizeof *views);
+    bool direct = true;
+    for (size_t i = 0; i < archive->entry_count; i++)
+        direct = direct && archive->entries[i].direct;
+    if (views && !direct)
+        views->slots = wm_new(&archive->arena, struct slot, archive->entry_count);
+    if (!views || (!direct && !views->slots)) {
+        free(views);
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    }
+    pthread_mutex_init(&views->lock, NULL);
+    pthread_cond_init(&views->done, NULL);
+    archive->views = views;
+    return true;
+}
+
+/* munmap takes a pointer to what may be written; ours is const. */
+static void unmap(const uint8_t *map, uint64_t size)
+{
+    if (map && map != nothing)
+        munmap((void *)(uintptr_t)map, (size_t)size);
+}
+
+static void drop(struct slot *slot)
+{
+    if (slot->state == READY) {
+        unmap(slot->map, slot->size);
+        close(slot->fd);
+    }
+    slot->state = ABSENT;
+}
+
+void wm_views_close(wmap_archive *archive)
+{
+    struct wm_views *views = archive->views;
+    for (size_t i = 0; i < archive->file_count; i++)
+        unmap(archive->files[i].map, archive->files[i].size);
+    if (!views)
+        return;
+    for (size_t i = 0; views->slots && i < archive->entry_count; i++)
+        drop(&views->slots[i]);
+    pthread_cond_destroy(&views->done);
+    pthread_mutex_destroy(&views->lock);
+    free(views);
+}
+
+/* Page faults on a file mapping bring in the pages around them (fault-around, and read-ahead for runs), which
+ * is what both copying and transposing want, so no advice is given: MADV_SEQUENTIAL drops pages that a
+ * transpose comes back to, MADV_RANDOM turns a cold read into one I/O a page. */
+static const uint8_t *map_file(int fd, uint64_t size, wmap_error *err)
+{
+    if (size == 0)
+        return nothing;
+    void *map = size <= SIZE_MAX ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (map == MAP_FAILED) {
+        wm_fail_errno(err, errno == ENOMEM ? WMAP_E_NOMEM : WMAP_E_IO, errno, "cannot map it into memory");
+        return NULL;
+    }
+    return map;
+}
+
+static bool view_direct(wmap_archive *archive, const wm_entry *entry, wm_view *view, wmap_error *err)
+{
+    wm_file *file = &archive->files[entry->file];
+    struct stat st;
+    if (fstat(file->fd, &st) != 0 || (uint64_t)st.st_size != file->size) {
+        wm_fail(err, WMAP_E_CORRUPT, "the file changed its size while it was open");
+        return wm_error_file(err, file->path);
+    }
+    pthread_mutex_lock(&archive->views->lock);
+    if (!file->map)
+        file->map = map_file(file->fd, file->size, err);
+    const uint8_t *map = file->map;
+    pthread_mutex_unlock(&archive->views->lock);
+    if (!map)
+        return wm_error_file(err, file->path);
+    *view = (wm_view){file->fd, entry->offset, map == nothing ? map : map + entry->offset, entry->strides};
+    return true;
+}
+
+/* Decodes an entry into a new temporary file. */
+static bool decode(wmap_archive *archive, const wm_entry *entry, struct slot *slot, wmap_error *err)
+{
+    uint64_t bytes;
+    if (!wmap_tensor_bytes(&entry->tensor, &bytes))
+        return wm_fail(err, WMAP_E_CORRUPT, "its shape means 2^63 bytes or more");
+    int fd = wm_spool_new(err);
+    if (fd < 0)
+        return false;
+    wm_spool spool = wm_spool_of(fd, bytes);
+    bool ok = archive->format->decode(archive, entry, &spool.sink, err);
+    if (ok && spool.size != bytes)
+        ok = wm_fail(err, WMAP_E_CORRUPT, "fewer bytes of data than its shape needs");
+    const uint8_t *map = ok ? map_file(fd, bytes, err) : NULL;
+    if (!map) {
+        close(fd);
+        return false;
+    }
+    slot->fd = fd;
+    slot->map = map;
+    slot->size = bytes;
+    return true;
+}
+
+static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
+{
+    const wm_entry *entry = &archive->entries[index];
+    struct wm_views *views = archive->views;
+    struct slot *slot = &views->slots[index];
+    bool ok = true;
+    pthread_mutex_lock(&views->lock);
+    while (slot->state == BUSY)
+        pthread_cond_wait(&views->done, &views->lock);
+    if (slot->state == ABSENT) {
+        slot->state = BUSY;
+        pthread_mutex_unlock(&views->lock);
+        struct slot made = {.state = READY};
+        ok = decode(archive, entry, &made, err);
+        pthread_mutex_lock(&views->lock);
+        if (ok)
+            *slot = made;
+        else
+            slot->state = ABSENT;
+        pthread_cond_broadcast(&views->done);
+    }
+    if (ok)
+        *view = (wm_view){slot->fd, 0, slot->map, entry->strides};
+    pthread_mutex_unlock(&views->lock);
+    return ok;
+}
+
+bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
+{
+    const wm_entry *entry = &archive->entries[index];
+    bool ok;
+    if (entry->tensor.dtype == WMAP_OPAQUE)
+        ok = wm_fail(err, WMAP_E_UNSUPPORTED, "wmap cannot read this: %s",
+                     entry->note ? entry->note : "opaque");
+    else if (entry->direct)
+        ok = view_direct(archive, entry, view, err);
+    else if (archive->format->decode)
+        ok = view_decoded(archive, index, view, err);
+    else
+        ok = wm_fail(err, WMAP_E_INTERNAL, "format %s has no decoder", archive->format->name);
+    if (ok)
+        return true;
+    wm_error_file(err, archive->path);
+    return wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+}
+
+void wm_archive_forget(wmap_archive *archive, size_t index)
+{
+    struct wm_views *views = archive->views;
+    if (archive->entries[index].direct || !views->slots)
+        return;
+    pthread_mutex_lock(&views->lock);
+    if (views->slots[index].state == READY)
+        drop(&views->slots[index]);
+    pthread_mutex_unlock(&views->lock);
+}
