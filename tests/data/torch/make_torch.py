@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes the fixtures of this folder, with real PyTorch (2.13) and CPython's own pickler.
 
-    python3 make_torch.py FOLDER
+    python3 make_torch.py FOLDER [SEEDS]
+
+SEEDS is tests/fuzz/seeds, whose folders pickle and torch are written then.
 
 Each .pt file comes with a .txt: one line a tensor, `name dtype shape values`, values in row-major order as the bytes of
 the elements in hex, little-endian. The unit tests compare what wmap reads with these lines.
@@ -171,7 +173,9 @@ def main():
     expect("plain", twisted.items())
 
     scripted = torch.jit.trace(Net().eval(), torch.ones(1, 1, 3, 3))
-    torch.jit.save(scripted, os.path.join(OUT, "script.pt"))
+    torch.jit.save(scripted, os.path.join(OUT, "script0.pt"))
+    rewrite("script0.pt", "script", lambda name, data: None if name.endswith(".debug_pkl") else data)  # holds paths
+    os.remove(os.path.join(OUT, "script0.pt"))
     expect("script", scripted.state_dict().items())
 
     # Pickles alone, for the machine: the same object in every protocol.
@@ -188,4 +192,32 @@ def main():
             pickle.dump(value, f, protocol)
 
 
+def seeds(folder):
+    """Pickles for the fuzz targets; storages have 64 bytes, as fuzz_torch gives them."""
+    for protocol in range(6):
+        with open(os.path.join(OUT, f"object{protocol}.pkl"), "rb") as old, \
+             open(os.path.join(folder, "pickle", f"object{protocol}"), "wb") as new:
+            new.write(old.read())
+    w = torch.arange(16.0)
+    z = torch.arange(8.0).to(torch.complex64)
+    values = {
+        "views": {"w": w, "t": w.reshape(4, 4).t(), "s": w[3:5], "e": w[:1].expand(5), "n": w[:0]},
+        "lazy": collections.OrderedDict(conj=z.conj(), rest=[torch.zeros(64, dtype=torch.bool), (None, 1)]),
+        "parameter": {"p": torch.nn.Parameter(w), "f8": torch.zeros(64).to(torch.float8_e5m2)},
+        "opaque": {"q": torch.quantize_per_tensor(torch.zeros(64), 0.1, 0, torch.qint8), "scale": np.float32(1)},
+        "module": torch.nn.Linear(16, 1, bias=False),
+    }
+    for name, value in values.items():
+        buffer = io.BytesIO()
+        torch.save(value, buffer)
+        with zipfile.ZipFile(buffer) as z:
+            data = z.read("archive/data.pkl")
+        for size in (0, 1):  # an odd size makes a big-endian file of it: a POP of an int makes it one longer
+            odd = data if len(data) % 2 == size else data[:2] + b"K\0" + b"0" + data[2:]
+            with open(os.path.join(folder, "torch", name + ("-big" if size else "")), "wb") as f:
+                f.write(odd)
+
+
 main()
+if len(sys.argv) > 2:
+    seeds(sys.argv[2])
