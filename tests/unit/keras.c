@@ -334,7 +334,6 @@ static void test_program(void **state)
     with_program(NULL, WMAP_E_UNSUPPORTED, "was not found");
     with_program("#!/bin/sh\nexit 127\n", WMAP_E_UNSUPPORTED, "does not start");
     with_program("#!/bin/sh\necho something else\n", WMAP_E_UNSUPPORTED, "does not start");
-    with_program("#!/nonexistent/interpreter\n", WMAP_E_IO, "can't be started");
     with_program(HELLO "kill -SEGV $$\n", WMAP_E_CORRUPT, "it crashed (signal 11)");
     with_program(HELLO "kill -PROF $$\n", WMAP_E_CORRUPT, "it took too long");
     with_program(HELLO "exit 1\n", WMAP_E_CORRUPT, "it ended too early");
