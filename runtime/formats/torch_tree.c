@@ -556,6 +556,32 @@ static bool walk_module(walk *w, const wm_pickle_node *state)
     return true;
 }
 
+/* True if the mapping holds this very value under this very key. */
+static bool has_pair(walk *w, const wm_pickle_node *mapping, const wm_pickle_node *key,
+                     const wm_pickle_node *value)
+{
+    wm_pickle_node *other, *held;
+    size_t count = mapping ? wm_pickle_pair_count(mapping) : 0;
+    for (size_t i = 0; i < count && ++w->steps <= w->max_steps; i++)
+        if (wm_pickle_pair(mapping, i, &other, &held) && held == value && other->kind == key->kind &&
+            key->kind == WM_PICKLE_TEXT && key->as.text.len == other->as.text.len &&
+            memcmp(key->as.text.bytes, other->as.text.bytes, key->as.text.len) == 0)
+            return true;
+    return false;
+}
+
+/* Attributes; dicts whose keys are attributes too (EasyDict, ModelOutput) hold the same under both. */
+static bool walk_attributes(walk *w, const wm_pickle_node *attributes, const wm_pickle_node *mapping)
+{
+    wm_pickle_node *key, *value;
+    size_t count = wm_pickle_pair_count(attributes);
+    for (size_t i = 0; i < count; i++)
+        if (wm_pickle_pair(attributes, i, &key, &value) && value->kind >= WM_PICKLE_TUPLE &&
+            !has_pair(w, mapping, key, value) && !walk_child(w, key, value))
+            return false;
+    return true;
+}
+
 /* An object of any class: what it holds as a dict, as a list, and as attributes. */
 static bool walk_object(walk *w, const wm_pickle_node *node)
 {
@@ -570,7 +596,7 @@ static bool walk_object(walk *w, const wm_pickle_node *node)
     if (wm_pickle_is(node->as.call.callable, "collections", "OrderedDict"))
         return true; /* its attributes are versions of modules */
     if (attributes)
-        return walk_mapping(w, attributes);
+        return walk_attributes(w, attributes, mapping);
     if (state && state->kind == WM_PICKLE_TUPLE) { /* attributes, and those in slots */
         for (size_t i = 0; i < state->as.list.count; i++)
             if ((mapping = wm_pickle_mapping(state->as.list.items[i])) && !walk_mapping(w, mapping))

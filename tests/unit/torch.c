@@ -397,6 +397,20 @@ static void warns_of_calls_that_leave_no_trace(void **state)
     wmap_archive_close(archive);
 }
 
+/* A dict that shows its keys as attributes too holds each tensor once; what is an attribute alone is not
+ * lost. */
+static void lists_attributes_once(void **state)
+{
+    (void)state;
+    make_torch(P("\x80\2cmunch\nMunch\n)\x81X\1\0\0\0w" TENSOR(
+        F4, "K\0", "K\4\x85", "K\1\x85") "q\1s}(X\1\0\0\0wh\1X\1\0\0\0vh\1ub."));
+    wmap_archive *archive = open_file(made);
+    assert_int_equal(wmap_archive_count(archive), 2);
+    assert_string_equal(wmap_archive_tensor(archive, 0)->name, "w");
+    assert_string_equal(wmap_archive_tensor(archive, 1)->name, "v");
+    wmap_archive_close(archive);
+}
+
 /* A list of a tensor, in itself ten times, that again ten times ...: 10^20 names. */
 static void bounds_shared_objects(void **state)
 {
@@ -650,6 +664,7 @@ int main(void)
         cmocka_unit_test(refuses_storages_that_lie),
         cmocka_unit_test(refuses_odd_trees),
         cmocka_unit_test(warns_of_calls_that_leave_no_trace),
+        cmocka_unit_test(lists_attributes_once),
         cmocka_unit_test(bounds_shared_objects),
         cmocka_unit_test(bounds_depth_and_cycles),
         cmocka_unit_test(checks_its_records),
