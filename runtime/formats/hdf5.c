@@ -24,9 +24,10 @@
 #define PROGRAM  "wmap-hdf5"
 #define BUFFER   ((size_t)256 << 10)
 #define STALL_MS 60000 /* no byte of a dataset for so long: stuck */
-#define LIST_MS  15000 /* for a list, and a few seconds more for each megabyte of the file */
-#define FD_CLEAR 10 /* descriptors are moved here and above, out of the way of those that the program gets   \
-                     */
+#define LIST_MS  15000 /* for a list, and a little more for each megabyte of the file */
+#define FD_CLEAR                                                                                             \
+    10 /* descriptors are moved here and above, out of the way of those that the program gets                \
+        */
 
 extern char **environ;
 
@@ -512,7 +513,7 @@ bool wm_hdf5_list(wm_hdf5 *file, wm_arena *arena, wm_hdf5_listing *listing, wmap
     if (!s)
         return false;
     uint64_t megabytes = file->length >> 20;
-    s->deadline = now_ms() + LIST_MS + (int64_t)(megabytes < 1000 ? megabytes : 1000) * 2000;
+    s->deadline = now_ms() + LIST_MS + (int64_t)(megabytes < 1000000 ? megabytes : 1000000) * 800;
     if (!ask(s, WM_H5_LIST, 0, 0))
         return fail_lost(s, LOST_ENDED, err);
     struct answer answer = {0};
