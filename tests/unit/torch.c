@@ -48,7 +48,7 @@ static void add_values(text *t, wmap_archive *archive, size_t index)
 {
     const wm_entry *entry = &archive->entries[index];
     uint32_t width = wmap_dtype_size(entry->tensor.dtype);
-    uint64_t count;
+    uint64_t count = 0;
     assert_true(wm_shape_count(entry->tensor.shape, entry->tensor.rank, &count));
     if (!width || !count) {
         add_string(t, "-");
@@ -560,7 +560,7 @@ static void writes_every_dtype_and_reads_it(void **state)
         assert_null(archive->entries[i].strides);
         wm_view view;
         wmap_error err = {0};
-        uint64_t bytes;
+        uint64_t bytes = 0;
         assert_true(wmap_tensor_bytes(got, &bytes));
         assert_true(bytes == 0 || wm_archive_view(archive, i, &view, &err));
         for (uint64_t b = 0; b < bytes; b++)
