@@ -1,0 +1,221 @@
+/* plan_verify.c: a plan is input like any other. Protobuf has checked its syntax; here everything else is:
+ * limits, indices, dtypes, shapes, that each access stays inside its tensor, what each move does to an
+ * element, and that every element of every target is written exactly once (tile.c). */
+#include "runtime/plan.h"
+
+#include <string.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/error.h"
+#include "runtime/base/map.h"
+#include "runtime/base/sha256.h"
+#include "runtime/base/size.h"
+#include "runtime/tile.h"
+
+static bool bad_plan(wmap_error *err, const char *what)
+{
+    return wm_fail(err, WMAP_E_PLAN, "not a sound plan: %s", what);
+}
+
+static bool check_limits(const Wmap__Plan *p, wmap_error *err)
+{
+    if (p->n_sources > WM_PLAN_MAX_TENSORS || p->n_targets > WM_PLAN_MAX_TENSORS)
+        return bad_plan(err, "too many tensors");
+    if (p->n_moves > WM_PLAN_MAX_MOVES)
+        return bad_plan(err, "too many moves");
+    if (p->n_files > WM_PLAN_MAX_FILES)
+        return bad_plan(err, "too many files");
+    for (size_t i = 0; i < p->n_files; i++)
+        if (p->files[i]->sha256.len != WM_SHA256_SIZE)
+            return bad_plan(err, "a file's digest is not one");
+    return true;
+}
+
+static bool bad_tensor(wmap_error *err, const wmap_tensor *t, const char *what)
+{
+    bad_plan(err, what);
+    return wm_error_tensor(err, t->name, t->name_len);
+}
+
+/* Of sources only those left behind may be opaque. */
+static bool check_tensor(const wmap_tensor *t, bool dropped, wmap_error *err)
+{
+    uint64_t count, bytes;
+    if (t->name_len > WM_PLAN_MAX_NAME)
+        return bad_tensor(err, t, "the name is too long");
+    if (t->rank > WMAP_MAX_RANK)
+        return bad_tensor(err, t, "it has too many dimensions");
+    if (t->dtype == WMAP_OPAQUE && dropped)
+        return true;
+    if (!wm_dtype(t->dtype))
+        return bad_tensor(err, t, "its dtype is none");
+    if (!wm_shape_count(t->shape, t->rank, &count) || !wmap_tensor_bytes(t, &bytes))
+        return bad_tensor(err, t, "it has 2^63 bytes or more");
+    return true;
+}
+
+static bool check_tensors(wm_arena *arena, const wmap_tensor *list, Wmap__Tensor **messages, size_t count,
+                          bool sources, wmap_error *err)
+{
+    wm_map names;
+    wm_map_init(&names, arena, count);
+    for (size_t i = 0; i < count; i++) {
+        const wmap_tensor *t = &list[i];
+        bool oom = false;
+        if (messages[i]->dropped && !sources)
+            return bad_tensor(err, t, "a target is dropped");
+        if (!check_tensor(t, messages[i]->dropped, err))
+            return false;
+        if (wm_map_put(&names, t->name, t->name_len, (uint32_t)i, &oom) != WM_MAP_NONE)
+            return bad_tensor(err, t, "the name is there twice");
+        if (oom)
+            return wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
+    }
+    return true;
+}
+
+/* ---- accesses ---- */
+
+/* a * b added to *sum, where a is small enough for the product to fit. */
+static bool add_product(__int128 *sum, int64_t coef, uint64_t steps)
+{
+    __int128 product = (__int128)coef * (__int128)steps;
+    if (product > INT64_MAX || product < -(__int128)INT64_MAX)
+        return false;
+    *sum += product; /* of at most 4096 numbers below 2^63 */
+    return true;
+}
+
+/* The lowest and the highest index in every dimension lie inside the shape. */
+static const char *check_access(const Wmap__Access *a, const Wmap__Move *m, const wmap_tensor *t)
+{
+    size_t axes = m->n_extents;
+    if (a->n_start && a->n_start != t->rank)
+        return "a start has not one number a dimension";
+    if (a->n_coef ? a->n_coef != axes * t->rank : axes != t->rank)
+        return "coefficients do not match axes and dimensions";
+    for (uint32_t d = 0; d < t->rank; d++) {
+        __int128 low = wm_access_start(a, d), high = low;
+        for (size_t k = 0; k < axes; k++) {
+            int64_t coef = wm_access_coef(a, k, d, t->rank);
+            if (m->extents[k] > 1 && !add_product(coef < 0 ? &low : &high, coef, m->extents[k] - 1))
+                return "a move reaches outside of its tensor";
+        }
+        if (low < 0 || high >= (__int128)t->shape[d])
+            return "a move reaches outside of its tensor";
+    }
+    return NULL;
+}
+
+/* ---- moves ---- */
+
+static bool bad_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *err, const char *what)
+{
+    bad_plan(err, what);
+    if (m->target && m->target->tensor < plan->message->n_targets) {
+        const wmap_tensor *t = &plan->targets[m->target->tensor];
+        wm_error_tensor(err, t->name, t->name_len);
+    }
+    return false;
+}
+
+/* The number of elements of a move; false if it is 0 or too large. */
+static bool move_size(const Wmap__Move *m, uint64_t *size)
+{
+    *size = 1;
+    for (size_t k = 0; k < m->n_extents; k++)
+        if (m->extents[k] == 0 || !wm_size_mul(*size, m->extents[k], size))
+            return false;
+    return true;
+}
+
+static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *err)
+{
+    const Wmap__Plan *p = plan->message;
+    uint64_t size;
+    if (!m->target || m->target->tensor >= p->n_targets)
+        return bad_move(plan, m, err, "a move has no target");
+    if (m->n_sources > 1 || (m->n_sources && m->sources[0]->tensor >= p->n_sources))
+        return bad_move(plan, m, err, "a move has no such source");
+    if (m->line && m->file >= p->n_files)
+        return bad_move(plan, m, err, "a move comes from no file");
+    if (m->n_extents > WM_PLAN_MAX_AXES)
+        return bad_move(plan, m, err, "a move has too many axes");
+    if (!move_size(m, &size))
+        return bad_move(plan, m, err, "the extents of a move make no size");
+    const wmap_tensor *source = wm_move_source(plan, m), *target = &plan->targets[m->target->tensor];
+    if (source && p->sources[m->sources[0]->tensor]->dropped)
+        return bad_move(plan, m, err, "a source is both dropped and read");
+    const char *wrong = check_access(m->target, m, target);
+    if (!wrong && source)
+        wrong = check_access(m->sources[0], m, source);
+    if (wrong)
+        return bad_move(plan, m, err, wrong);
+    wm_program program;
+    if (!wm_move_program(plan, m, &program))
+        return bad_move(plan, m, err, "the operations of a move make no element of its target");
+    return true;
+}
+
+/* Moves stand by target, so that those of a target are a range. */
+static bool index_moves(wmap_plan *plan, wmap_error *err)
+{
+    const Wmap__Plan *p = plan->message;
+    plan->first = wm_new(&plan->arena, uint32_t, p->n_targets + 1);
+    if (!plan->first)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
+    size_t at = 0;
+    for (size_t i = 0; i < p->n_moves; i++) {
+        if (!check_move(plan, p->moves[i], err))
+            return false;
+        uint32_t target = p->moves[i]->target->tensor;
+        if (i && target < p->moves[i - 1]->target->tensor)
+            return bad_move(plan, p->moves[i], err, "moves are not in the order of their targets");
+        while (at <= target)
+            plan->first[at++] = (uint32_t)i;
+    }
+    while (at <= p->n_targets)
+        plan->first[at++] = (uint32_t)p->n_moves;
+    return true;
+}
+
+static bool check_target(const wmap_plan *plan, size_t index, wm_tiling *tiling, wmap_error *err)
+{
+    const wmap_tensor *t = &plan->targets[index];
+    uint64_t count = 0;
+    wm_shape_count(t->shape, t->rank, &count);
+    wm_tiling_begin(tiling, count);
+    for (uint32_t i = plan->first[index]; i < plan->first[index + 1]; i++) {
+        wm_block block;
+        wm_move_block(plan, plan->message->moves[i], NULL, &block);
+        if (!wm_tiling_add(tiling, &block))
+            return wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
+    }
+    switch (wm_tiling_check(tiling)) {
+    case WM_TILED:
+        return true;
+    case WM_NOT_TILED:
+        return bad_tensor(err, t, "not every element of it is written exactly once");
+    case WM_TILING_OOM:
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
+    default:
+        return bad_tensor(err, t, "it can't be shown that every element of it is written exactly once");
+    }
+}
+
+bool wm_plan_verify(wmap_plan *plan, wmap_error *err)
+{
+    const Wmap__Plan *p = plan->message;
+    if (!check_limits(p, err) ||
+        !check_tensors(&plan->arena, plan->sources, p->sources, p->n_sources, true, err) ||
+        !check_tensors(&plan->arena, plan->targets, p->targets, p->n_targets, false, err) ||
+        !index_moves(plan, err))
+        return false;
+    wm_tiling tiling;
+    wm_tiling_init(&tiling);
+    bool good = true;
+    for (size_t i = 0; good && i < p->n_targets; i++)
+        good = check_target(plan, i, &tiling, err);
+    wm_tiling_release(&tiling);
+    return good;
+}
