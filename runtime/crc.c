@@ -1,6 +1,7 @@
-/* crc.c: CRC-32 by carry-less multiplication where the processor has it, else zlib's. zlib 1.2.13 gives 1.8 to
- * 2.5 GB/s, less than a file can be written with; four folded lanes give about 15. The constants are powers of x
- * modulo the polynomial, from "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ" (Intel, 2009). */
+/* crc.c: CRC-32 by carry-less multiplication where the processor has it, else zlib's. zlib 1.2.13 gives 1.8
+ * to 2.5 GB/s, less than a file can be written with; four folded lanes give about 15. The constants are
+ * powers of x modulo the polynomial, from "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ"
+ * (Intel, 2009). */
 #include "runtime/crc.h"
 
 #include <zlib.h>

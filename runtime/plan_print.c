@@ -1,0 +1,279 @@
+/* plan_print.c: a plan as text. docs/plan.md defines it; the language's tests compare it byte by byte. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/text.h"
+#include "runtime/plan.h"
+
+/* Names of axes: a, b ... z, then a1, b1 ... */
+static void print_axis(FILE *out, size_t axis)
+{
+    fputc((int)('a' + axis % 26), out);
+    if (axis >= 26)
+        fprintf(out, "%zu", axis / 26);
+}
+
+/* Quoted as in a spec; never cut, so that names that differ look different. */
+static void print_name(FILE *out, const char *name, size_t len)
+{
+    fputc('"', out);
+    for (size_t at = 0; at < len;) {
+        uint32_t scalar;
+        size_t n = wm_utf8(name + at, len - at, &scalar);
+        if (name[at] == '"' || name[at] == '\\') {
+            fprintf(out, "\\%c", name[at]);
+            n = 1;
+        } else {
+            char shown[64];
+            n = n ? n : 1;
+            fputs(wm_show(shown, sizeof shown, name + at, n), out);
+        }
+        at += n;
+    }
+    fputc('"', out);
+}
+
+static void print_shape(FILE *out, const wmap_tensor *t)
+{
+    fputc('[', out);
+    for (uint32_t d = 0; d < t->rank; d++)
+        fprintf(out, "%s%" PRIu64, d ? " " : "", t->shape[d]);
+    fputc(']', out);
+}
+
+static void print_header(FILE *out, const wmap_tensor *t)
+{
+    print_name(out, t->name, t->name_len);
+    fprintf(out, " %s ", t->dtype == WMAP_OPAQUE ? "opaque" : wmap_dtype_name(t->dtype));
+    print_shape(out, t);
+}
+
+/* ---- layouts ---- */
+
+static uint64_t size_of(int64_t coef)
+{
+    return coef < 0 ? 0 - (uint64_t)coef : (uint64_t)coef;
+}
+
+/* One dimension of one side of a move: the axes that index it, slow to fast. */
+typedef struct dimension {
+    size_t axes[WM_MOVE_AXES];
+    int64_t coefs[WM_MOVE_AXES];
+    size_t count;
+    int64_t start, low, high; /* of its indices */
+    bool dense;               /* the axes count low .. high without a gap */
+} dimension;
+
+static void look(const Wmap__Access *a, const Wmap__Move *m, uint32_t rank, uint32_t d, dimension *dim)
+{
+    *dim = (dimension){.start = wm_access_start(a, d)};
+    dim->low = dim->high = dim->start;
+    for (size_t k = 0; k < m->n_extents; k++) {
+        int64_t coef = wm_access_coef(a, k, d, rank);
+        if (m->extents[k] == 1 || coef == 0)
+            continue;
+        size_t at = dim->count++;
+        for (; at > 0 && size_of(dim->coefs[at - 1]) < size_of(coef); at--) {
+            dim->axes[at] = dim->axes[at - 1];
+            dim->coefs[at] = dim->coefs[at - 1];
+        }
+        dim->axes[at] = k;
+        dim->coefs[at] = coef;
+        *(coef < 0 ? &dim->low : &dim->high) += coef * (int64_t)(m->extents[k] - 1);
+    }
+    uint64_t next = 1;
+    dim->dense = true;
+    for (size_t i = dim->count; i-- > 0;) {
+        dim->dense = dim->dense && size_of(dim->coefs[i]) == next;
+        next *= m->extents[dim->axes[i]];
+    }
+}
+
+/* `names[k]` is the letter of axis k. */
+static void print_dimension(FILE *out, const dimension *dim, uint64_t extent, const size_t *names)
+{
+    if (dim->count == 0) { /* one index; of a dimension of 1 nothing else is possible */
+        fprintf(out, "%" PRId64, dim->start);
+        return;
+    }
+    if (!dim->dense) { /* the index as a sum */
+        fprintf(out, "%" PRId64, dim->start);
+        for (size_t i = 0; i < dim->count; i++) {
+            fprintf(out, "%+" PRId64 "*", dim->coefs[i]);
+            print_axis(out, names[dim->axes[i]]);
+        }
+        return;
+    }
+    if (dim->count > 1)
+        fputc('(', out);
+    for (size_t i = 0; i < dim->count; i++) {
+        fputs(i ? " " : "", out);
+        fputs(dim->coefs[i] < 0 ? "-" : "", out);
+        print_axis(out, names[dim->axes[i]]);
+    }
+    if (dim->count > 1)
+        fputc(')', out);
+    if (dim->low != 0 || (uint64_t)dim->high + 1 != extent)
+        fprintf(out, ":%" PRId64 "..%" PRId64, dim->low, dim->high);
+}
+
+static void print_layout(FILE *out, const Wmap__Access *a, const Wmap__Move *m, const wmap_tensor *t,
+                         const size_t *names)
+{
+    fputc('[', out);
+    for (uint32_t d = 0; d < t->rank; d++) {
+        dimension dim;
+        look(a, m, t->rank, d, &dim);
+        fputs(d ? " " : "", out);
+        print_dimension(out, &dim, t->shape[d], names);
+    }
+    fputc(']', out);
+}
+
+/* Letters in the order in which the target's dimensions meet the axes. */
+static void name_axes(const Wmap__Move *m, const wmap_tensor *target, size_t *names)
+{
+    size_t next = 0;
+    for (size_t k = 0; k < m->n_extents; k++)
+        names[k] = SIZE_MAX;
+    for (uint32_t d = 0; d < target->rank; d++) {
+        dimension dim;
+        look(m->target, m, target->rank, d, &dim);
+        for (size_t i = 0; i < dim.count; i++)
+            if (names[dim.axes[i]] == SIZE_MAX)
+                names[dim.axes[i]] = next++;
+    }
+}
+
+/* Every element of the target is the one at the same index of a source of the same shape. */
+static bool is_whole(const wmap_plan *plan, const Wmap__Move *m)
+{
+    const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    if (s && (s->rank != t->rank || (t->rank && memcmp(s->shape, t->shape, t->rank * sizeof *t->shape) != 0)))
+        return false;
+    if (plan->first[m->target->tensor + 1] - plan->first[m->target->tensor] != 1)
+        return false;
+    if (!s)
+        return true;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        if (wm_access_start(m->target, d) != wm_access_start(m->sources[0], d))
+            return false;
+        for (size_t k = 0; k < m->n_extents; k++)
+            if (m->extents[k] != 1 &&
+                wm_access_coef(m->target, k, d, t->rank) != wm_access_coef(m->sources[0], k, d, t->rank))
+                return false;
+    }
+    return true;
+}
+
+static void print_program(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
+{
+    wm_program program;
+    char text[96];
+    wm_move_program(plan, m, &program);
+    if (program.what == WM_DO_FILL)
+        fprintf(out, "fill %s",
+                wm_element_text(plan->targets[m->target->tensor].dtype, program.element, text, sizeof text));
+    else if (program.what == WM_DO_CAST)
+        fprintf(out, " | cast %s%s", wmap_dtype_name(plan->targets[m->target->tensor].dtype),
+                program.policy == WM_CAST_SATURATE ? " saturate"
+                : program.policy == WM_CAST_ALLOW  ? " allow"
+                                                   : "");
+}
+
+static void print_part(FILE *out, const wmap_plan *plan, const Wmap__Move *m, size_t *names)
+{
+    const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    bool whole = is_whole(plan, m);
+    name_axes(m, t, names);
+    fputs("    ", out);
+    if (!whole) {
+        print_layout(out, m->target, m, t, names);
+        fputc(' ', out);
+    }
+    fputs("<- ", out);
+    if (s) {
+        print_name(out, s->name, s->name_len);
+        if (!whole) {
+            fputc(' ', out);
+            print_layout(out, m->sources[0], m, s, names);
+        }
+    }
+    print_program(out, plan, m);
+    fputc('\n', out);
+}
+
+/* ---- moves ---- */
+
+static void print_access(FILE *out, const Wmap__Access *a, const Wmap__Move *m, uint32_t rank)
+{
+    fputc('[', out);
+    for (uint32_t d = 0; d < rank; d++)
+        fprintf(out, "%s%" PRId64, d ? " " : "", wm_access_start(a, d));
+    fputc(']', out);
+    for (size_t k = 0; k < m->n_extents; k++) {
+        fputs(k ? " [" : " + [", out);
+        for (uint32_t d = 0; d < rank; d++)
+            fprintf(out, "%s%" PRId64, d ? " " : "", wm_access_coef(a, k, d, rank));
+        fputc(']', out);
+    }
+}
+
+static void print_move(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
+{
+    const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    char place[256];
+    fputs("        move (", out);
+    for (size_t k = 0; k < m->n_extents; k++)
+        fprintf(out, "%s%" PRIu64, k ? " " : "", m->extents[k]);
+    fputs(") to ", out);
+    print_access(out, m->target, m, t->rank);
+    if (s) {
+        fputs(" from ", out);
+        print_access(out, m->sources[0], m, s->rank);
+    }
+    if (m->line)
+        fprintf(out, " at %s", wm_move_place(plan, m, place, sizeof place));
+    fputc('\n', out);
+}
+
+void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
+{
+    const Wmap__Plan *p = plan->message;
+    size_t most = 1, dropped = 0;
+    for (size_t i = 0; i < p->n_moves; i++)
+        most = p->moves[i]->n_extents > most ? p->moves[i]->n_extents : most;
+    size_t *names = calloc(most, sizeof *names);
+    if (!names) {
+        fputs("out of memory\n", out);
+        return;
+    }
+    for (size_t i = 0; i < p->n_sources; i++)
+        dropped += p->sources[i]->dropped ? 1 : 0;
+    if (p->map && p->map[0]) {
+        char shown[300];
+        fprintf(out, "map %s: ", wm_show(shown, sizeof shown, p->map, strlen(p->map)));
+    }
+    fprintf(out, "%zu source%s", p->n_sources, p->n_sources == 1 ? "" : "s");
+    if (dropped)
+        fprintf(out, " (%zu dropped)", dropped);
+    fprintf(out, ", %zu target%s, %zu move%s\n", p->n_targets, p->n_targets == 1 ? "" : "s", p->n_moves,
+            p->n_moves == 1 ? "" : "s");
+    for (size_t i = 0; i < p->n_targets; i++) {
+        print_header(out, &plan->targets[i]);
+        fputc('\n', out);
+        for (uint32_t m = plan->first[i]; m < plan->first[i + 1]; m++) {
+            print_part(out, plan, p->moves[m], names);
+            if (moves)
+                print_move(out, plan, p->moves[m]);
+        }
+    }
+    for (size_t i = 0; i < p->n_sources; i++)
+        if (p->sources[i]->dropped) {
+            fputs("drop ", out);
+            print_header(out, &plan->sources[i]);
+            fputc('\n', out);
+        }
+    free(names);
+}
