@@ -1,0 +1,200 @@
+/* program_print.c: the statements form as text, for `explain --stage statements`: one line a statement, loops
+ * unrolled, verbs as layouts. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler/resolve.h"
+#include "runtime/base/text.h"
+
+typedef struct printer {
+    wm_unit *unit;
+    FILE *out;
+} printer;
+
+/* A piece of the text, its white space as single blanks. */
+static void print_span(const printer *p, wm_span span)
+{
+    if (span.file >= p->unit->source_count || span.end > p->unit->sources[span.file]->size ||
+        span.beg > span.end)
+        return;
+    const char *text = p->unit->sources[span.file]->text;
+    bool blank = false;
+    for (uint32_t i = span.beg; i < span.end; i++) {
+        bool white = text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r';
+        if (!white && blank)
+            fputc(' ', p->out);
+        if (!white)
+            fputc(text[i], p->out);
+        blank = white && i > span.beg;
+    }
+}
+
+static void print_text(const printer *p, wm_str text)
+{
+    size_t size = (size_t)text.len * 8 + 16;
+    char *shown = wm_alloc(p->unit->arena, size);
+    fputs(wm_show(shown, size, text.p, text.len), p->out);
+}
+
+static void print_pattern(const printer *p, const wm_pattern *pattern)
+{
+    fputc('"', p->out);
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        const wm_hole *hole = &pattern->holes[h];
+        if (hole->kind == WM_HOLE_TEXT)
+            print_text(p, hole->text);
+        else
+            print_span(p, hole->span);
+    }
+    fputc('"', p->out);
+}
+
+static void print_factors(const printer *p, const wm_factor *factors);
+
+static void print_blocks(const printer *p, const wm_factor *f)
+{
+    bool labels = f->kind == WM_FA_LABELS;
+    fputc(labels ? '{' : '(', p->out);
+    for (const wm_block *b = f->blocks; b; b = b->next) {
+        if (b != f->blocks)
+            fputs(labels ? " " : " | ", p->out);
+        if (b->unnamed)
+            fputc('_', p->out);
+        else if (b->tag)
+            print_text(p, b->tag->text);
+        if (b->factors && (b->unnamed || b->tag))
+            fputs(": ", p->out);
+        print_factors(p, b->factors);
+    }
+    fputc(labels ? '}' : ')', p->out);
+}
+
+static void print_factors(const printer *p, const wm_factor *factors)
+{
+    for (const wm_factor *f = factors; f; f = f->next) {
+        if (f != factors)
+            fputc(' ', p->out);
+        switch (f->kind) {
+        case WM_FA_AXIS:
+        case WM_FA_REVERSED:
+        case WM_FA_EQUAL:
+            if (f->kind != WM_FA_AXIS)
+                fputc(f->kind == WM_FA_REVERSED ? '-' : '=', p->out);
+            print_text(p, f->name->text);
+            break;
+        case WM_FA_NUMBER:
+            fprintf(p->out, "%" PRId64, f->value);
+            break;
+        case WM_FA_GROUP:
+            fputc('(', p->out);
+            print_factors(p, f->factors);
+            fputc(')', p->out);
+            break;
+        case WM_FA_LABELS:
+        case WM_FA_BLOCKS:
+            print_blocks(p, f);
+            break;
+        case WM_FA_DOTS:
+            fputs("...", p->out);
+            break;
+        }
+    }
+}
+
+static const char *policy_text(enum wm_policy policy)
+{
+    return policy == WM_POLICY_SATURATE ? " saturate" : policy == WM_POLICY_ALLOW ? " allow" : "";
+}
+
+static void print_term(const printer *p, const wm_term *term)
+{
+    if (term->tag.len) {
+        print_text(p, term->tag);
+        fputs(": ", p->out);
+    }
+    print_pattern(p, &term->name);
+    if (term->layout_given) {
+        fputs(" [", p->out);
+        print_factors(p, term->layout->factors);
+        fputc(']', p->out);
+    }
+    if (term->has_else)
+        fprintf(p->out, " else %s", wm_val_text(p->unit, &term->otherwise));
+    if (term->optional)
+        fputs(" optional", p->out);
+    if (term->cast != WMAP_DTYPE_NONE)
+        fprintf(p->out, " | cast %s%s", wmap_dtype_name(term->cast), policy_text(term->policy));
+    if (!term->declared)
+        return;
+    fprintf(p->out, " : %s [", wmap_dtype_name(term->dtype));
+    for (uint32_t d = 0; d < term->rank; d++)
+        fprintf(p->out, "%s%" PRIu64, d ? " " : "", term->shape[d]);
+    fputc(']', p->out);
+}
+
+static void print_terms(const printer *p, const wm_term *terms, uint32_t count)
+{
+    for (uint32_t t = 0; t < count; t++) {
+        if (t)
+            fputs(", ", p->out);
+        print_term(p, &terms[t]);
+    }
+}
+
+static void print_line(const printer *p, const wm_line *line)
+{
+    switch (line->kind) {
+    case WM_LINE_RULE:
+        if (line->optional)
+            fputs("optional ", p->out);
+        print_terms(p, line->left, line->left_count);
+        fputs(" -> ", p->out);
+        print_terms(p, line->right, line->right_count);
+        break;
+    case WM_LINE_FILL:
+        fprintf(p->out, "fill %s -> ", wm_val_text(p->unit, &line->value));
+        print_terms(p, line->right, line->right_count);
+        if (line->has_like) {
+            fputs(" like ", p->out);
+            print_pattern(p, &line->like);
+        }
+        break;
+    case WM_LINE_DROP:
+        fputs("drop ", p->out);
+        for (uint32_t i = 0; i < line->pattern_count; i++) {
+            if (i)
+                fputs(", ", p->out);
+            print_pattern(p, &line->patterns[i]);
+        }
+        break;
+    case WM_LINE_KEEP_REST:
+        fputs("keep rest", p->out);
+        break;
+    case WM_LINE_CAST:
+        fprintf(p->out, "cast %s -> %s%s", wmap_dtype_name(line->from), wmap_dtype_name(line->to),
+                policy_text(line->policy));
+        break;
+    }
+    for (const wm_binding *b = line->where; b; b = b->next) {
+        fputs(b == line->where ? " where " : ", ", p->out);
+        print_span(p, b->span);
+    }
+    if (*line->round)
+        fprintf(p->out, "   # %s", line->round);
+    if (line->poisoned)
+        fputs("   # has errors", p->out);
+    fputc('\n', p->out);
+}
+
+void wm_program_print(wm_unit *unit, const wm_program *program, FILE *out)
+{
+    printer p = {unit, out};
+    if (program->map.len) {
+        fputs("map ", out);
+        print_text(&p, program->map);
+        fputc('\n', out);
+    }
+    for (size_t i = 0; i < program->count; i++)
+        print_line(&p, &program->lines[i]);
+}

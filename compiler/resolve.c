@@ -1,0 +1,156 @@
+/* resolve.c: the driver of resolve. Receives the tree of a spec; gives the lines of one map: loads files and
+ * values, chooses the map, makes its models, and walks its statements. */
+#include "compiler/resolve.h"
+
+#include <string.h>
+
+#include "compiler/resolve_internal.h"
+
+static bool needs_nothing(const wm_decl *decl)
+{
+    for (const wm_param *p = decl->item->params; p; p = p->next)
+        if (!p->value)
+            return false;
+    return true;
+}
+
+/* --map NAME, which may be an imported one's. */
+static const wm_decl *named_map(wm_resolver *r, const wm_file *file, const char *text)
+{
+    wm_arena *arena = r->unit->arena;
+    wm_word *words = NULL, **tail = &words;
+    for (const char *p = text; p;) {
+        const char *dot = strchr(p, '.');
+        wm_word *w = wm_new(arena, wm_word, 1);
+        w->text = (wm_str){p, (uint32_t)(dot ? (size_t)(dot - p) : strlen(p))};
+        *tail = w;
+        tail = &w->next;
+        p = dot ? dot + 1 : NULL;
+    }
+    wm_qname name = {.parts = words};
+    const wm_decl *decl = wm_file_find(arena, file, &name, false);
+    if (decl && decl->item->kind == WM_IT_MAP)
+        return decl;
+    wm_str whole = {text, (uint32_t)strlen(text)};
+    wm_diag *d = wm_error(r->unit, WM_E0126, WM_NOWHERE, "there is no map %s", wm_quote(r->unit, whole));
+    wm_suggest_decl(r, d, file, whole, WM_IT_MAP);
+    return NULL;
+}
+
+static void which_map(wm_resolver *r, const wm_file *file, size_t maps)
+{
+    if (file->ast->failed) /* it may be in what could not be read */
+        return;
+    wm_diag *d = maps ? wm_error(r->unit, WM_E0127, WM_NOWHERE, "which of the maps of this file is meant?")
+                      : wm_error(r->unit, WM_E0127, WM_NOWHERE, "this file has no map to run");
+    size_t said = 0;
+    for (size_t i = 0; i < file->decl_count && said < 8; i++) {
+        const wm_decl *decl = file->decls[i];
+        if (decl->file != file || decl->item->kind != WM_IT_MAP)
+            continue;
+        said++;
+        wm_diag_note(r->unit, d, "%s%s", wm_quote(r->unit, decl->name),
+                     needs_nothing(decl) ? "" : " (has parameters without a default)");
+    }
+    if (maps > said)
+        wm_diag_note(r->unit, d, "and %zu more", maps - said);
+    wm_diag_hint(r->unit, d,
+                 maps ? "choose one with `--map`, or call it `main`" : "a map is written `map main { ... }`");
+}
+
+/* The map to run; NULL: reported. */
+static const wm_decl *choose_map(wm_resolver *r, const wm_file *file)
+{
+    if (r->options->map)
+        return named_map(r, file, r->options->map);
+    const wm_decl *only = NULL, *main = NULL;
+    size_t free = 0, maps = 0;
+    for (size_t i = 0; i < file->decl_count; i++) {
+        const wm_decl *decl = file->decls[i];
+        if (decl->file != file || decl->item->kind != WM_IT_MAP)
+            continue;
+        maps++;
+        if (needs_nothing(decl)) {
+            only = decl;
+            free++;
+        }
+        if (wm_str_eq(decl->name, WM_STR("main")))
+            main = decl;
+    }
+    if (free == 1)
+        return only;
+    if (main)
+        return main;
+    which_map(r, file, maps);
+    return NULL;
+}
+
+static wm_names *model_names(wm_resolver *r, const wm_model *model)
+{
+    wm_str *names = wm_new(r->unit->arena, wm_str, model->count);
+    for (size_t i = 0; i < model->count; i++)
+        names[i] = model->tensors[i].name;
+    return wm_names_index(r->unit, names, model->count);
+}
+
+static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map)
+{
+    wm_program *program = r->program;
+    const wm_item *item = map->item;
+    struct wm_used used = {map, NULL};
+    wm_context c = {.scope = file->scope, .file = map->file, .round = "", .used = &used};
+    program->map = map->name;
+    program->span = map->span;
+    if (item->chain) {
+        wm_unsupported(r, &c, item->chain->span, "a chain of maps");
+        program->failed = true;
+        return;
+    }
+    c.scope = wm_bind_arguments(r, file->scope, map, NULL, map->span);
+    if (!c.scope) {
+        program->failed = true;
+        return;
+    }
+    if (item->from)
+        program->source = wm_make_model(r, &c, item->from);
+    if (item->to)
+        program->target = wm_make_model(r, &c, item->to);
+    r->target_known = r->options->target || program->target;
+    if (!r->world.names && program->source) {
+        r->world.names = model_names(r, program->source);
+        wm_compute_values(r);
+        c.scope = wm_bind_arguments(r, file->scope, map, NULL, map->span);
+    }
+    if (c.scope)
+        wm_walk(r, &c, item->body);
+    else
+        program->failed = true;
+}
+
+wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
+                       wm_names *header_names)
+{
+    wm_resolver *r = wm_new(unit->arena, wm_resolver, 1);
+    wm_program *program = wm_new(unit->arena, wm_program, 1);
+    r->unit = unit;
+    r->options = options;
+    r->world.names = header_names;
+    r->program = program;
+    r->target_known = options->target != NULL;
+    wm_map_init(&r->info_map, unit->arena, 0);
+    program->file = file;
+    program->map = WM_STR("");
+    program->span = WM_NOWHERE;
+    const wm_file *main = wm_load(r, file, ast);
+    if (unit->sources[file]->rules_only) {
+        wm_context c = {.scope = main->scope, .file = main, .round = ""};
+        wm_walk(r, &c, ast->rules);
+        return program;
+    }
+    const wm_decl *map = choose_map(r, main);
+    if (map)
+        walk_map(r, main, map);
+    else
+        program->failed = true;
+    return program;
+}

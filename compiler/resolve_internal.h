@@ -1,0 +1,170 @@
+/* resolve_internal.h: what the rooms of resolve share. resolve.c calls them in this order: files, models,
+ * lines (which call rules, patterns, layouts, verbs). */
+#ifndef WM_RESOLVE_INTERNAL_H
+#define WM_RESOLVE_INTERNAL_H
+
+#include "compiler/resolve.h"
+#include "compiler/scope.h"
+
+#define WM_MAX_ROUNDS 1000000
+#define WM_MAX_LINES  4000000
+#define WM_MAX_VARS   256
+#define WM_MAX_USES   32
+
+typedef struct wm_resolver {
+    wm_unit *unit;
+    const wmap_compile_options *options;
+    wm_world world;
+    wm_file **files; /* in order of loading; the given one first */
+    size_t file_count, file_cap;
+    wm_file **finished; /* imported ones before those that import them */
+    size_t finished_count, finished_cap;
+    wm_program *program;
+    bool target_known; /* the target's names are declared, by a model or by --target-like */
+    uint32_t rounds;   /* of loops and uses, so far */
+    bool spent;        /* too many: reported */
+    uint32_t axes_ids; /* given out so far */
+    wm_map info_map;   /* a rule's or fill's address -> infos */
+    struct wm_rule_info **infos;
+    size_t info_count, info_cap;
+    const wm_val *distinct;               /* the entries of the table that was last found to be distinct */
+    wm_names *no_names;                   /* an empty index */
+    struct wm_layout_names *layout_names; /* scratch of resolve_layout.c */
+} wm_resolver;
+
+/* Where a statement stands. Passed down by value; nothing goes back up. */
+typedef struct wm_context {
+    const wm_scope *scope;
+    const wm_axes *axes;
+    const wm_file *file; /* whose text the statement is */
+    const char *round;   /* "b=1, k=2", "" outside loops */
+    enum { WM_BOTH_WAYS, WM_FORWARD, WM_REVERSE } direction;
+    bool uncertain; /* under a condition that cannot be answered: no `error` is reached */
+    bool poison;    /* something around it is wrong: its lines take no part */
+    uint32_t depth; /* of `use` */
+    const struct wm_used {
+        const wm_decl *map;
+        const struct wm_used *up;
+    } * used;
+} wm_context;
+
+/* ---- resolve_files.c ---- */
+
+/* Loads the imports of the given file, declares what all files hold, applies -D and computes all values. */
+wm_file *wm_load(wm_resolver *r, uint32_t source, const wm_ast *ast);
+
+/* Computes the values that had to wait for names of the source. */
+void wm_compute_values(wm_resolver *r);
+
+/* Binds the arguments of a call to the parameters of a map or model; NULL if that fails (reported). `call`
+ * may be NULL: all parameters take their defaults. `at` is what to point at when a value is missing. */
+const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const wm_decl *decl,
+                                  const wm_call *call, wm_span at);
+
+/* A hint over the maps or models that a file sees. */
+void wm_suggest_decl(wm_resolver *r, wm_diag *diag, const wm_file *file, wm_str name, wm_item_kind kind);
+
+/* A name as it is written, with its dots. */
+wm_str wm_qname_text(wm_arena *arena, const wm_qname *name);
+
+/* ---- model.c ---- */
+
+/* The model that `from` or `to` names, with its arguments; NULL if there is none (reported). */
+const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call);
+
+/* The extents of a shape. False: reported (E0143, E0905). */
+bool wm_make_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
+                   const uint64_t **extents);
+
+/* The dtype of that name. False: reported (E0141). */
+bool wm_make_dtype(wm_resolver *r, const wm_word *word, wmap_dtype *dtype);
+
+/* ---- resolve_lines.c ---- */
+
+/* Appends the lines of a list of statements to the program. */
+void wm_walk(wm_resolver *r, const wm_context *context, const wm_stmt *statements);
+
+/* Counts rounds. False if there are too many (reported once). */
+bool wm_spend(wm_resolver *r, wm_span span, uint64_t rounds);
+
+/* One round of a loop: a scope with the values of its variables. The items are to be filled by the caller. */
+wm_named *wm_new_round(wm_resolver *r, const wm_context *context, uint32_t count, wm_context *inner);
+
+/* Settles the text of a round once its items are filled. */
+void wm_name_round(wm_resolver *r, const wm_context *outer, wm_context *inner);
+
+/* Calls `body` for each round of a `for` over values (not over names). */
+typedef void wm_round_fn(wm_resolver *r, const wm_context *context, const wm_stmt *loop, void *user);
+void wm_each_round(wm_resolver *r, const wm_context *context, const wm_stmt *loop, wm_round_fn *body,
+                   void *user);
+
+/* The condition of an `if`: UNKNOWN if both sides must be looked into. */
+wm_evaluated wm_condition(wm_resolver *r, const wm_context *context, const wm_expr *expr, bool *value);
+
+/* Findings queued after `before` belong to this round. */
+void wm_stamp_round(wm_resolver *r, const wm_context *context, const wm_diag *before);
+
+/* ---- resolve_rule.c ---- */
+
+void wm_add_rule(wm_resolver *r, const wm_context *context, const wm_stmt *stmt);
+void wm_add_fill(wm_resolver *r, const wm_context *context, const wm_stmt *stmt);
+void wm_add_drop(wm_resolver *r, const wm_context *context, const wm_stmt *stmt);
+
+/* Appends a line, or forgets it if it belongs to the other direction. */
+void wm_add_line(wm_resolver *r, const wm_context *context, const wm_line *line);
+
+/* "... is not supported yet", but not for the direction that is not compiled. */
+void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, const char *what);
+
+/* The policy of a cast. False: reported. */
+bool wm_make_policy(wm_resolver *r, wm_str name, wm_span span, enum wm_policy *policy);
+
+/* ---- resolve_layout.c ---- */
+
+/* What a layout says by its form alone. */
+typedef struct wm_form_of {
+    bool failed, dots;
+    wm_str *axes; /* as often as they stand in it */
+    size_t axis_count, axis_cap;
+    wm_span unsupported; /* `=a`; WM_NOWHERE if there is none */
+} wm_form_of;
+
+/* Checks the form of a layout: E0201 to E0204, E0206, E0208, E0209. */
+wm_form_of wm_check_layout(wm_resolver *r, const wm_scope *scope, const wm_layout *layout,
+                           const wm_word *tag);
+
+/* ---- verbs.c ---- */
+
+/* The layouts and tags that the verbs of a rule mean, one for each operand. False: reported (E0210 to E0213).
+ */
+typedef struct wm_verb_form {
+    const wm_layout **left, **right;
+    wm_str *left_tags, *right_tags; /* len 0: none */
+} wm_verb_form;
+bool wm_expand_verbs(wm_resolver *r, const wm_rule *rule, wm_verb_form *form);
+
+/* ---- resolve_pattern.c ---- */
+
+typedef enum wm_use {
+    WM_USE_READ,    /* names of the source; wildcards are refused */
+    WM_USE_WRITTEN, /* names that are made */
+    WM_USE_LOOKED   /* names of the source where nothing is written: `{*}` and `{**}` are allowed */
+} wm_use;
+
+/* The variables of one line, in the order in which they are met. */
+typedef struct wm_vars {
+    wm_var *items;
+    wm_format_kind *formats; /* STAR or STARSTAR of a text variable; NONE of an integer */
+    size_t count, cap, format_cap;
+} wm_vars;
+
+/* Notes the captures of a string. All strings of a line are noted before a pattern is made, because the
+ * format of a variable stands in one hole only. False: reported. */
+bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string, wm_use use, wm_vars *vars);
+
+/* Makes the pattern of a string. `seen`, if not NULL, is set for the variables that occur in it. False:
+ * reported. */
+bool wm_make_pattern(wm_resolver *r, const wm_scope *scope, const wm_string *string, wm_use use,
+                     const wm_vars *vars, wm_pattern *pattern, bool *seen);
+
+#endif

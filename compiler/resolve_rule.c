@@ -1,0 +1,635 @@
+/* resolve_rule.c: rules, fills and drops to lines. What is the same in every round (layouts, verbs,
+ * operations) is looked at once a statement; names, constants and shapes once a line. */
+#include <string.h>
+
+#include "compiler/resolve_internal.h"
+
+/* The part of a rule or fill that no round changes. */
+typedef struct wm_rule_info {
+    const void *key;
+    bool failed;             /* reported */
+    const char *unsupported; /* what of it belongs to a later version; NULL: nothing */
+    wm_span unsupported_span;
+    bool said;
+    wm_term *left, *right; /* without names, constants and shapes */
+    size_t left_count, left_cap, right_count, right_cap;
+    const wm_place **places; /* of the left side, then of the right */
+    size_t place_count, place_cap;
+    const wm_operand **operands; /* of the right side */
+    size_t operand_count, operand_cap;
+    wm_form_of *forms; /* as places */
+    size_t form_count, form_cap;
+} wm_rule_info;
+
+static void refuse(wm_rule_info *info, wm_span span, const char *what)
+{
+    if (info->unsupported)
+        return;
+    info->unsupported = what;
+    info->unsupported_span = span;
+}
+
+void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, const char *what)
+{
+    if (context->direction != WM_REVERSE)
+        wm_error(r->unit, WM_E0199, span, "%s is not supported yet", what);
+}
+
+/* ---- operations ---- */
+
+bool wm_make_policy(wm_resolver *r, wm_str name, wm_span span, enum wm_policy *policy)
+{
+    if (wm_str_eq(name, WM_STR("saturate"))) {
+        *policy = WM_POLICY_SATURATE;
+    } else if (wm_str_eq(name, WM_STR("allow"))) {
+        *policy = WM_POLICY_ALLOW;
+    } else {
+        wm_diag *d =
+            wm_error(r->unit, WM_E0301, span, "there is no policy %s for casts", wm_quote(r->unit, name));
+        wm_diag_hint(r->unit, d, "it is `saturate`, `allow` or nothing");
+        return false;
+    }
+    return true;
+}
+
+static const wm_word *word_argument(const struct wm_oparg *arg)
+{
+    const wm_expr *e = arg ? arg->constant : NULL;
+    return e && e->kind == WM_EX_NAME && !e->name->parts->next ? e->name->parts : NULL;
+}
+
+static bool add_cast_op(wm_resolver *r, wm_rule_info *info, wm_term *term, const wm_valueop *op)
+{
+    const struct wm_oparg *second = op->args ? op->args->next : NULL;
+    const wm_word *type = word_argument(op->args), *policy = word_argument(second);
+    if (!type || (second && !policy) || (second && second->next)) {
+        wm_error(r->unit, WM_E0302, op->span, "`cast` takes a dtype, and perhaps `saturate` or `allow`");
+        return false;
+    }
+    if (term->cast != WMAP_DTYPE_NONE) {
+        refuse(info, op->span, "a second `cast` of one operand");
+        return true;
+    }
+    bool ok = wm_make_dtype(r, type, &term->cast);
+    term->cast_span = op->span;
+    if (policy)
+        ok &= wm_make_policy(r, policy->text, policy->span, &term->policy);
+    return ok;
+}
+
+/* The operations of the language; only `cast` is built. */
+static const char *const op_names[] = {"+",    "-",     "*",   "/",    "neg",     "exp",     "log",
+                                       "sqrt", "rsqrt", "pow", "cast", "bitcast", "dequant", "mxfp4"};
+
+static bool known_op(wm_resolver *r, const wm_word *name)
+{
+    wm_near near;
+    wm_near_init(&near, name->text);
+    for (size_t i = 0; i < sizeof op_names / sizeof *op_names; i++) {
+        wm_str have = {op_names[i], (uint32_t)strlen(op_names[i])};
+        if (wm_str_eq(have, name->text))
+            return true;
+        wm_near_try(&near, have);
+    }
+    wm_diag *d = wm_error(r->unit, WM_E0320, name->span, "there is no value operation %s",
+                          wm_quote(r->unit, name->text));
+    if (wm_near_found(&near))
+        wm_diag_hint(r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    wm_diag_note(r->unit, d,
+                 "the operations are + - * / neg exp log sqrt rsqrt pow cast bitcast dequant mxfp4");
+    return false;
+}
+
+static void check_ops(wm_resolver *r, wm_rule_info *info, wm_term *term, const wm_value *value)
+{
+    for (const wm_valueop *op = value->ops; op; op = op->next) {
+        if (!known_op(r, op->name)) {
+            info->failed = true;
+        } else if (op->tag) {
+            refuse(info, op->span, "an operation on one block");
+        } else if (wm_str_eq(op->name->text, WM_STR("cast"))) {
+            if (term && !add_cast_op(r, info, term, op))
+                info->failed = true;
+        } else {
+            const char *name =
+                wm_format_text(r->unit->arena, "`| %.*s`", (int)op->name->text.len, op->name->text.p);
+            refuse(info, op->span, name);
+        }
+    }
+}
+
+/* ---- operands ---- */
+
+static void check_name(wm_rule_info *info, const wm_string *name)
+{
+    for (const wm_part *p = name->parts; p; p = p->next)
+        if (p->kind == WM_PART_EQ)
+            refuse(info, p->span, "`{=name}`");
+}
+
+static const wm_layout *whole_tensor(wm_resolver *r, wm_span span)
+{
+    wm_layout *layout = wm_new(r->unit->arena, wm_layout, 1);
+    layout->span = span;
+    layout->factors = wm_new(r->unit->arena, wm_factor, 1);
+    layout->factors->kind = WM_FA_DOTS;
+    layout->factors->span = span;
+    return layout;
+}
+
+/* Layout, tag and copies of one operand. */
+static void fill_term(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, wm_term *term,
+                      const wm_place *place, const wm_word *tag, const wm_layout *verb_layout,
+                      wm_str verb_tag)
+{
+    wm_arena *arena = r->unit->arena;
+    term->span = place->span;
+    term->optional = place->optional;
+    term->optional_span = place->optional_span;
+    if (tag) {
+        term->tag = tag->text;
+        term->tag_span = tag->span;
+    } else if (verb_tag.len) {
+        term->tag = verb_tag;
+        term->tag_span = verb_layout->span;
+    }
+    wm_form_of form = {.dots = true, .unsupported = WM_NOWHERE};
+    if (place->layout)
+        form = wm_check_layout(r, scope, place->layout, tag);
+    info->failed |= form.failed;
+    if (form.unsupported.file != WM_NO_FILE)
+        refuse(info, form.unsupported, "`=axis`");
+    term->layout = place->layout ? place->layout
+                   : verb_layout ? verb_layout
+                                 : whole_tensor(r, place->name->span);
+    term->layout_given = place->layout || verb_layout;
+    *wm_push(arena, info->places, info->place_count, info->place_cap) = place;
+    *wm_push(arena, info->forms, info->form_count, info->form_cap) = form;
+    check_name(info, place->name);
+}
+
+static void add_place(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
+                      const wm_place *place, const wm_value *ops, const wm_verb_form *verbs)
+{
+    size_t i = info->left_count;
+    wm_term *term = wm_push(r->unit->arena, info->left, info->left_count, info->left_cap);
+    bool verb = verbs && verbs->left && !info->unsupported;
+    fill_term(r, scope, info, term, place, operand->tag, verb ? verbs->left[i] : NULL,
+              verb ? verbs->left_tags[i] : WM_STR(""));
+    if (ops)
+        check_ops(r, info, term, ops);
+    if (place->otherwise)
+        refuse(info, place->else_span, "`else` on a source");
+}
+
+/* A value may be arithmetic; its places are noted all the same, so that their tensors are not left over. */
+static void add_value(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
+                      const wm_value *value, const wm_verb_form *verbs)
+{
+    for (; value->kind == WM_VA_BINARY; value = value->a) { /* chains lean to the left */
+        refuse(info, value->span, "arithmetic between tensors");
+        check_ops(r, info, NULL, value);
+        add_value(r, scope, info, operand, value->b, verbs);
+    }
+    add_place(r, scope, info, operand, value->place, value, verbs);
+}
+
+static void add_target(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
+                       const wm_verb_form *verbs)
+{
+    size_t i = info->right_count;
+    wm_term *term = wm_push(r->unit->arena, info->right, info->right_count, info->right_cap);
+    bool verb = verbs && verbs->right && !info->unsupported;
+    fill_term(r, scope, info, term, operand->place, operand->tag, verb ? verbs->right[i] : NULL,
+              verb ? verbs->right_tags[i] : WM_STR(""));
+    *wm_push(r->unit->arena, info->operands, info->operand_count, info->operand_cap) = operand;
+    if (!operand->dtype)
+        return;
+    term->declared = true;
+    term->dtype_span = operand->dtype->span;
+    term->shape_span = operand->shape ? operand->shape->span : operand->dtype->span;
+    info->failed |= !wm_make_dtype(r, operand->dtype, &term->dtype);
+}
+
+/* `...` stands on every tensor or on none. */
+static void check_dots(wm_resolver *r, wm_rule_info *info)
+{
+    const wm_place *with = NULL, *without = NULL;
+    for (size_t i = 0; i < info->place_count; i++) {
+        if (info->forms[i].failed)
+            return;
+        if (info->forms[i].dots)
+            with = with ? with : info->places[i];
+        else
+            without = without ? without : info->places[i];
+    }
+    if (!with || !without)
+        return;
+    wm_span span = with->layout ? with->layout->span : with->name->span;
+    wm_diag *d = wm_error(r->unit, WM_E0215, span,
+                          with->layout ? "`...` stands on this tensor, but not on every tensor of the rule"
+                                       : "this tensor has no layout, but another one of the rule has");
+    wm_diag_also(r->unit, d, without->layout->span, "no `...` here");
+    if (!with->layout)
+        wm_diag_hint(r->unit, d,
+                     "no layout means `[...]`, the whole tensor as it is; write this one's axes too");
+    info->failed = true;
+}
+
+/* ( ) = ( ) names each axis once. */
+static void check_flattened(wm_resolver *r, wm_rule_info *info, const wm_binding *where)
+{
+    for (const wm_binding *b = where; b; b = b->next) {
+        wm_map seen;
+        const wm_word *all[2] = {b->other ? b->names : NULL, b->other};
+        const wm_word **words = NULL;
+        size_t count = 0, cap = 0;
+        wm_map_init(&seen, r->unit->arena, 0);
+        for (int side = 0; side < 2; side++)
+            for (const wm_word *w = all[side]; w; w = w->next) {
+                uint32_t at = wm_map_put(&seen, w->text.p, w->text.len, (uint32_t)count, NULL);
+                *wm_push(r->unit->arena, words, count, cap) = w;
+                if (at == WM_MAP_NONE)
+                    continue;
+                wm_diag *d = wm_error(r->unit, WM_E0216, w->span, "the axis %s stands twice in `( ) = ( )`",
+                                      wm_quote(r->unit, w->text));
+                wm_diag_also(r->unit, d, words[at]->span, "the first");
+                info->failed = true;
+            }
+    }
+}
+
+static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_stmt *stmt)
+{
+    wm_rule_info *info = wm_new(r->unit->arena, wm_rule_info, 1);
+    const wm_rule *rule = stmt->rule;
+    info->key = stmt;
+    if (!rule) { /* a fill */
+        for (const wm_operand *o = stmt->right; o; o = o->next)
+            add_target(r, scope, info, o, NULL);
+        if (stmt->like)
+            check_name(info, stmt->like);
+        check_dots(r, info);
+        check_flattened(r, info, stmt->where);
+        return info;
+    }
+    wm_verb_form verbs = {NULL, NULL, NULL, NULL};
+    if (rule->verbs && !wm_expand_verbs(r, rule, &verbs))
+        info->failed = true;
+    bool broken = info->failed; /* by its verbs: its layouts mean nothing then */
+    if (rule->equal)
+        refuse(info, rule->equal_span, "`equal`");
+    for (const wm_operand *o = rule->left; o; o = o->next)
+        add_value(r, scope, info, o, o->value, &verbs);
+    for (size_t i = 0; i < info->left_count && !rule->equal; i++) {
+        if (!info->left[i].optional)
+            continue;
+        wm_diag *d = wm_error(r->unit, WM_E0518, info->left[i].optional_span,
+                              "`optional` stands after a source that has no other copy");
+        wm_diag_hint(r->unit, d, "before the rule it makes the rule apply only where its source exists");
+        info->failed = true;
+    }
+    for (const wm_operand *o = rule->right; o; o = o->next)
+        add_target(r, scope, info, o, &verbs);
+    if (!broken && !rule->verbs)
+        check_dots(r, info);
+    check_flattened(r, info, rule->where);
+    return info;
+}
+
+static wm_rule_info *info_of(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    uint32_t at = wm_map_get(&r->info_map, &stmt, sizeof stmt);
+    wm_rule_info *info;
+    if (at != WM_MAP_NONE) {
+        info = r->infos[at];
+    } else {
+        info = make_info(r, c->scope, stmt);
+        wm_map_put(&r->info_map, &info->key, sizeof info->key, (uint32_t)r->info_count, NULL);
+        *wm_push(r->unit->arena, r->infos, r->info_count, r->info_cap) = info;
+    }
+    if (info->unsupported && !info->said && c->direction != WM_REVERSE) {
+        wm_unsupported(r, c, info->unsupported_span, info->unsupported);
+        info->said = true;
+    }
+    return info;
+}
+
+/* ---- lines ---- */
+
+void wm_add_line(wm_resolver *r, const wm_context *context, const wm_line *line)
+{
+    wm_program *p = r->program;
+    if (context->direction == WM_REVERSE || r->spent)
+        return;
+    if (p->count >= WM_MAX_LINES) {
+        wm_error(r->unit, WM_E0901, line->span, "the loops of this map give more than %d statements",
+                 WM_MAX_LINES);
+        r->spent = p->failed = true;
+        return;
+    }
+    *wm_push(r->unit->arena, p->lines, p->count, p->cap) = *line;
+}
+
+typedef struct builder {
+    wm_resolver *r;
+    const wm_context *c;
+    const wm_rule_info *info;
+    wm_line line;
+    wm_vars vars;
+    size_t bound; /* variables of the side that is read come first */
+    bool *axis;   /* by variable: it stands in a layout */
+    bool *seen;   /* of one name */
+    bool ok;
+} builder;
+
+static wm_line new_line(const wm_context *c, wm_line_kind kind, wm_span span)
+{
+    return (wm_line){.kind = kind, .span = span, .scope = c->scope, .axes = c->axes, .round = c->round};
+}
+
+static bool in_form(const wm_form_of *form, wm_str name)
+{
+    for (size_t i = 0; i < form->axis_count; i++)
+        if (wm_str_eq(form->axes[i], name))
+            return true;
+    return false;
+}
+
+/* Which variables number an axis; such a one is no text. */
+static void find_axes(builder *b)
+{
+    const wm_rule_info *info = b->info;
+    b->axis = wm_new(b->r->unit->arena, bool, b->vars.count);
+    b->seen = wm_new(b->r->unit->arena, bool, b->vars.count);
+    for (size_t v = 0; v < b->vars.count; v++) {
+        const wm_var *var = &b->vars.items[v];
+        for (size_t p = 0; p < info->place_count && !b->axis[v]; p++)
+            b->axis[v] = in_form(&info->forms[p], var->name);
+        if (!b->axis[v] || !var->text)
+            continue;
+        wm_diag *d = wm_error(b->r->unit, WM_E0411, var->span, "%s is text in a name and an axis in a layout",
+                              wm_quote(b->r->unit, var->name));
+        wm_diag_hint(b->r->unit, d, "an axis numbers tensors: `{%.*s}`", (int)var->name.len, var->name.p);
+        b->ok = false;
+    }
+}
+
+/* E0403: a name that is written has only variables that something binds. */
+static void check_bound(builder *b, bool left_axes)
+{
+    for (size_t v = b->bound; v < b->vars.count; v++) {
+        const wm_var *var = &b->vars.items[v];
+        bool found = false;
+        wm_near near;
+        wm_near_init(&near, var->name);
+        for (size_t p = 0; left_axes && p < b->info->left_count; p++) {
+            found |= in_form(&b->info->forms[p], var->name);
+            for (size_t a = 0; a < b->info->forms[p].axis_count; a++)
+                wm_near_try(&near, b->info->forms[p].axes[a]);
+        }
+        for (size_t o = 0; o < b->bound; o++)
+            wm_near_try(&near, b->vars.items[o].name);
+        if (found)
+            continue;
+        wm_diag *d = wm_error(b->r->unit, WM_E0403, var->span, "nothing gives %s a value",
+                              wm_quote(b->r->unit, var->name));
+        if (wm_near_found(&near))
+            wm_diag_hint(b->r->unit, d, "did you mean %s?", wm_quote(b->r->unit, near.best));
+        else
+            wm_diag_hint(b->r->unit, d, "capture it in a name that is read, or bind it by `for`");
+        b->ok = false;
+    }
+}
+
+static wm_names *no_names(wm_resolver *r)
+{
+    return r->no_names ? r->no_names : (r->no_names = wm_names_index(r->unit, NULL, 0));
+}
+
+static void ignore_match(void *user, size_t name, const wm_capture *captures)
+{
+    (void)user;
+    (void)name;
+    (void)captures;
+}
+
+/* E0407, which the matcher finds before it looks at any name. */
+static bool can_solve(wm_resolver *r, const wm_pattern *pattern, const wm_vars *vars)
+{
+    for (uint32_t h = 0; h < pattern->count; h++)
+        if (pattern->holes[h].kind == WM_HOLE_VALUE && pattern->holes[h].var == WM_NO_VAR)
+            return wm_names_match(no_names(r), r->unit, pattern, vars->items, (uint32_t)vars->count, NULL,
+                                  ignore_match, NULL);
+    return true;
+}
+
+static void forget_seen(builder *b)
+{
+    if (b->vars.count)
+        memset(b->seen, 0, b->vars.count * sizeof *b->seen);
+}
+
+static void make_name(builder *b, size_t place, wm_use use, wm_pattern *pattern)
+{
+    const wm_string *name = b->info->places[place]->name;
+    forget_seen(b);
+    if (!wm_make_pattern(b->r, b->c->scope, name, use, &b->vars, pattern, b->seen) ||
+        (use == WM_USE_READ && !can_solve(b->r, pattern, &b->vars))) {
+        *pattern = (wm_pattern){.span = name->span, .scope = b->c->scope};
+        b->ok = false;
+        return;
+    }
+    for (size_t v = 0; v < b->vars.count; v++) {
+        const wm_var *var = &b->vars.items[v];
+        if (b->seen[v] && b->axis[v] && in_form(&b->info->forms[place], var->name)) {
+            wm_diag *d = wm_error(b->r->unit, WM_E0412, pattern->span,
+                                  "%s stands in the name and in the layout of one tensor",
+                                  wm_quote(b->r->unit, var->name));
+            wm_diag_also(b->r->unit, d, b->info->places[place]->layout->span, "the layout");
+            b->ok = false;
+        } else if (use == WM_USE_WRITTEN && v < b->bound && b->line.kind == WM_LINE_RULE && !b->axis[v] &&
+                   !b->seen[v]) {
+            wm_diag *d = wm_error(b->r->unit, WM_E0404, pattern->span,
+                                  "this name lacks %s, so several tensors would be written under it",
+                                  wm_quote(b->r->unit, var->name));
+            wm_diag_also(b->r->unit, d, var->span, "captured here");
+            wm_diag_hint(b->r->unit, d, "put it into this name, or make it an axis of the layout");
+            b->ok = false;
+        }
+    }
+}
+
+static void make_constant(builder *b, const wm_const *constant, wm_val *value)
+{
+    wm_evaluated done = wm_eval(b->r->unit, b->c->scope, NULL, constant, value);
+    if (done == WM_EVAL_OK && (value->kind == WM_VAL_STRING || value->kind == WM_VAL_LIST)) {
+        wm_error(b->r->unit, WM_E0304, constant->span, "a number is needed here, this is %s",
+                 wm_val_text(b->r->unit, value));
+        done = WM_EVAL_ERROR;
+    }
+    b->ok &= done != WM_EVAL_ERROR;
+}
+
+static void make_target(builder *b, size_t i)
+{
+    const wm_rule_info *info = b->info;
+    const wm_operand *operand = info->operands[i];
+    wm_term *term = &b->line.right[i];
+    make_name(b, info->left_count + i, WM_USE_WRITTEN, &term->name);
+    if (operand->place->otherwise) {
+        term->has_else = true;
+        term->else_span = operand->place->otherwise->span;
+        make_constant(b, operand->place->otherwise, &term->otherwise);
+    }
+    if (term->declared && operand->shape)
+        b->ok &= wm_make_shape(b->r, b->c->scope, operand->shape, &term->rank, &term->shape);
+}
+
+/* ---- where ---- */
+
+static void check_where_name(void *user, const wm_word *name)
+{
+    builder *b = user;
+    wm_near near;
+    wm_near_init(&near, name->text);
+    for (size_t v = 0; v < b->vars.count; v++) {
+        if (wm_str_eq(b->vars.items[v].name, name->text))
+            return;
+        wm_near_try(&near, b->vars.items[v].name);
+    }
+    for (size_t p = 0; p < b->info->place_count; p++)
+        for (size_t a = 0; a < b->info->forms[p].axis_count; a++) {
+            if (wm_str_eq(b->info->forms[p].axes[a], name->text))
+                return;
+            wm_near_try(&near, b->info->forms[p].axes[a]);
+        }
+    for (const wm_axes *axes = b->c->axes; axes; axes = axes->up)
+        for (uint32_t i = 0; i < axes->count; i++) {
+            if (wm_str_eq(axes->items[i].name, name->text))
+                return;
+            wm_near_try(&near, axes->items[i].name);
+        }
+    const wm_file *file = wm_scope_file(b->c->scope);
+    for (size_t d = 0; file && d < file->decl_count && d < 1000; d++)
+        if (file->decls[d]->item->kind == WM_IT_PARAM)
+            wm_near_try(&near, file->decls[d]->name);
+    wm_diag *d = wm_error(b->r->unit, WM_E0301, name->span, "nothing is called %s here",
+                          wm_quote(b->r->unit, name->text));
+    if (wm_near_found(&near))
+        wm_diag_hint(b->r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    b->ok = false;
+}
+
+static void check_where(builder *b)
+{
+    for (const wm_binding *w = b->line.where; w; w = w->next)
+        if (w->expr)
+            wm_free_names(b->c->scope, w->expr, check_where_name, b);
+}
+
+/* ---- statements ---- */
+
+static wm_term *copy_terms(wm_arena *arena, const wm_term *terms, size_t count)
+{
+    wm_term *copy = wm_new(arena, wm_term, count);
+    if (count)
+        memcpy(copy, terms, count * sizeof *copy);
+    return copy;
+}
+
+static void begin_line(builder *b)
+{
+    const wm_rule_info *info = b->info;
+    wm_arena *arena = b->r->unit->arena;
+    b->ok = !info->failed && !info->unsupported && !b->c->poison;
+    b->line.left = copy_terms(arena, info->left, info->left_count);
+    b->line.right = copy_terms(arena, info->right, info->right_count);
+    b->line.left_count = (uint32_t)info->left_count;
+    b->line.right_count = (uint32_t)info->right_count;
+}
+
+static void end_line(builder *b)
+{
+    b->line.vars = b->vars.items;
+    b->line.var_count = (uint32_t)b->vars.count;
+    check_where(b);
+    b->line.poisoned = !b->ok;
+    wm_add_line(b->r, b->c, &b->line);
+}
+
+static void note_targets(builder *b)
+{
+    b->bound = b->vars.count;
+    for (size_t i = 0; i < b->info->right_count; i++)
+        b->ok &= wm_note_vars(b->r, b->c->scope, b->info->operands[i]->place->name, WM_USE_WRITTEN, &b->vars);
+}
+
+void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    builder b = {.r = r, .c = c, .line = new_line(c, WM_LINE_RULE, stmt->span), .info = info_of(r, c, stmt)};
+    const wm_diag *before = r->unit->last;
+    begin_line(&b);
+    b.line.optional = stmt->rule->optional;
+    b.line.where = stmt->rule->where;
+    for (size_t i = 0; i < b.info->left_count; i++)
+        b.ok &= wm_note_vars(r, c->scope, b.info->places[i]->name, WM_USE_READ, &b.vars);
+    note_targets(&b);
+    check_bound(&b, true);
+    find_axes(&b);
+    for (size_t i = 0; i < b.info->left_count; i++)
+        make_name(&b, i, WM_USE_READ, &b.line.left[i].name);
+    for (size_t i = 0; i < b.info->right_count; i++)
+        make_target(&b, i);
+    end_line(&b);
+    wm_stamp_round(r, c, before);
+}
+
+void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    builder b = {.r = r, .c = c, .line = new_line(c, WM_LINE_FILL, stmt->span), .info = info_of(r, c, stmt)};
+    const wm_diag *before = r->unit->last;
+    begin_line(&b);
+    b.line.where = stmt->where;
+    b.line.has_like = stmt->like != NULL;
+    b.line.value_span = stmt->constant->span;
+    make_constant(&b, stmt->constant, &b.line.value);
+    if (stmt->like)
+        b.ok &= wm_note_vars(r, c->scope, stmt->like, WM_USE_READ, &b.vars);
+    note_targets(&b);
+    if (stmt->like || !r->target_known) /* else the declared names bind them */
+        check_bound(&b, false);
+    find_axes(&b);
+    if (stmt->like && (!wm_make_pattern(r, c->scope, stmt->like, WM_USE_READ, &b.vars, &b.line.like, NULL) ||
+                       !can_solve(r, &b.line.like, &b.vars)))
+        b.ok = false;
+    for (size_t i = 0; i < b.info->right_count; i++)
+        make_target(&b, i);
+    end_line(&b);
+    wm_stamp_round(r, c, before);
+}
+
+void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    if (stmt->constant)
+        wm_unsupported(r, c, stmt->span, "`drop ... if all`");
+    for (const struct wm_string_list *s = stmt->strings; s; s = s->next) {
+        wm_line line = new_line(c, WM_LINE_DROP, stmt->span);
+        wm_vars vars = {0};
+        line.patterns = wm_new(r->unit->arena, wm_pattern, 1);
+        bool eq = false;
+        for (const wm_part *p = s->string->parts; p; p = p->next) {
+            if (p->kind == WM_PART_EQ && !eq)
+                wm_unsupported(r, c, p->span, "`{=name}`");
+            eq |= p->kind == WM_PART_EQ;
+        }
+        bool ok = wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &vars) &&
+                  wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, line.patterns, NULL) &&
+                  can_solve(r, line.patterns, &vars);
+        line.pattern_count = ok; /* what a bad pattern means is not known */
+        line.vars = vars.items;
+        line.var_count = (uint32_t)vars.count;
+        line.poisoned = !ok || eq || stmt->constant || c->poison;
+        wm_add_line(r, c, &line);
+    }
+}
