@@ -1,0 +1,275 @@
+/* run.c: wmap_run: do the sources fit the plan, can the format hold the targets; then the work (work.c), and
+ * the output takes its name. */
+#include "runtime/run.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/text.h"
+
+/* ---- do the sources fit? ---- */
+
+/* What does not fit: the first of it in the order of the plan is told, the rest counted. */
+typedef struct misfit {
+    uint64_t count;
+    wmap_error *err;
+} misfit;
+
+static void no_fit(misfit *m, const char *file, const char *name, size_t len, const char *text)
+{
+    if (m->count++ == 0) {
+        wm_fail(m->err, WMAP_E_MISMATCH, "%s", text);
+        wm_error_file(m->err, file);
+        wm_error_tensor(m->err, name, len);
+    }
+}
+
+/* ", as FILE:LINE:COLUMN reads it", "" if nothing does. */
+static char *used_at(const wmap_plan *plan, size_t source, char *out, size_t size)
+{
+    char place[256];
+    out[0] = 0;
+    for (size_t i = 0; i < plan->message->n_moves; i++) {
+        const Wmap__Move *m = plan->message->moves[i];
+        if (m->n_sources && m->sources[0]->tensor == source) {
+            if (wm_move_place(plan, m, place, sizeof place)[0])
+                snprintf(out, size, ", which %s reads", place);
+            break;
+        }
+    }
+    return out;
+}
+
+static char *shape_text(const wmap_tensor *t, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (uint32_t d = 0; d < t->rank && used < size; d++)
+        used += (size_t)snprintf(out + used, size - used, "%s%" PRIu64, d ? " " : "", t->shape[d]);
+    if (used < size)
+        snprintf(out + used, size - used, "]");
+    return out;
+}
+
+static const char *dtype_text(const wmap_tensor *t)
+{
+    return t->dtype == WMAP_OPAQUE ? "no tensor" : wmap_dtype_name(t->dtype);
+}
+
+static bool same_shape(const wmap_tensor *a, const wmap_tensor *b)
+{
+    return a->rank == b->rank &&
+           (a->rank == 0 || memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0);
+}
+
+/* Source `index` of the plan against what was found. */
+static void compare(const wm_run *run, size_t index, const char *only_file, misfit *m)
+{
+    const wmap_tensor *want = &run->plan->sources[index];
+    const wm_found *f = &run->found[index];
+    char text[900], used[300], wanted[300], has[300];
+    if (run->plan->message->sources[index]->dropped)
+        return; /* left behind, whatever it is, and if it isn't there so much the better */
+    used_at(run->plan, index, used, sizeof used);
+    if (!f->archive) {
+        snprintf(text, sizeof text, "the plan wants a tensor of this name%s; there is none", used);
+        no_fit(m, only_file, want->name, want->name_len, text);
+        return;
+    }
+    const wmap_tensor *got = &f->archive->entries[f->entry].tensor;
+    if (got->dtype == want->dtype && same_shape(got, want))
+        return;
+    shape_text(want, wanted, sizeof wanted);
+    shape_text(got, has, sizeof has);
+    snprintf(text, sizeof text, "the plan wants %s %s%s; the file has %s %s", dtype_text(want), wanted, used,
+             dtype_text(got), has);
+    no_fit(m, wmap_archive_path(f->archive), want->name, want->name_len, text);
+}
+
+/* The name of an entry as the plan knows it. */
+static const char *full_name(wm_arena *arena, const char *prefix, const wmap_tensor *t, size_t *len)
+{
+    size_t before = prefix ? strlen(prefix) : 0;
+    *len = t->name_len;
+    if (before == 0)
+        return t->name;
+    *len += before + 1;
+    char *name = wm_alloc(arena, *len + 1);
+    if (name) {
+        memcpy(name, prefix, before);
+        name[before] = '/';
+        memcpy(name + before + 1, t->name, t->name_len);
+    }
+    return name;
+}
+
+static bool no_memory(wmap_error *err)
+{
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+}
+
+/* Finds the entries of one archive in the plan. `extra` gets those that the plan doesn't know. */
+static bool match_archive(wm_run *run, const wm_map *names, wmap_archive *archive, const char *prefix,
+                          misfit *extra, wmap_error *err)
+{
+    for (size_t i = 0; i < archive->entry_count; i++) {
+        const wmap_tensor *t = &archive->entries[i].tensor;
+        size_t len;
+        const char *name = full_name(&run->arena, prefix, t, &len);
+        if (!name)
+            return no_memory(err);
+        uint32_t index = wm_map_get(names, name, len);
+        if (index == WM_MAP_NONE) {
+            if (t->dtype != WMAP_OPAQUE)
+                no_fit(extra, wmap_archive_path(archive), name, len,
+                       "the plan knows no tensor of this name, neither used nor dropped");
+        } else if (run->found[index].archive) {
+            no_fit(extra, wmap_archive_path(archive), name, len,
+                   "two of the files hold a tensor of this name");
+        } else {
+            run->found[index] = (wm_found){archive, (uint32_t)i};
+        }
+    }
+    return true;
+}
+
+static bool match_sources(wm_run *run, wmap_archive *const *sources, const char *const *prefixes,
+                          size_t count, wmap_error *err)
+{
+    const wmap_plan *plan = run->plan;
+    size_t wanted = plan->message->n_sources;
+    wmap_error extra_err;
+    misfit missing = {0, err}, extra = {0, &extra_err};
+    wm_map names;
+    bool oom = false;
+    run->found = wm_new(&run->arena, wm_found, wanted);
+    wm_map_init(&names, &run->arena, wanted);
+    for (size_t i = 0; run->found && !oom && i < wanted; i++)
+        wm_map_put(&names, plan->sources[i].name, plan->sources[i].name_len, (uint32_t)i, &oom);
+    if (!run->found || oom)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        if (!match_archive(run, &names, sources[i], prefixes ? prefixes[i] : NULL, &extra, err))
+            return false;
+    for (size_t i = 0; i < wanted; i++)
+        compare(run, i, count == 1 ? wmap_archive_path(sources[0]) : NULL, &missing);
+    uint64_t all = missing.count + extra.count;
+    if (all == 0)
+        return true;
+    if (missing.count == 0 && err)
+        *err = extra_err;
+    if (all > 1 && err) {
+        size_t used = strlen(err->message);
+        snprintf(err->message + used, sizeof err->message - used, " (and %" PRIu64 " more that do not fit)",
+                 all - 1);
+    }
+    return false;
+}
+
+/* ---- can the format hold the targets? ---- */
+
+static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
+{
+    const wm_format *f;
+    if (o->to_format) {
+        f = wm_format_named(o->to_format);
+        if (!f)
+            wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", o->to_format);
+    } else if (!strcmp(o->output, "-")) {
+        wm_fail(err, WMAP_E_USAGE, "standard output has no suffix: say which format (--to-format)");
+        return NULL;
+    } else {
+        f = wm_format_of_suffix(o->output);
+        if (!f) {
+            wm_fail(err, WMAP_E_USAGE, "its suffix is that of no format: say which one (--to-format)");
+            wm_error_file(err, o->output);
+        }
+    }
+    if (f && !f->layout) {
+        wm_fail(err, WMAP_E_USAGE, "wmap reads %s files (%s), but does not write them", f->name, f->title);
+        wm_error_file(err, o->output);
+        return NULL;
+    }
+    return f;
+}
+
+static bool put(wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err)
+{
+    const wm_run *run = (const wm_run *)((const char *)writer - offsetof(wm_run, writer));
+    return wm_output_put(&run->output, offset, bytes, size, err);
+}
+
+static bool lay_out(wm_run *run, const wm_format *format, wmap_error *err)
+{
+    wm_writer *w = &run->writer;
+    size_t count = run->plan->message->n_targets;
+    *w = (wm_writer){.format = format, .arena = &run->arena, .count = count, .put = put};
+    w->targets = wm_new(&run->arena, wm_target, count);
+    if (!w->targets)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        w->targets[i].tensor = run->plan->targets[i];
+        if (!wmap_tensor_bytes(&w->targets[i].tensor, &w->targets[i].bytes))
+            return wm_fail(err, WMAP_E_INTERNAL, "a target that was verified has no size");
+    }
+    if (format->layout(w, err))
+        return true;
+    return wm_error_file(err, run->options->output);
+}
+
+/* ---- the run ---- */
+
+static bool write_output(wm_run *run, wmap_error *err)
+{
+    if (!wm_run_plan_jobs(run, err) ||
+        !wm_output_open(&run->output, run->options->output, run->options->force, run->writer.size, err))
+        return false;
+    if (!wm_run_work(run, err) || !run->writer.format->finish(&run->writer, err)) {
+        wm_output_abandon(&run->output);
+        return false;
+    }
+    return wm_output_commit(&run->output, err);
+}
+
+static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const *prefixes, size_t count,
+                    wmap_error *err)
+{
+    const wmap_run_options *o = run->options;
+    bool to_file = !o->dry_run, to_format = o->output || o->to_format;
+    if (to_file && (!o->output || !o->output[0]))
+        return wm_fail(err, WMAP_E_USAGE, "no output is named");
+    const wm_format *format = to_format ? format_for(o, err) : NULL;
+    if (to_format && !format)
+        return false;
+    if (to_file && !wm_output_check(o->output, o->force, err))
+        return false;
+    if (!match_sources(run, sources, prefixes, count, err) || (format && !lay_out(run, format, err)))
+        return false;
+    return !to_file || write_output(run, err);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes, size_t count,
+              const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err)
+{
+    double begin = seconds();
+    wmap_error unseen;
+    wm_run run = {.plan = plan, .options = options};
+    wm_arena_init(&run.arena);
+    pthread_mutex_init(&run.lock, NULL);
+    bool ok = run_all(&run, sources, prefixes, count, err ? err : &unseen);
+    if (ok && stats) {
+        bool wrote = !options->dry_run;
+        *stats =
+            (wmap_run_stats){wrote ? run.total : 0, wrote ? plan->message->n_targets : 0, seconds() - begin};
+    }
+    pthread_mutex_destroy(&run.lock);
+    wm_arena_release(&run.arena);
+    return ok;
+}

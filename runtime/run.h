@@ -1,0 +1,82 @@
+/* run.h: what run.c prepares and work.c carries out. */
+#ifndef WM_RUN_H
+#define WM_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "runtime/archive.h"
+#include "runtime/output.h"
+#include "runtime/plan.h"
+#include "wmap/run.h"
+
+/* Where a source of the plan was found. */
+typedef struct wm_found {
+    wmap_archive *archive; /* NULL: nowhere */
+    uint32_t entry;
+} wm_found;
+
+/* Work for one thread at a time: a range of the elements of one target, or several whole small targets that
+ * stand near each other in the file. */
+typedef struct wm_job {
+    uint32_t first, count; /* in wm_run.order */
+    uint64_t low, high;    /* elements, if count is 1 */
+    uint32_t crc;          /* of the bytes, if count is 1 */
+} wm_job;
+
+/* Elements that broke the promise of a cast. Kept for the first target in file order that has any. */
+typedef struct wm_guard {
+    uint32_t rank;  /* in wm_run.order; UINT32_MAX if there are none */
+    uint64_t count; /* of them in that target */
+    uint64_t first; /* the lowest position */
+    wmap_dtype from;
+    uint8_t element[WM_LARGEST_ELEMENT]; /* what was found there */
+} wm_guard;
+
+typedef struct wm_run {
+    const wmap_plan *plan;
+    const wmap_run_options *options;
+    wm_arena arena;  /* does not jump */
+    wm_found *found; /* one a source */
+    wm_writer writer;
+    wm_output output;
+
+    uint32_t *order; /* targets that have bytes, by their place in the file */
+    size_t order_count;
+    struct wm_hull *hulls; /* one a move: the range of positions that it writes */
+    wm_job *jobs;
+    size_t job_count, job_cap;
+    size_t slab, staging; /* bytes of the largest job, and of its elements before a cast */
+    uint64_t total;       /* bytes of all targets */
+
+    _Atomic size_t next;         /* the job to be taken next */
+    _Atomic size_t stop;         /* no job after this one is begun */
+    _Atomic uint32_t guarded;    /* nor one of a target after this rank: the same as guard.rank */
+    _Atomic uint64_t done;       /* bytes */
+    _Atomic uint32_t *jobs_left; /* by target: jobs to do */
+    _Atomic uint32_t *uses_left; /* by source: moves to do */
+    pthread_mutex_t lock;        /* of what follows */
+    wm_guard guard;
+    size_t failed; /* the first job that failed, SIZE_MAX if none did */
+    wmap_error error;
+} wm_run;
+
+typedef struct wm_hull {
+    int64_t low, high; /* first and last position */
+} wm_hull;
+
+/* work.c: cuts the targets into jobs; their offsets are known by then. */
+bool wm_run_plan_jobs(wm_run *run, wmap_error *err);
+
+/* Does all jobs with as many threads as the options say. */
+bool wm_run_work(wm_run *run, wmap_error *err);
+
+/* trap.c: a source file that is cut off while it is mapped raises SIGBUS where it is read. Between begin and
+ * end such a signal ends wm_trap_copy with false. Any other SIGBUS goes where it went before. */
+bool wm_trap_begin(wmap_error *err);
+void wm_trap_end(void);
+
+/* wm_block_copy from a mapping. */
+bool wm_trap_copy(const wm_block *block, uint8_t *to, const uint8_t *from, uint32_t size);
+
+#endif

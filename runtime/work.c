@@ -1,0 +1,582 @@
+/* work.c: a run's work: targets cut into ranges in file order, which threads take one after another. A range
+ * is put together in memory from all moves that write to it, and written at once. So no two threads write the
+ * same bytes, memory does not depend on the model, and the result not on the number of threads. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/error.h"
+#include "runtime/crc.h"
+#include "runtime/run.h"
+#include "runtime/spool.h"
+
+/* Measured on VGG16 (tests/bench): 1 to 4 MiB are alike, 16 MiB leave the cache; 16 rows of 4-byte elements
+ * are a line of the cache of each source row. */
+#define SLAB       ((uint64_t)4 << 20)  /* bytes of a range, of source or target, whichever is larger */
+#define SLAB_MOST  ((uint64_t)8 << 20)  /* if that is what 16 rows take */
+#define SMALL      ((uint64_t)64 << 10) /* targets up to this are batched */
+#define BATCH      ((uint64_t)1 << 20)  /* bytes of a batch */
+#define GAP        ((uint64_t)4096)     /* bytes between the targets of a batch */
+#define READ_LEAST ((uint64_t)64 << 10) /* contiguous bytes that are read rather than mapped */
+
+enum {
+    ROWS = 16,
+    THREADS_MOST = 256,
+    GATHER = 256, /* elements of a cast whose target is not contiguous */
+    PROGRESS_MS = 50
+};
+
+/* ---- cutting targets into jobs ---- */
+
+/* Elements of the target between neighbouring rows, where a row is what one contiguous run of the source is
+ * spread over: ranges of many rows read long runs. 1 if there is no such thing. */
+static uint64_t row_of(const wm_block *b)
+{
+    uint32_t best = UINT32_MAX;
+    for (uint32_t k = 0; k < b->count; k++) {
+        int64_t step = llabs((long long)b->axes[k].from);
+        if (best == UINT32_MAX || step < llabs((long long)b->axes[best].from))
+            best = k;
+    }
+    return best == UINT32_MAX || best == b->count - 1 ? 1 : (uint64_t)b->axes[best].to;
+}
+
+static const int64_t *strides_of(const wm_run *run, const Wmap__Move *move)
+{
+    if (!move->n_sources)
+        return NULL;
+    const wm_found *f = &run->found[move->sources[0]->tensor];
+    return f->archive->entries[f->entry].strides;
+}
+
+/* Elements a job. `*staged` is the width of an element of the widest source that is cast, 0 if none is. */
+static uint64_t slab_of(wm_run *run, uint32_t target, uint32_t *staged)
+{
+    uint64_t largest = 0, row = 1;
+    wmap_dtype dtype = run->plan->targets[target].dtype;
+    uint32_t width = wmap_dtype_size(dtype);
+    *staged = 0;
+    for (uint32_t i = run->plan->first[target]; i < run->plan->first[target + 1]; i++) {
+        const Wmap__Move *move = run->plan->message->moves[i];
+        const wmap_tensor *source = wm_move_source(run->plan, move);
+        wm_block block;
+        wm_move_block(run->plan, move, strides_of(run, move), &block);
+        run->hulls[i] = (wm_hull){block.to, block.to + wm_block_span(&block)};
+        if (source && source->dtype != dtype) {
+            uint32_t size = wmap_dtype_size(source->dtype);
+            *staged = size > *staged ? size : *staged;
+            width = size > width ? size : width;
+        }
+        uint64_t elements = wm_block_size(&block);
+        if (elements > largest) {
+            largest = elements;
+            row = row_of(&block);
+        }
+    }
+    uint64_t slab = SLAB / width;
+    if (row > SLAB_MOST / width / ROWS)
+        return slab;
+    uint64_t rows = slab / row / ROWS * ROWS;
+    return (rows ? rows : ROWS) * row;
+}
+
+static bool add_job(wm_run *run, wm_job job, uint64_t bytes, wmap_error *err)
+{
+    wm_job *new = wm_push(&run->arena, run->jobs, run->job_count, run->job_cap);
+    if (!new)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    *new = job;
+    run->slab = bytes > run->slab ? (size_t)bytes : run->slab;
+    for (uint32_t i = 0; i < job.count; i++)
+        run->jobs_left[run->order[job.first + i]]++;
+    return true;
+}
+
+/* How many targets from `first` on make a batch; 0 if the first is none for a batch. */
+static uint32_t batch_at(const wm_run *run, size_t first, uint64_t *bytes)
+{
+    const wm_target *list = run->writer.targets;
+    uint64_t begin = list[run->order[first]].offset, end = begin;
+    uint32_t count = 0;
+    for (size_t i = first; i < run->order_count && count < UINT32_MAX; i++, count++) {
+        const wm_target *t = &list[run->order[i]];
+        if (t->bytes > SMALL || t->offset < end || t->offset - end > GAP ||
+            t->offset + t->bytes - begin > BATCH)
+            break;
+        end = t->offset + t->bytes;
+    }
+    *bytes = end - begin;
+    return count;
+}
+
+static int compare_places(const void *a, const void *b, void *user)
+{
+    const wm_target *list = user;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    if (list[x].offset != list[y].offset)
+        return list[x].offset < list[y].offset ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static bool allocate(wm_run *run, wmap_error *err)
+{
+    const Wmap__Plan *p = run->plan->message;
+    run->order = wm_new(&run->arena, uint32_t, p->n_targets);
+    run->hulls = wm_new(&run->arena, wm_hull, p->n_moves);
+    run->jobs_left = wm_new(&run->arena, _Atomic uint32_t, p->n_targets);
+    run->uses_left = wm_new(&run->arena, _Atomic uint32_t, p->n_sources);
+    if (!run->order || !run->hulls || !run->jobs_left || !run->uses_left)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    return true;
+}
+
+static void need_staging(wm_run *run, uint64_t elements, uint32_t width)
+{
+    uint64_t bytes = elements * width;
+    run->staging = bytes > run->staging ? (size_t)bytes : run->staging;
+}
+
+/* The jobs of the target at `*at` in the order, or the one of the batch that begins there; steps on behind
+ * it. */
+static bool add_jobs(wm_run *run, size_t *at, wmap_error *err)
+{
+    const wm_target *list = run->writer.targets;
+    size_t first = *at;
+    uint32_t staged, size = wmap_dtype_size(list[run->order[first]].tensor.dtype);
+    uint64_t bytes, count = list[run->order[first]].bytes / size;
+    uint32_t batch = batch_at(run, first, &bytes);
+    if (batch) {
+        *at += batch;
+        for (size_t i = first; i < *at; i++) {
+            const wm_target *t = &list[run->order[i]];
+            slab_of(run, run->order[i], &staged);
+            need_staging(run, t->bytes / wmap_dtype_size(t->tensor.dtype), staged);
+        }
+        return add_job(run, (wm_job){(uint32_t)first, batch, 0, 0, 0}, bytes, err);
+    }
+    uint64_t slab = slab_of(run, run->order[first], &staged);
+    need_staging(run, slab < count ? slab : count, staged);
+    *at += 1;
+    for (uint64_t low = 0; low < count; low += slab) {
+        uint64_t high = count - low < slab ? count : low + slab;
+        if (!add_job(run, (wm_job){(uint32_t)first, 1, low, high, 0}, (high - low) * size, err))
+            return false;
+    }
+    return true;
+}
+
+bool wm_run_plan_jobs(wm_run *run, wmap_error *err)
+{
+    const Wmap__Plan *p = run->plan->message;
+    if (!allocate(run, err))
+        return false;
+    for (size_t i = 0; i < p->n_moves; i++)
+        if (p->moves[i]->n_sources)
+            run->uses_left[p->moves[i]->sources[0]->tensor]++;
+    for (uint32_t i = 0; i < p->n_targets; i++)
+        if (run->writer.targets[i].bytes) {
+            run->order[run->order_count++] = i;
+            run->total += run->writer.targets[i].bytes;
+        }
+    qsort_r(run->order, run->order_count, sizeof *run->order, compare_places, run->writer.targets);
+    for (size_t i = 0; i < run->order_count;)
+        if (!add_jobs(run, &i, err))
+            return false;
+    return true;
+}
+
+/* ---- failures ---- */
+
+static void fail_job(wm_run *run, size_t job, const wmap_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (job < run->failed) {
+        run->failed = job;
+        run->error = *err;
+        atomic_store(&run->stop, job);
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* Counts elements that broke a promise. Targets after the first in file order that has any are not worked on
+ * any more, those up to it are worked on to their end: so what is said does not depend on who came first. */
+static void note_guard(wm_run *run, uint32_t rank, uint64_t count, uint64_t first, wmap_dtype from,
+                       const uint8_t *element)
+{
+    pthread_mutex_lock(&run->lock);
+    wm_guard *g = &run->guard;
+    if (rank < g->rank) {
+        *g = (wm_guard){.rank = rank, .first = UINT64_MAX};
+        atomic_store(&run->guarded, rank);
+    }
+    if (rank == g->rank) {
+        g->count += count;
+        if (first < g->first) {
+            g->first = first;
+            g->from = from;
+            memcpy(g->element, element, wmap_dtype_size(from));
+        }
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* ---- a move, within a range of its target ---- */
+
+typedef struct task {
+    uint8_t *out;     /* the range */
+    uint8_t *staging; /* elements before a cast, at the same indices */
+    uint64_t low;     /* the position that the range begins at */
+    wm_program program;
+    wm_view view;
+    wmap_dtype from, to;
+    uint32_t from_size, to_size;
+    const char *path; /* of the source */
+    uint64_t bad, first;
+    uint8_t element[WM_LARGEST_ELEMENT];
+    wmap_error *err;
+} task;
+
+static bool cut_off(const task *t)
+{
+    wm_fail(t->err, WMAP_E_CORRUPT, "the file was cut off, or cannot be read, while it was open");
+    return wm_error_file(t->err, t->path);
+}
+
+/* Copies a part as it is: read if it is one long piece on both sides, else from the mapping. */
+static bool fetch(const task *t, const wm_block *part, uint8_t *out)
+{
+    uint32_t size = t->from_size;
+    bool line = part->count == 1 && part->axes[0].to == 1 && part->axes[0].from == 1;
+    uint64_t bytes = line ? part->axes[0].extent * size : 0;
+    if (bytes < READ_LEAST)
+        return wm_trap_copy(part, out, t->view.bytes, size) || cut_off(t);
+    uint64_t at = t->view.offset + (uint64_t)part->from * size;
+    int64_t got = wm_pread(t->view.fd, out + part->to * (int64_t)size, (size_t)bytes, at);
+    if (got < 0) {
+        wm_fail_errno(t->err, WMAP_E_IO, errno, "cannot read");
+        return wm_error_file(t->err, t->path);
+    }
+    return (uint64_t)got == bytes || cut_off(t);
+}
+
+/* `count` elements from `at` on, `step` apart, of which some fail. */
+static void tally(task *t, uint64_t bad, size_t first, int64_t at, int64_t step, const uint8_t *element)
+{
+    uint64_t position = t->low + (uint64_t)(at + (int64_t)first * step);
+    if (t->bad == 0 || position < t->first) {
+        t->first = position;
+        memcpy(t->element, element, t->from_size);
+    }
+    t->bad += bad;
+}
+
+static void cast_line(task *t, int64_t at, int64_t step, uint64_t count)
+{
+    size_t first = 0;
+    if (step == 1) {
+        const uint8_t *in = t->staging + at * (int64_t)t->from_size;
+        uint64_t bad = wm_convert(t->from, t->to, t->program.policy, in, t->out + at * (int64_t)t->to_size,
+                                  (size_t)count, &first);
+        if (bad)
+            tally(t, bad, first, at, 1, in + first * t->from_size);
+        return;
+    }
+    uint8_t in[GATHER * WM_LARGEST_ELEMENT], out[GATHER * WM_LARGEST_ELEMENT];
+    for (uint64_t done = 0; done < count;) {
+        uint64_t n = count - done < GATHER ? count - done : GATHER;
+        wm_block gather = {1, 0, 0, {{n, 1, step}}}, scatter = {1, 0, 0, {{n, step, 1}}};
+        wm_block_copy(&gather, in, t->staging + at * (int64_t)t->from_size, t->from_size);
+        uint64_t bad = wm_convert(t->from, t->to, t->program.policy, in, out, (size_t)n, &first);
+        if (bad)
+            tally(t, bad, first, at, step, in + first * t->from_size);
+        wm_block_copy(&scatter, t->out + at * (int64_t)t->to_size, out, t->to_size);
+        at += (int64_t)n * step;
+        done += n;
+    }
+}
+
+/* Lines of a block in the target's order, from `axis` on. */
+static void cast_lines(task *t, const wm_block *b, uint32_t axis, int64_t at)
+{
+    if (axis == b->count) {
+        cast_line(t, at, 1, 1);
+    } else if (axis + 1 == b->count) {
+        cast_line(t, at, b->axes[axis].to, b->axes[axis].extent);
+    } else {
+        for (uint64_t i = 0; i < b->axes[axis].extent; i++)
+            cast_lines(t, b, axis + 1, at + (int64_t)i * b->axes[axis].to);
+    }
+}
+
+static bool do_part(void *user, const wm_block *part)
+{
+    task *t = user;
+    switch (t->program.what) {
+    case WM_DO_COPY:
+        return fetch(t, part, t->out);
+    case WM_DO_FILL:
+        wm_block_fill(part, t->out, t->program.element, t->to_size);
+        return true;
+    default:
+        break;
+    }
+    if (!fetch(t, part, t->staging))
+        return false;
+    wm_block flat = *part;
+    wm_block_flatten(&flat);
+    cast_lines(t, &flat, 0, flat.to);
+    return true;
+}
+
+/* The elements [low, high) of a target, into `out`. */
+static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, uint8_t *out, uint8_t *staging,
+                     wmap_error *err)
+{
+    const wmap_plan *plan = run->plan;
+    uint32_t target = run->order[rank];
+    for (uint32_t i = plan->first[target]; i < plan->first[target + 1]; i++) {
+        const Wmap__Move *move = plan->message->moves[i];
+        if (run->hulls[i].high < (int64_t)low || run->hulls[i].low >= (int64_t)high)
+            continue;
+        const wmap_tensor *source = wm_move_source(plan, move);
+        task t = {.out = out, .staging = staging, .low = low, .err = err};
+        t.to = t.from = plan->targets[target].dtype;
+        wm_move_program(plan, move, &t.program);
+        if (source) {
+            const wm_found *f = &run->found[move->sources[0]->tensor];
+            const wm_entry *entry = &f->archive->entries[f->entry];
+            t.from = source->dtype;
+            t.path = entry->direct ? f->archive->files[entry->file].path : f->archive->path;
+            if (!wm_archive_view(f->archive, f->entry, &t.view, err))
+                return false;
+        }
+        t.from_size = wmap_dtype_size(t.from);
+        t.to_size = wmap_dtype_size(t.to);
+        wm_block block;
+        wm_move_block(plan, move, t.view.strides, &block);
+        if (!wm_block_clip(&block, (int64_t)low, (int64_t)high, do_part, &t))
+            return source && wm_error_tensor(err, source->name, source->name_len);
+        if (t.bad)
+            note_guard(run, rank, t.bad, t.first, t.from, t.element);
+    }
+    return true;
+}
+
+/* ---- jobs ---- */
+
+/* A target is complete: sources that nothing else needs can go, if they were decoded. */
+static void end_target(wm_run *run, uint32_t target)
+{
+    if (atomic_fetch_sub(&run->jobs_left[target], 1) != 1)
+        return;
+    for (uint32_t i = run->plan->first[target]; i < run->plan->first[target + 1]; i++) {
+        const Wmap__Move *move = run->plan->message->moves[i];
+        if (!move->n_sources)
+            continue;
+        uint32_t source = move->sources[0]->tensor;
+        if (atomic_fetch_sub(&run->uses_left[source], 1) == 1)
+            wm_archive_forget(run->found[source].archive, run->found[source].entry);
+    }
+}
+
+static bool do_batch(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
+{
+    wm_target *list = run->writer.targets;
+    uint64_t begin = list[run->order[job->first]].offset, at = 0;
+    for (uint32_t k = 0; k < job->count; k++) {
+        wm_target *t = &list[run->order[job->first + k]];
+        uint64_t to = t->offset - begin;
+        memset(slab + at, 0, (size_t)(to - at)); /* what belongs there, finish() writes later */
+        if (!do_range(run, job->first + k, 0, t->bytes / wmap_dtype_size(t->tensor.dtype), slab + to, staging,
+                      err))
+            return false;
+        if (run->writer.format->wants_crc32)
+            t->crc32 = wm_crc32(0, slab + to, (size_t)t->bytes);
+        at = to + t->bytes;
+        atomic_fetch_add(&run->done, t->bytes);
+    }
+    return wm_output_put(&run->output, begin, slab, at, err);
+}
+
+static bool do_slab(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
+{
+    const wm_target *t = &run->writer.targets[run->order[job->first]];
+    uint64_t size = wmap_dtype_size(t->tensor.dtype), bytes = (job->high - job->low) * size;
+    if (!do_range(run, job->first, job->low, job->high, slab, staging, err))
+        return false;
+    if (run->writer.format->wants_crc32)
+        job->crc = wm_crc32(0, slab, (size_t)bytes);
+    if (!wm_output_put(&run->output, t->offset + job->low * size, slab, bytes, err))
+        return false;
+    atomic_fetch_add(&run->done, bytes);
+    return true;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void report(const wm_run *run)
+{
+    if (run->options->progress)
+        run->options->progress(run->options->user, &(wmap_progress){atomic_load(&run->done), run->total});
+}
+
+typedef struct worker {
+    wm_run *run;
+    pthread_t thread;
+    bool first; /* the thread that called us */
+} worker;
+
+/* Buffers are used again for every job: fresh pages cost more than what is done to them. */
+static bool get_buffers(const wm_run *run, uint8_t **slab, uint8_t **staging)
+{
+    void *a = NULL, *b = NULL;
+    if (posix_memalign(&a, 4096, run->slab ? run->slab : 1) != 0)
+        return false;
+    if (posix_memalign(&b, 4096, run->staging ? run->staging : 1) != 0) {
+        free(a);
+        return false;
+    }
+    *slab = a;
+    *staging = b;
+    return true;
+}
+
+static void *work(void *user)
+{
+    worker *w = user;
+    wm_run *run = w->run;
+    uint8_t *slab, *staging;
+    double reported = now();
+    wmap_error err;
+    if (!get_buffers(run, &slab, &staging)) {
+        if (w->first) { /* the others are help that can be done without */
+            wm_fail(&err, WMAP_E_NOMEM, "out of memory");
+            fail_job(run, 0, &err);
+        }
+        return NULL;
+    }
+    for (;;) {
+        size_t at = atomic_fetch_add(&run->next, 1);
+        if (at >= run->job_count || at > atomic_load(&run->stop))
+            break;
+        wm_job *job = &run->jobs[at];
+        if (job->first > atomic_load(&run->guarded))
+            break;
+        bool batch = job->count > 1 || job->high == 0;
+        memset(&err, 0, sizeof err);
+        if (!(batch ? do_batch : do_slab)(run, job, slab, staging, &err)) {
+            fail_job(run, at, &err);
+            continue;
+        }
+        for (uint32_t k = 0; k < job->count; k++)
+            end_target(run, run->order[job->first + k]);
+        if (w->first && now() - reported > PROGRESS_MS * 1e-3) {
+            report(run);
+            reported = now();
+        }
+    }
+    free(slab);
+    free(staging);
+    return NULL;
+}
+
+static size_t thread_count(const wm_run *run)
+{
+    size_t count = run->options->jobs;
+    cpu_set_t set;
+    if (count == 0)
+        count = sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+    if (count > THREADS_MOST)
+        count = THREADS_MOST;
+    return count < run->job_count ? count : run->job_count;
+}
+
+/* "[1, 2]" of a position. */
+static void index_text(const wmap_tensor *t, uint64_t position, char *out, size_t size)
+{
+    uint64_t index[WMAP_MAX_RANK];
+    for (uint32_t d = t->rank; d-- > 0;) {
+        index[d] = position % t->shape[d];
+        position /= t->shape[d];
+    }
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (uint32_t d = 0; d < t->rank && used < size; d++)
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%llu", d ? ", " : "", (unsigned long long)index[d]);
+    if (used < size)
+        snprintf(out + used, size - used, "]");
+}
+
+static bool guard_error(const wm_run *run, wmap_error *err)
+{
+    const wm_guard *g = &run->guard;
+    const wmap_tensor *t = &run->plan->targets[run->order[g->rank]];
+    char where[400], found[80];
+    index_text(t, g->first, where, sizeof where);
+    wm_element_text(g->from, g->element, found, sizeof found);
+    wm_fail(err, WMAP_E_GUARD,
+            "R0604: %llu element%s no value of %s; the first is %s of %s, at %s; `saturate` or `allow` after "
+            "the cast says what to do",
+            (unsigned long long)g->count, g->count == 1 ? " has" : "s have", wmap_dtype_name(t->dtype), found,
+            wmap_dtype_name(g->from), where);
+    return wm_error_tensor(err, t->name, t->name_len);
+}
+
+/* The CRC of each target from those of its ranges. */
+static void join_crcs(wm_run *run)
+{
+    for (size_t i = 0; i < run->job_count; i++) {
+        const wm_job *job = &run->jobs[i];
+        if (job->high == 0)
+            continue;
+        wm_target *t = &run->writer.targets[run->order[job->first]];
+        uint64_t bytes = (job->high - job->low) * wmap_dtype_size(t->tensor.dtype);
+        t->crc32 = job->low ? wm_crc32_join(t->crc32, job->crc, bytes) : job->crc;
+    }
+}
+
+bool wm_run_work(wm_run *run, wmap_error *err)
+{
+    size_t threads = thread_count(run), started = 1;
+    worker *workers = wm_new(&run->arena, worker, threads ? threads : 1);
+    if (!workers)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (!wm_trap_begin(err))
+        return false;
+    atomic_store(&run->stop, SIZE_MAX);
+    atomic_store(&run->guarded, UINT32_MAX);
+    run->guard.rank = UINT32_MAX;
+    run->failed = SIZE_MAX;
+    report(run);
+    for (; started < threads; started++) {
+        workers[started].run = run;
+        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
+            break; /* with fewer, then */
+    }
+    workers[0] = (worker){.run = run, .first = true};
+    work(&workers[0]);
+    for (size_t i = 1; i < started; i++)
+        pthread_join(workers[i].thread, NULL);
+    wm_trap_end();
+    /* A guard of an earlier target was counted to its end, whatever failed after it. */
+    bool failed = run->failed != SIZE_MAX, guarded = run->guard.rank != UINT32_MAX;
+    if (guarded && (!failed || run->guard.rank < run->jobs[run->failed].first))
+        return guard_error(run, err);
+    if (failed) {
+        *err = run->error;
+        return false;
+    }
+    report(run);
+    if (run->writer.format->wants_crc32)
+        join_crcs(run);
+    return true;
+}
