@@ -318,6 +318,19 @@ wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_le
     return entry;
 }
 
+bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err)
+{
+    if (archive->entry_count || count > WM_MAX_TENSORS)
+        return true; /* too late, or too many: wm_archive_add says so */
+    wm_entry *entries = wm_new(&archive->arena, wm_entry, count);
+    if (!entries)
+        return nomem(err);
+    archive->entries = entries;
+    archive->entry_cap = count;
+    wm_map_init(&archive->names, &archive->arena, count);
+    return true;
+}
+
 /* Bytes from the first to just after the last element; 0 if there are none. */
 static bool span(const wm_entry *entry, uint64_t *bytes)
 {

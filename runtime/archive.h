@@ -126,6 +126,10 @@ const wm_format *wm_format_of_suffix(const char *path);
 wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_len, wmap_dtype dtype,
                          uint32_t rank, const uint64_t *shape, const int64_t *strides, wmap_error *err);
 
+/* Makes room for `count` entries before they are added, so that growing leaves no garbage behind. The count must
+ * have been checked against bytes that are there. */
+bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err);
+
 /* Checks that all elements of a direct entry lie in [begin, end) of its file; CORRUPT naming the tensor if not. */
 bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t begin, uint64_t end,
                     wmap_error *err);

@@ -98,6 +98,8 @@ static bool open_npz(wmap_archive *archive, wmap_error *err)
     archive->state = zip ? wm_new(&archive->arena, struct state, 1) : NULL;
     if (!archive->state)
         return zip ? wm_fail(err, WMAP_E_NOMEM, "out of memory") : false;
+    if (!wm_archive_reserve(archive, zip->count, err))
+        return false;
     for (size_t i = 0; i < zip->count; i++) {
         const wm_zip_member *m = &zip->members[i];
         if (!is_array(m))

@@ -14,9 +14,12 @@
 #define LENGTH_SIZE 8
 #define HEADER_MAX  ((uint64_t)100000000) /* the reference's limit */
 #define MAX_DEPTH   8                     /* of brackets; a good header has three levels */
-#define VALUE_MAX   ((size_t)64 << 10) /* bytes of a tensor's entry, so that parsing it takes bounded memory \
-                                        */
-#define METADATA "__metadata__"
+#define VALUE_MAX   ((size_t)64 << 10)    /* bytes of a tensor's entry: bounds memory */
+/* Bytes of the shortest entry, "":{"dtype":"U8","shape":[],"data_offsets":[0,1]}, rounded down. */
+#define ENTRY_MIN    48
+#define STRING_MAX   ((size_t)16 << 20) /* bytes of a value of the metadata */
+#define METADATA_MAX ((size_t)100000)   /* keys of the metadata */
+#define METADATA     "__metadata__"
 
 static bool corrupt(wmap_error *err, const wm_cursor *c, const char *text)
 {
@@ -187,50 +190,32 @@ static bool read_item(const json_t *json, const wm_cursor *c, struct item *item,
            corrupt(err, c, "data_offsets and shape mean different sizes");
 }
 
-static bool check_metadata(const json_t *json, const wm_cursor *c, wmap_error *err)
-{
-    const char *key;
-    json_t *value;
-    if (!json_is_object(json))
-        return corrupt(err, c, "__metadata__ is no object");
-    json_object_foreach((json_t *)(uintptr_t)json, key, value) if (!json_is_string(value)) return corrupt(
-        err, c, "__metadata__ holds something that is no string");
-    return true;
-}
+/* Reading a header: what the pieces add to. */
+struct reading {
+    wmap_archive *archive;
+    uint64_t origin, room; /* of the data: offset in the file, bytes */
+    uint64_t used;         /* bytes that the tensors so far claim */
+    bool metadata;         /* seen */
+    wm_arena scratch;      /* keys of the metadata, to find those given twice */
+    wm_map keys;
+};
 
-static bool add_tensor(wmap_archive *archive, const json_t *key, const json_t *value, const wm_cursor *c,
-                       wmap_error *err)
-{
-    struct item item;
-    const char *name = json_string_value(key);
-    size_t len = json_string_length(key);
-    if (!read_item(value, c, &item, err))
-        return wm_error_tensor(err, name, len);
-    wm_entry *entry = wm_archive_add(archive, name, len, item.dtype, item.rank, item.shape, NULL, err);
-    if (!entry)
-        return wm_error_offset(err, wm_cursor_offset(c));
-    uint64_t origin = c->origin + c->size, size = archive->files[0].size;
-    entry->direct = item.dtype != WMAP_OPAQUE;
-    entry->note = item.note;
-    entry->offset = origin + item.begin; /* both below 2^63 */
-    entry->id = item.end - item.begin;
-    if (item.end <= size - origin)
-        return true;
-    corrupt(err, c, "the data of a tensor reach beyond the end of the file");
-    return wm_error_tensor(err, name, len);
-}
+/* What to do with a key and its piece `value`, of which nothing but the end was checked; `at` is for
+ * messages. */
+typedef bool (*pair_fn)(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+                        wmap_error *err);
 
-/* One key and its value; `*metadata` says that __metadata__ was seen. */
-static bool read_pair(wmap_archive *archive, wm_cursor *c, bool *metadata, wmap_error *err)
+/* One key and its value. */
+static bool read_pair(struct reading *r, wm_cursor *c, pair_fn each, wmap_error *err)
 {
-    json_t *key = NULL, *value = NULL;
+    json_t *key = NULL;
     size_t begin = c->at;
     if (peek(c) != '"' || !skip_string(c))
         return corrupt(err, c, "a key is no string");
     if (c->at - begin > 6 * WM_MAX_NAME + 2) /* a byte of a name is at most six as an escape */
         return corrupt(err, c, "a name is too long");
+    wm_cursor at = *c;
     bool ok = parse_piece(c, begin, &key, err);
-    wm_cursor at = *c; /* for messages: the key's end */
     if (ok) {
         skip_space(c);
         ok = (peek(c) == ':' && c->at++ < c->size) || corrupt(err, c, "a colon is missing");
@@ -238,37 +223,26 @@ static bool read_pair(wmap_archive *archive, wm_cursor *c, bool *metadata, wmap_
     if (ok) {
         skip_space(c);
         begin = c->at;
-        ok = skip_value(c, err);
+        ok = skip_value(c, err) &&
+             each(r, key, wm_cursor_of(c->bytes + begin, c->at - begin, c->origin + begin), &at, err);
     }
-    bool special =
-        ok && json_string_length(key) == sizeof METADATA - 1 && strcmp(json_string_value(key), METADATA) == 0;
-    if (ok && special && *metadata)
-        ok = corrupt(err, &at, "__metadata__ stands in it twice");
-    if (ok && !special && c->at - begin > VALUE_MAX)
-        ok = corrupt(err, &at, "a tensor's entry is too long");
-    ok = ok && parse_piece(c, begin, &value, err);
-    if (ok && special) {
-        *metadata = true;
-        ok = check_metadata(value, &at, err);
-    } else if (ok)
-        ok = add_tensor(archive, key, value, &at, err);
     json_decref(key);
-    json_decref(value);
     return ok;
 }
 
-static bool read_header(wmap_archive *archive, wm_cursor *c, wmap_error *err)
+/* An object: all of what `c` holds, but for space around it. */
+static bool read_object(struct reading *r, wm_cursor *c, pair_fn each, wmap_error *err)
 {
-    bool metadata = false, comma = false;
+    bool comma = false;
     skip_space(c);
     if (peek(c) != '{')
-        return corrupt(err, c, "it is no JSON object");
+        return corrupt(err, c, "this should be a JSON object");
     c->at++;
     for (;;) {
         skip_space(c);
         if (peek(c) == '}' && !comma)
             break;
-        if (!read_pair(archive, c, &metadata, err))
+        if (!read_pair(r, c, each, err))
             return false;
         skip_space(c);
         comma = peek(c) == ',';
@@ -279,6 +253,113 @@ static bool read_header(wmap_archive *archive, wm_cursor *c, wmap_error *err)
     c->at++;
     skip_space(c);
     return wm_cursor_left(c) == 0 || corrupt(err, c, "something follows the JSON object");
+}
+
+/* Metadata are read to nothing, but checked: strings, each key once. */
+static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+                          wmap_error *err)
+{
+    json_t *json = NULL;
+    bool oom = false;
+    size_t len = json_string_length(key);
+    if (r->keys.count >= METADATA_MAX)
+        return corrupt(err, at, "__metadata__ holds more than wmap reads");
+    char *copy = wm_copy(&r->scratch, json_string_value(key), len);
+    bool twice = copy && wm_map_put(&r->keys, copy, len, 0, &oom) != WM_MAP_NONE;
+    if (!copy || oom)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (twice)
+        return corrupt(err, at, "a key of __metadata__ stands in it twice");
+    if (peek(&value) != '"' || value.size > STRING_MAX)
+        return corrupt(err, at, "a value of __metadata__ is no string, or too long");
+    value.at = value.size;
+    bool ok = parse_piece(&value, 0, &json, err);
+    if (ok && !json_is_string(json))
+        ok = corrupt(err, at, "a value of __metadata__ is no string");
+    json_decref(json);
+    return ok;
+}
+
+static bool add_tensor(struct reading *r, const char *name, size_t len, const json_t *value,
+                       const wm_cursor *at, wmap_error *err)
+{
+    struct item item;
+    if (!read_item(value, at, &item, err))
+        return false;
+    if (item.end > r->room)
+        return corrupt(err, at, "the data of a tensor reach beyond the end of the file");
+    /* No two may share a byte, so this can't be more; found here, a flood of overlapping tensors costs
+     * nothing. */
+    r->used += item.end - item.begin;
+    if (r->used > r->room)
+        return corrupt(err, at, "the data of its tensors overlap");
+    wm_entry *entry = wm_archive_add(r->archive, name, len, item.dtype, item.rank, item.shape, NULL, err);
+    if (!entry)
+        return wm_error_offset(err, wm_cursor_offset(at));
+    entry->direct = item.dtype != WMAP_OPAQUE;
+    entry->note = item.note;
+    entry->offset = r->origin + item.begin;
+    entry->id = item.end - item.begin;
+    return true;
+}
+
+static bool read_top(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+                     wmap_error *err)
+{
+    const char *name = json_string_value(key);
+    size_t len = json_string_length(key);
+    json_t *json = NULL;
+    if (len == sizeof METADATA - 1 && memcmp(name, METADATA, len) == 0) {
+        if (r->metadata)
+            return corrupt(err, at, "__metadata__ stands in it twice");
+        r->metadata = true;
+        return read_object(r, &value, read_metadata, err);
+    }
+    value.at = value.size;
+    bool ok = value.size <= VALUE_MAX || corrupt(err, at, "a tensor's entry is too long");
+    ok = ok && parse_piece(&value, 0, &json, err) && add_tensor(r, name, len, json, at, err);
+    json_decref(json);
+    return ok || wm_error_tensor(err, name, len);
+}
+
+/* How many tensors the header can hold at most: its commas between braces of the first level, without a look
+ * at anything else. So too many are refused before one is kept, and the lists can be made of the right size.
+ */
+static size_t count_entries(const wm_cursor *c)
+{
+    size_t commas = 0;
+    unsigned depth = 0;
+    bool string = false;
+    for (size_t i = 0; i < c->size; i++) {
+        uint8_t b = c->bytes[i];
+        if (b == '"')
+            string = !string;
+        else if (string)
+            i += b == '\\';
+        else if (b == '{' || b == '[')
+            depth++;
+        else if ((b == '}' || b == ']') && depth)
+            depth--;
+        else if (b == ',' && depth == 1)
+            commas++;
+    }
+    return commas + 1;
+}
+
+static bool read_header(wmap_archive *archive, wm_cursor *c, wmap_error *err)
+{
+    struct reading r = {.archive = archive, .origin = c->origin + c->size};
+    r.room = archive->files[0].size - r.origin;
+    size_t count = count_entries(c);
+    if (count > WM_MAX_TENSORS + 1) /* the one is __metadata__ */
+        return corrupt(err, c, "it lists more than 1000000 tensors");
+    if (!wm_archive_reserve(archive, count < c->size / ENTRY_MIN ? count : c->size / ENTRY_MIN, err))
+        return false;
+    wm_arena_init(&r.scratch);
+    wm_map_init(&r.keys, &r.scratch, 0);
+    bool ok = read_object(&r, c, read_top, err);
+    wm_arena_release(&r.scratch);
+    return ok;
 }
 
 static int by_offset(const void *a, const void *b)
@@ -312,7 +393,7 @@ static bool order_entries(wmap_archive *archive, uint64_t origin, wmap_error *er
             wm_error_offset(err, e->offset);
             return wm_error_tensor(err, e->tensor.name, e->tensor.name_len);
         }
-        at += e->id; /* stays within the file: add_tensor checked the end */
+        at += e->id; /* stays within the file: add_tensor checked the sum */
         if (e->direct && !wm_entry_check(archive, e, e->offset, at, err))
             return false;
     }

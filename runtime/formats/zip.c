@@ -301,12 +301,12 @@ static bool local_size_ok(uint64_t local, uint64_t central, bool streamed)
 static bool read_local(wmap_archive *archive, wm_zip_member *m, uint64_t limit, uint8_t *room,
                        wmap_error *err)
 {
-    uint8_t raw[SIZE_LOCAL];
-    if (m->header > limit || limit - m->header < SIZE_LOCAL)
+    if (m->header > limit || limit - m->header < SIZE_LOCAL + m->name_len)
         return member_fail(err, m, "a local header lies outside the archive");
-    if (!wm_archive_read(archive, 0, m->header, raw, SIZE_LOCAL, err))
+    /* With the name in one read, as there may be a million of them. */
+    if (!wm_archive_read(archive, 0, m->header, room, SIZE_LOCAL + m->name_len, err))
         return false;
-    wm_cursor c = wm_cursor_of(raw, SIZE_LOCAL, m->header);
+    wm_cursor c = wm_cursor_of(room, SIZE_LOCAL + m->name_len, m->header);
     if (wm_take_u32(&c) != SIG_LOCAL)
         return member_fail(err, m, "the directory points at something that is no local header");
     wm_take(&c, 2);
@@ -319,9 +319,7 @@ static bool read_local(wmap_archive *archive, wm_zip_member *m, uint64_t limit, 
     m->data = m->header + SIZE_LOCAL + name_len + extra_len;
     if (m->data > limit || m->csize > limit - m->data)
         return member_fail(err, m, "a member runs past the directory");
-    if (name_len != m->name_len ||
-        !wm_archive_read(archive, 0, m->header + SIZE_LOCAL, room, name_len, err) ||
-        memcmp(room, m->name, name_len) != 0)
+    if (name_len != m->name_len || memcmp(room + SIZE_LOCAL, m->name, name_len) != 0)
         return member_fail(err, m, "a member has two different names");
     if (method != m->method || ((flags ^ m->flags) & (FLAG_REFUSED | FLAG_STREAMED)))
         return member_fail(err, m, "a local header and the directory disagree on method or flags");

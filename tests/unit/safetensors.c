@@ -161,6 +161,12 @@ static void test_json(void **state)
         "{\"__metadata__\":1}",
         "{\"__metadata__\":{},\"__metadata__\":{}}",
         "{\"__metadata__\":{},\"\\u005f_metadata__\":{}}",
+        "{\"__metadata__\":{\"a\":\"b\",\"\\u0061\":\"c\"}}",
+        "{\"__metadata__\":{\"a\":\"b\"}x}",
+        "{\"__metadata__\":{\"a\":\"b\"\"c\":\"d\"}}",
+        "{\"__metadata__\":{\"a\":\"b\" 1}}",
+        "{\"__metadata__\":{\"a\":true}}",
+        "{\"__metadata__\":{\"a\":[\"b\"]}}",
         "{\"w\":1}",
         "{\"w\":\"x\"}",
         "{\"w\":{}}",
@@ -305,6 +311,21 @@ static void test_floods(void **state)
     }
     bytes_add(&h, "}", 2);
     refuses((const char *)h.at, 0, WMAP_E_CORRUPT, "more than 1000000 tensors");
+    h.size = 0; /* tensors that share bytes: found at the second, not when all are listed */
+    bytes_text(&h, "{");
+    for (int i = 0; i < 1000; i++)
+        bytes_text(&h, F32("x", "[4]", 0, 16) ",");
+    bytes_add(&h, "}", 2);
+    bytes_set_le(&h, 2, 'y', 1);
+    refuses((const char *)h.at, 16, WMAP_E_CORRUPT, "overlap");
+    h.size = 0;
+    bytes_text(&h, "{\"__metadata__\":{");
+    for (int i = 0; i < 100001; i++) {
+        snprintf(item, sizeof item, "%s\"%d\":\"\"", i ? "," : "", i);
+        bytes_text(&h, item);
+    }
+    bytes_add(&h, "}}", 3);
+    refuses((const char *)h.at, 0, WMAP_E_CORRUPT, "__metadata__ holds more");
     bytes_free(&h);
 }
 
