@@ -317,54 +317,60 @@ static void end(compilation *c)
     wm_arena_release(&c->arena);
 }
 
-bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size, wmap_report **report,
-                  wmap_error *err)
+/* What happens between the setjmp and the end. */
+static bool compile(compilation *c, uint8_t **bytes, size_t *size, wmap_report **report, wmap_error *err)
 {
-    compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
-    bool ok = false;
-    *bytes = NULL;
-    *size = 0;
-    *report = NULL;
-    if (!c)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    if (err)
-        memset(err, 0, sizeof *err);
-    wmap_error local = {0};
-    if (!begin(c, options, &local)) {
-        if (err)
-            *err = local;
-        end(c);
-        free(c);
-        return false;
-    }
-    if (setjmp(*wm_arena_oom(&c->arena))) {
-        wm_fail(err, WMAP_E_NOMEM, "out of memory");
-        end(c);
-        free(c);
-        return false;
-    }
-    parse_spec(c);
     wmap_error other = {0};
+    bool ok = false;
+    parse_spec(c);
     bool proven = analyse(c, &other);
     if (other.code != WMAP_OK) {
         if (err)
             *err = other;
-    } else {
-        if (proven)
-            wm_lower_pass(&c->state);
-        if (c->unit.errors)
-            wm_fail(err, WMAP_E_SPEC, "the spec has errors");
-        else if (proven && !wm_emit_pass(&c->state, bytes, size))
-            wm_fail(err, WMAP_E_NOMEM, "out of memory");
-        else
-            ok = true;
-        *report = wm_report_of(&c->unit, c->took_part);
-        if (!*report) {
-            free(*bytes);
-            *bytes = NULL;
-            ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
-        }
+        return false;
     }
+    if (proven)
+        wm_lower_pass(&c->state);
+    if (c->unit.errors)
+        wm_fail(err, WMAP_E_SPEC, "the spec has errors");
+    else if (proven && !wm_emit_pass(&c->state, bytes, size))
+        wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    else
+        ok = true;
+    *report = wm_report_of(&c->unit, c->took_part);
+    if (*report)
+        return ok;
+    free(*bytes);
+    *bytes = NULL;
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+}
+
+static bool out_of_memory(compilation *c, wmap_error *err)
+{
+    if (c) {
+        end(c);
+        free(c);
+    }
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+}
+
+bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size, wmap_report **report,
+                  wmap_error *err)
+{
+    compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
+    *bytes = NULL;
+    *size = 0;
+    *report = NULL;
+    if (!c)
+        return out_of_memory(NULL, err);
+    if (!begin(c, options, err)) {
+        end(c);
+        free(c);
+        return false;
+    }
+    if (setjmp(*wm_arena_oom(&c->arena)))
+        return out_of_memory(c, err);
+    bool ok = compile(c, bytes, size, report, err);
     end(c);
     free(c);
     return ok;
@@ -399,17 +405,14 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
         return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
     compilation *c = malloc(sizeof *c);
     if (!c)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        return out_of_memory(NULL, err);
     if (!begin(c, options, err)) {
         end(c);
         free(c);
         return false;
     }
-    if (setjmp(*wm_arena_oom(&c->arena))) {
-        end(c);
-        free(c);
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    }
+    if (setjmp(*wm_arena_oom(&c->arena)))
+        return out_of_memory(c, err);
     bool ok = print_stage(c, tree, out, report, err);
     end(c);
     free(c);
