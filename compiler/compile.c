@@ -376,9 +376,10 @@ bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *
     return ok;
 }
 
-static bool print_stage(compilation *c, bool tree, FILE *out, wmap_report **report, wmap_error *err)
+static bool print_stage(compilation *c, const char *stage, FILE *out, wmap_report **report, wmap_error *err)
 {
     wmap_error other = {0};
+    bool tree = strcmp(stage, "ast") == 0;
     parse_spec(c);
     if (tree)
         wm_ast_print(c->ast, out);
@@ -400,8 +401,7 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
                         wmap_report **report, wmap_error *err)
 {
     *report = NULL;
-    bool tree = strcmp(stage, "ast") == 0;
-    if (!tree && strcmp(stage, "statements") != 0)
+    if (strcmp(stage, "ast") != 0 && strcmp(stage, "statements") != 0)
         return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
     compilation *c = malloc(sizeof *c);
     if (!c)
@@ -413,7 +413,7 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
     }
     if (setjmp(*wm_arena_oom(&c->arena)))
         return out_of_memory(c, err);
-    bool ok = print_stage(c, tree, out, report, err);
+    bool ok = print_stage(c, stage, out, report, err);
     end(c);
     free(c);
     return ok;
