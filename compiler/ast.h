@@ -16,6 +16,7 @@ typedef struct wm_word {
 /* name.name */
 typedef struct wm_qname {
     wm_word *parts; /* one or more */
+    wm_word *last;
     wm_span span;
     struct wm_qname *next;
 } wm_qname;
@@ -50,6 +51,7 @@ typedef struct wm_expr {
     wm_op op;
     wm_span span;    /* the whole */
     wm_span op_span; /* of the operator */
+    uint32_t depth;  /* of the tree below it: bounded, so that passes may recurse */
     int64_t i;
     double f;
     struct wm_string *string;
@@ -182,6 +184,7 @@ typedef struct wm_value {
     wm_place *place;
     wm_op op; /* ADD SUB MUL DIV */
     wm_span op_span;
+    uint32_t depth; /* as in wm_expr */
     struct wm_value *a, *b;
     wm_valueop *ops;
 } wm_value;

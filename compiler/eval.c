@@ -231,13 +231,13 @@ static result linear(const evaluator *e, const wm_expr *expr, const result *p, c
     }
     bool over;
     if (expr->op == WM_OP_ADD) {
-        over = __builtin_add_overflow(pa, qa, &r.a) | __builtin_add_overflow(pb, qb, &r.b);
+        over = __builtin_add_overflow(pa, qa, &r.a) || __builtin_add_overflow(pb, qb, &r.b);
     } else if (expr->op == WM_OP_SUB) {
-        over = __builtin_sub_overflow(pa, qa, &r.a) | __builtin_sub_overflow(pb, qb, &r.b);
+        over = __builtin_sub_overflow(pa, qa, &r.a) || __builtin_sub_overflow(pb, qb, &r.b);
     } else if (expr->op == WM_OP_MUL && (pa == 0 || qa == 0)) {
         int64_t left, right;
-        over = __builtin_mul_overflow(pa, qb, &left) | __builtin_mul_overflow(pb, qa, &right) |
-               __builtin_add_overflow(left, right, &r.a) | __builtin_mul_overflow(pb, qb, &r.b);
+        over = __builtin_mul_overflow(pa, qb, &left) || __builtin_mul_overflow(pb, qa, &right) ||
+               __builtin_add_overflow(left, right, &r.a) || __builtin_mul_overflow(pb, qb, &r.b);
     } else {
         return lost;
     }
@@ -566,7 +566,7 @@ static result eval_call(const evaluator *e, const wm_expr *expr)
 static result eval_string(const evaluator *e, const wm_expr *expr)
 {
     result r = {.state = KNOWN, .v = {.kind = WM_VAL_STRING}};
-    wm_evaluated done = wm_string_text(e->unit, e->scope, e->hook, expr->string, &r.v.s);
+    wm_evaluated done = wm_plain_text(e->unit, e->scope, e->hook, expr->string, &r.v.s);
     return done == WM_EVAL_OK ? r : done == WM_EVAL_UNKNOWN ? lost : failed;
 }
 

@@ -34,7 +34,7 @@ bool wm_make_dtype(wm_resolver *r, const wm_word *word, wmap_dtype *dtype)
     return false;
 }
 
-bool wm_make_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
+bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
                    const uint64_t **extents)
 {
     uint32_t count = 0;
@@ -73,9 +73,9 @@ static void add_tensor(wm_resolver *r, const wm_context *c, const wm_stmt *stmt,
     wm_declared tensor = {.span = stmt->string->span,
                           .dtype_span = stmt->dtype->span,
                           .shape_span = stmt->shape ? stmt->shape->span : stmt->dtype->span};
-    bool ok = wm_string_text(r->unit, c->scope, NULL, stmt->string, &tensor.name) == WM_EVAL_OK;
+    bool ok = wm_plain_text(r->unit, c->scope, NULL, stmt->string, &tensor.name) == WM_EVAL_OK;
     ok &= wm_make_dtype(r, stmt->dtype, &tensor.dtype);
-    ok &= stmt->shape && wm_make_shape(r, c->scope, stmt->shape, &tensor.rank, &tensor.shape);
+    ok &= stmt->shape && wm_known_shape(r, c->scope, stmt->shape, &tensor.rank, &tensor.shape);
     if (!ok)
         return;
     wm_model *model = m->model;

@@ -50,7 +50,7 @@ static const char *path_in(wm_arena *arena, const char *folder, const char *name
 static const char *import_name(wm_resolver *r, const wm_string *string)
 {
     wm_str text;
-    if (wm_string_text(r->unit, NULL, NULL, string, &text) != WM_EVAL_OK)
+    if (wm_plain_text(r->unit, NULL, NULL, string, &text) != WM_EVAL_OK)
         return NULL;
     bool up = text.len && text.p[0] == '/';
     const char *what = up ? "an absolute path" : "`..`";

@@ -73,7 +73,7 @@ wm_str wm_qname_text(wm_arena *arena, const wm_qname *name);
 const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call);
 
 /* The extents of a shape. False: reported (E0143, E0905). */
-bool wm_make_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
+bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
                    const uint64_t **extents);
 
 /* The dtype of that name. False: reported (E0141). */

@@ -400,7 +400,7 @@ static void add_direction(wm_resolver *r, const wm_context *c, const wm_stmt *st
 static void add_error(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     wm_str text;
-    if (c->uncertain || wm_string_text(r->unit, c->scope, NULL, stmt->string, &text) != WM_EVAL_OK)
+    if (c->uncertain || wm_plain_text(r->unit, c->scope, NULL, stmt->string, &text) != WM_EVAL_OK)
         return;
     char shown[1024];
     wm_show(shown, sizeof shown, text.p, text.len);

@@ -483,7 +483,7 @@ static void make_target(builder *b, size_t i)
         make_constant(b, operand->place->otherwise, &term->otherwise);
     }
     if (term->declared && operand->shape)
-        b->ok &= wm_make_shape(b->r, b->c->scope, operand->shape, &term->rank, &term->shape);
+        b->ok &= wm_known_shape(b->r, b->c->scope, operand->shape, &term->rank, &term->shape);
 }
 
 /* ---- where ---- */

@@ -36,9 +36,9 @@ typedef struct wm_source {
     uint32_t size;
     uint32_t *lines; /* offsets of the line starts, ended by size + 1; made by wm_source_position on first use */
     uint32_t line_count;
-    uint8_t sha256[32];
     uint64_t dev, ino; /* the real file, so that one is loaded once; 0 for texts */
     bool rules_only;   /* -e: the statements of one map */
+    uint32_t last_line, last_at, last_column; /* the place asked for last */
 } wm_source;
 
 /* Line and column of a byte, both from 1; columns count characters (UTF-8), a tab is one. */

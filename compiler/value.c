@@ -85,7 +85,7 @@ bool wm_hole_show(wm_unit *unit, const wm_part *part, const wm_val *value, wm_bu
     return false;
 }
 
-wm_evaluated wm_string_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook,
+wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook,
                             const wm_string *string, wm_str *text)
 {
     const wm_part *first = string->parts;

@@ -1,0 +1,87 @@
+/* source.c: texts of specs, and where a byte of one is: line and column, found when a finding is printed or a
+ * move notes where it came from, never before. */
+#include "compiler/source.h"
+
+#include <string.h>
+
+#include "compiler/grammar.h"
+#include "compiler/parse.h"
+
+uint32_t wm_add_source(wm_unit *unit, const char *name, const char *text, size_t size)
+{
+    /* What is beyond the limit is refused by wm_parse, so no more of it is needed than to know. */
+    if (size > WM_MAX_FILE + 1)
+        size = WM_MAX_FILE + 1;
+    wm_source **slot = wm_push(unit->arena, unit->sources, unit->source_count, unit->source_cap);
+    wm_source *source = wm_new(unit->arena, wm_source, 1);
+    char *copy = wm_alloc(unit->arena, size + 2); /* the scanner wants two NULs at the end */
+    if (size)
+        memcpy(copy, text, size);
+    source->name = wm_copy(unit->arena, name, strlen(name));
+    source->text = copy;
+    source->size = (uint32_t)size;
+    *slot = source;
+    return (uint32_t)(unit->source_count - 1);
+}
+
+static void find_lines(wm_arena *arena, wm_source *source)
+{
+    uint32_t count = 1;
+    const char *end = source->text + source->size;
+    for (const char *p = source->text; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+        count++;
+    source->lines = wm_new(arena, uint32_t, (size_t)count + 1);
+    uint32_t at = 1;
+    for (const char *p = source->text; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+        source->lines[at++] = (uint32_t)(p - source->text) + 1;
+    source->lines[at] = source->size + 1;
+    source->line_count = count;
+}
+
+/* Where the first character stands: behind a byte-order mark, which is none. */
+static uint32_t line_start(const wm_source *source, uint32_t line)
+{
+    bool mark = line == 1 && source->size >= 3 && memcmp(source->text, "\xEF\xBB\xBF", 3) == 0;
+    return mark ? 3 : source->lines[line - 1];
+}
+
+void wm_source_position(wm_arena *arena, wm_source *source, uint32_t at, uint32_t *line, uint32_t *column)
+{
+    if (!source->lines)
+        find_lines(arena, source);
+    if (at > source->size)
+        at = source->size;
+    uint32_t lo = 0, hi = source->line_count;
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (source->lines[mid] <= at)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    *line = lo + 1;
+    /* Places are mostly asked for in order, so a line of a megabyte isn't counted again for each of them. */
+    uint32_t from = line_start(source, *line), counted = 1;
+    if (source->last_line == *line && source->last_at <= at) {
+        from = source->last_at;
+        counted = source->last_column;
+    }
+    for (uint32_t i = from; i < at; i++)
+        counted += ((unsigned char)source->text[i] & 0xC0) != 0x80;
+    *column = counted;
+    source->last_line = *line;
+    source->last_at = at < from ? from : at;
+    source->last_column = counted;
+}
+
+wm_str wm_source_line(wm_arena *arena, wm_source *source, uint32_t line)
+{
+    if (!source->lines)
+        find_lines(arena, source);
+    if (line == 0 || line > source->line_count)
+        return (wm_str){"", 0};
+    uint32_t beg = line_start(source, line), end = source->lines[line] - 1;
+    if (end > beg && source->text[end - 1] == '\r')
+        end--;
+    return (wm_str){source->text + beg, end - beg};
+}
