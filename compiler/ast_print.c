@@ -1,276 +1,466 @@
-/* ast_print.c: the tree as text, one node a line (explain --stage ast). */
+/* ast_print.c: the tree as text, one node a line, children indented (explain --stage ast). Spans are left
+ * out: they change with every blank, the tree doesn't. */
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "compiler/parse.h"
 
 typedef struct printer {
     FILE *out;
-    int depth;
+    int level;
 } printer;
 
-static void node(printer *p, const char *kind, wm_str text)
+__attribute__((format(printf, 2, 3))) static void line(const printer *p, const char *format, ...)
 {
-    fprintf(p->out, "%*s%s", 2 * p->depth, "", kind);
-    if (text.len)
-        fprintf(p->out, " %.*s", (int)text.len, text.p);
+    va_list args;
+    va_start(args, format);
+    fprintf(p->out, "%*s", 2 * p->level, "");
+    vfprintf(p->out, format, args);
     fputc('\n', p->out);
+    va_end(args);
 }
 
-static const wm_str none = {"", 0};
-
-static void print_expr(printer *p, const wm_expr *e);
-static void print_stmts(printer *p, const char *kind, const wm_stmt *s);
-
-static void print_words(printer *p, const char *kind, const wm_word *w)
+/* A name and texts as a line's end. */
+static void put(const printer *p, wm_str text)
 {
-    for (; w; w = w->next)
-        node(p, kind, w->text);
+    for (uint32_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < 0x20 || c == 0x7F || c == '\\')
+            fprintf(p->out, "\\x%02x", c);
+        else
+            fputc(c, p->out);
+    }
 }
 
-static void print_qname(printer *p, const char *kind, const wm_qname *q)
+static void start(const printer *p, const char *what)
 {
-    fprintf(p->out, "%*s%s ", 2 * p->depth, "", kind);
-    for (const wm_word *w = q ? q->parts : NULL; w; w = w->next)
-        fprintf(p->out, "%.*s%s", (int)w->text.len, w->text.p, w->next ? "." : "");
-    fputc('\n', p->out);
+    fprintf(p->out, "%*s%s", 2 * p->level, "", what);
 }
 
-static void print_string(printer *p, const char *kind, const wm_string *s)
+static void words(const printer *p, const wm_word *word)
 {
-    static const char *parts[] = {"text", "hole", "equal", "{*}", "{**}"};
-    static const char *formats[] = {"", "width", ":a", ":A", ":_", ":*", ":**"};
-    if (!s)
+    for (; word; word = word->next) {
+        fputc(' ', p->out);
+        put(p, word->text);
+    }
+}
+
+static void qname(const printer *p, const wm_qname *name)
+{
+    for (const wm_word *word = name->parts; word; word = word->next) {
+        fputc(word == name->parts ? ' ' : '.', p->out);
+        put(p, word->text);
+    }
+}
+
+static void word_line(const printer *p, const char *what, const wm_word *word)
+{
+    if (!word)
         return;
-    node(p, kind, none);
-    p->depth++;
-    for (const wm_part *part = s->parts; part; part = part->next) {
-        fprintf(p->out, "%*s%s %.*s%s\n", 2 * p->depth, "", parts[part->kind], (int)part->text.len,
-                part->text.p ? part->text.p : "", formats[part->format]);
-        p->depth++;
+    start(p, what);
+    words(p, word);
+    fputc('\n', p->out);
+}
+
+/* ---- expressions and strings ---- */
+
+static void print_expr(printer *p, const wm_expr *expr);
+
+static const char *op_text(wm_op op)
+{
+    static const char *const texts[] = {"or", "and", "==", "!=", "<", "<=", ">",
+                                        ">=", "+",   "-",  "*",  "/", "//", "%"};
+    return texts[op];
+}
+
+static void print_format(const printer *p, const wm_part *part)
+{
+    static const char *const formats[] = {"", "", " :a", " :A", " :_", " :*", " :**"};
+    if (part->format == WM_FMT_WIDTH)
+        fprintf(p->out, " :0%" PRIu32, part->width);
+    else
+        fputs(formats[part->format], p->out);
+    fputc('\n', p->out);
+}
+
+static void print_part(printer *p, const wm_part *part)
+{
+    switch (part->kind) {
+    case WM_PART_TEXT:
+        start(p, "text `");
+        put(p, part->text);
+        fputs("`\n", p->out);
+        break;
+    case WM_PART_HOLE:
+        start(p, "hole");
+        print_format(p, part);
+        p->level++;
         print_expr(p, part->expr);
-        print_words(p, "name", part->word);
-        p->depth--;
+        p->level--;
+        break;
+    case WM_PART_EQ:
+        start(p, "equal");
+        words(p, part->word);
+        print_format(p, part);
+        break;
+    case WM_PART_STAR:
+        line(p, "star");
+        break;
+    case WM_PART_STARSTAR:
+        line(p, "starstar");
+        break;
     }
-    p->depth--;
 }
 
-static void print_expr(printer *p, const wm_expr *e)
+static void print_string(printer *p, const char *what, const wm_string *string)
 {
-    static const char *kinds[] = {"int",  "float", "bool",  "string", "has", "name",   "call",
-                                  "list", "index", "minus", "not",    "",    "if-then", "_"};
-    static const char *ops[] = {"or", "and", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "//", "%"};
-    if (!e)
+    if (!string)
         return;
-    fprintf(p->out, "%*s%s", 2 * p->depth, "", e->kind == WM_EX_BINARY ? ops[e->op] : kinds[e->kind]);
-    if (e->kind == WM_EX_INT || e->kind == WM_EX_BOOL)
-        fprintf(p->out, " %lld", (long long)e->i);
-    if (e->kind == WM_EX_FLOAT)
-        fprintf(p->out, " %.17g", e->f);
+    line(p, "%s%s", what, string->raw ? " raw" : "");
+    p->level++;
+    for (const wm_part *part = string->parts; part; part = part->next)
+        print_part(p, part);
+    p->level--;
+}
+
+static void print_children(printer *p, const wm_expr *expr)
+{
+    p->level++;
+    const wm_expr *operands[] = {expr->a, expr->b, expr->c};
+    for (int i = 0; i < 3; i++)
+        if (operands[i])
+            print_expr(p, operands[i]);
+    for (const wm_expr *arg = expr->args; arg; arg = arg->next)
+        print_expr(p, arg);
+    p->level--;
+}
+
+static void print_expr(printer *p, const wm_expr *expr)
+{
+    switch (expr->kind) {
+    case WM_EX_INT:
+        line(p, "int %" PRId64, expr->i);
+        break;
+    case WM_EX_FLOAT:
+        line(p, "float %.17g", expr->f);
+        break;
+    case WM_EX_BOOL:
+        line(p, "%s", expr->i ? "true" : "false");
+        break;
+    case WM_EX_STRING:
+        print_string(p, "string", expr->string);
+        break;
+    case WM_EX_HAS:
+        print_string(p, "has", expr->string);
+        break;
+    case WM_EX_NAME:
+    case WM_EX_CALL:
+        start(p, expr->kind == WM_EX_NAME ? "name" : "call");
+        qname(p, expr->name);
+        fputc('\n', p->out);
+        break;
+    case WM_EX_LIST:
+        line(p, "list");
+        break;
+    case WM_EX_INDEX:
+        line(p, "index");
+        break;
+    case WM_EX_NEG:
+        line(p, "neg");
+        break;
+    case WM_EX_NOT:
+        line(p, "not");
+        break;
+    case WM_EX_BINARY:
+        line(p, "binary %s", op_text(expr->op));
+        break;
+    case WM_EX_IF:
+        line(p, "if");
+        break;
+    case WM_EX_ANY:
+        line(p, "any");
+        break;
+    }
+    print_children(p, expr);
+}
+
+static void print_below(printer *p, const char *what, const wm_expr *expr)
+{
+    if (!expr)
+        return;
+    line(p, "%s", what);
+    p->level++;
+    print_expr(p, expr);
+    p->level--;
+}
+
+/* ---- layouts ---- */
+
+static void print_factors(printer *p, const wm_factor *factor);
+
+static void print_block(printer *p, const wm_block *block)
+{
+    start(p, block->unnamed ? "block _" : "block");
+    words(p, block->tag);
     fputc('\n', p->out);
-    p->depth++;
-    if (e->name)
-        print_qname(p, "name", e->name);
-    print_string(p, "text", e->string);
-    print_expr(p, e->a);
-    print_expr(p, e->b);
-    print_expr(p, e->c);
-    for (const wm_expr *a = e->args; a; a = a->next)
-        print_expr(p, a);
-    p->depth--;
+    p->level++;
+    print_factors(p, block->factors);
+    p->level--;
 }
 
-static void print_factors(printer *p, const wm_factor *f)
+static void print_factor(printer *p, const wm_factor *factor)
 {
-    static const char *kinds[] = {"axis", "reversed", "equal", "extent", "labels", "group", "blocks", "..."};
-    for (; f; f = f->next) {
-        node(p, kinds[f->kind], f->name ? f->name->text : none);
-        p->depth++;
-        print_factors(p, f->factors);
-        for (const wm_block *b = f->blocks; b; b = b->next) {
-            node(p, b->unnamed ? "_" : "block", b->tag ? b->tag->text : none);
-            p->depth++;
-            print_factors(p, b->factors);
-            p->depth--;
-        }
-        p->depth--;
-    }
-}
-
-static void print_shape(printer *p, const wm_shape *s)
-{
-    if (!s)
+    static const char *const kinds[] = {"axis",   "reversed", "equal",  "number",
+                                        "labels", "group",    "blocks", "dots"};
+    if (factor->kind == WM_FA_NUMBER) {
+        line(p, "number %" PRId64, factor->value);
         return;
-    node(p, "shape", none);
-    p->depth++;
-    for (const wm_shape_item *i = s->items; i; i = i->next)
-        print_expr(p, i->expr);
-    p->depth--;
+    }
+    start(p, kinds[factor->kind]);
+    words(p, factor->name);
+    fputc('\n', p->out);
+    p->level++;
+    print_factors(p, factor->factors);
+    for (const wm_block *block = factor->blocks; block; block = block->next)
+        print_block(p, block);
+    p->level--;
 }
+
+static void print_factors(printer *p, const wm_factor *factor)
+{
+    for (; factor; factor = factor->next)
+        print_factor(p, factor);
+}
+
+static void print_layout(printer *p, const wm_layout *layout)
+{
+    if (!layout)
+        return;
+    line(p, "layout");
+    p->level++;
+    print_factors(p, layout->factors);
+    p->level--;
+}
+
+static void print_shape(printer *p, const wm_shape *shape)
+{
+    if (!shape)
+        return;
+    line(p, "shape");
+    p->level++;
+    for (const wm_shape_item *item = shape->items; item; item = item->next)
+        print_expr(p, item->expr);
+    p->level--;
+}
+
+/* ---- rules ---- */
 
 static void print_place(printer *p, const wm_place *place)
 {
-    if (!place)
-        return;
-    node(p, place->optional ? "optional place" : "place", none);
-    p->depth++;
-    print_string(p, "name", place->name);
-    if (place->layout) {
-        node(p, "layout", none);
-        p->depth++;
-        print_factors(p, place->layout->factors);
-        p->depth--;
-    }
-    if (place->otherwise) {
-        node(p, "else", none);
-        p->depth++;
-        print_expr(p, place->otherwise);
-        p->depth--;
-    }
-    p->depth--;
+    line(p, "place%s", place->optional ? " optional" : "");
+    p->level++;
+    print_string(p, "string", place->name);
+    print_layout(p, place->layout);
+    print_below(p, "else", place->otherwise);
+    p->level--;
 }
 
-static void print_value(printer *p, const wm_value *v)
+static void print_op(printer *p, const wm_valueop *op)
 {
-    static const char *ops[] = {"+", "-", "*", "/"};
-    if (!v)
-        return;
-    if (v->kind == WM_VA_PLACE) {
-        print_place(p, v->place);
+    start(p, "op");
+    words(p, op->name);
+    if (op->tag) {
+        fputs(" for", p->out);
+        words(p, op->tag);
+    }
+    fputc('\n', p->out);
+    p->level++;
+    for (const struct wm_oparg *arg = op->args; arg; arg = arg->next) {
+        if (arg->constant)
+            print_expr(p, arg->constant);
+        print_string(p, "string", arg->string);
+        print_shape(p, arg->shape);
+    }
+    p->level--;
+}
+
+static void print_value(printer *p, const wm_value *value)
+{
+    if (value->kind == WM_VA_PLACE) {
+        print_place(p, value->place);
     } else {
-        node(p, ops[v->op - WM_OP_ADD], none);
-        p->depth++;
-        print_value(p, v->a);
-        print_value(p, v->b);
-        p->depth--;
+        line(p, "arithmetic %s", op_text(value->op));
+        p->level++;
+        print_value(p, value->a);
+        print_value(p, value->b);
+        p->level--;
     }
-    for (const wm_valueop *o = v->ops; o; o = o->next) {
-        node(p, "|", o->name ? o->name->text : none);
-        p->depth++;
-        print_words(p, "tag", o->tag);
-        for (const struct wm_oparg *a = o->args; a; a = a->next) {
-            print_expr(p, a->constant);
-            print_string(p, "string", a->string);
-            print_shape(p, a->shape);
-        }
-        p->depth--;
-    }
+    p->level++;
+    for (const wm_valueop *op = value->ops; op; op = op->next)
+        print_op(p, op);
+    p->level--;
 }
 
-static void print_operands(printer *p, const char *kind, const wm_operand *o)
+static void print_operands(printer *p, const char *what, const wm_operand *operand)
 {
-    for (; o; o = o->next) {
-        node(p, kind, o->tag ? o->tag->text : none);
-        p->depth++;
-        print_value(p, o->value);
-        print_place(p, o->place);
-        print_words(p, "dtype", o->dtype);
-        print_shape(p, o->shape);
-        p->depth--;
-    }
-}
-
-static void print_bindings(printer *p, const char *kind, const wm_binding *b)
-{
-    for (; b; b = b->next) {
-        node(p, kind, none);
-        p->depth++;
-        print_words(p, "name", b->names);
-        print_expr(p, b->expr);
-        print_words(p, "same as", b->other);
-        p->depth--;
-    }
-}
-
-static void print_rule(printer *p, const wm_rule *r)
-{
-    static const char *verbs[] = {"rename", "permute", "flip", "split", "merge"};
-    if (!r)
-        return;
-    if (r->optional)
-        node(p, "optional", none);
-    if (r->equal)
-        node(p, "equal", none);
-    for (const wm_verb *v = r->verbs; v; v = v->next) {
-        fprintf(p->out, "%*s%s", 2 * p->depth, "", verbs[v->kind]);
-        for (const struct wm_verb_dim *d = v->dims; d; d = d->next)
-            fprintf(p->out, " %lld", (long long)d->value);
+    for (; operand; operand = operand->next) {
+        start(p, what);
+        words(p, operand->tag);
         fputc('\n', p->out);
+        p->level++;
+        if (operand->value)
+            print_value(p, operand->value);
+        if (operand->place)
+            print_place(p, operand->place);
+        word_line(p, "dtype", operand->dtype);
+        print_shape(p, operand->shape);
+        p->level--;
     }
-    print_operands(p, "source", r->left);
-    print_operands(p, "target", r->right);
-    print_bindings(p, "where", r->where);
 }
 
-static void print_call(printer *p, const char *kind, const wm_call *c)
+static void print_bindings(printer *p, const wm_binding *binding)
 {
-    for (; c; c = c->next) {
-        print_qname(p, kind, c->name);
-        p->depth++;
-        for (const wm_arg *a = c->args; a; a = a->next) {
-            node(p, "argument", a->name ? a->name->text : none);
-            p->depth++;
-            print_expr(p, a->value);
-            p->depth--;
+    for (; binding; binding = binding->next) {
+        start(p, "binding");
+        words(p, binding->names);
+        if (binding->other) {
+            fputs(" =", p->out);
+            words(p, binding->other);
         }
-        p->depth--;
+        fputc('\n', p->out);
+        p->level++;
+        if (binding->expr)
+            print_expr(p, binding->expr);
+        p->level--;
     }
 }
 
-static void print_stmts(printer *p, const char *kind, const wm_stmt *s)
+static void print_verb(printer *p, const wm_verb *verb)
 {
-    static const char *kinds[] = {"rule",   "fill", "drop", "drop meta", "meta",    "keep rest", "use", "error",
-                                  "derive", "cast", "axis", "forward",   "reverse", "for",       "if",  "tensor"};
-    if (kind && s)
-        node(p, kind, none);
-    for (; s; s = s->next) {
-        node(p, kinds[s->kind], none);
-        p->depth++;
-        print_rule(p, s->rule);
-        print_expr(p, s->constant);
-        print_operands(p, "target", s->right);
-        print_string(p, "string", s->string);
-        print_string(p, "text", s->string2);
-        print_string(p, "like", s->like);
-        for (const struct wm_string_list *l = s->strings; l; l = l->next)
-            print_string(p, "string", l->string);
-        print_bindings(p, s->kind == WM_ST_AXIS ? "axis" : "where", s->where);
-        print_call(p, "call", s->call);
-        print_words(p, "word", s->words);
-        print_words(p, "from", s->from);
-        print_words(p, "to", s->to);
-        print_words(p, "policy", s->policy);
-        print_words(p, "dtype", s->dtype);
-        print_shape(p, s->shape);
-        print_expr(p, s->expr);
-        print_expr(p, s->expr2);
-        print_stmts(p, NULL, s->body);
-        print_stmts(p, "else", s->otherwise);
-        p->depth--;
+    static const char *const kinds[] = {"rename", "permute", "flip", "split", "merge"};
+    start(p, kinds[verb->kind]);
+    for (const struct wm_verb_dim *dim = verb->dims; dim; dim = dim->next)
+        fprintf(p->out, " %" PRId64, dim->value);
+    fputc('\n', p->out);
+}
+
+static void print_rule(printer *p, const wm_rule *rule)
+{
+    line(p, "rule%s%s", rule->optional ? " optional" : "", rule->equal ? " equal" : "");
+    p->level++;
+    for (const wm_verb *verb = rule->verbs; verb; verb = verb->next)
+        print_verb(p, verb);
+    print_operands(p, "source", rule->left);
+    print_operands(p, "target", rule->right);
+    print_bindings(p, rule->where);
+    p->level--;
+}
+
+/* ---- statements and items ---- */
+
+static void print_calls(printer *p, const char *what, const wm_call *call)
+{
+    for (; call; call = call->next) {
+        start(p, what);
+        qname(p, call->name);
+        fputc('\n', p->out);
+        p->level++;
+        for (const wm_arg *arg = call->args; arg; arg = arg->next) {
+            word_line(p, "argument", arg->name);
+            p->level++;
+            print_expr(p, arg->value);
+            p->level--;
+        }
+        p->level--;
     }
+}
+
+static void print_stmts(printer *p, const wm_stmt *stmt);
+
+static void print_body(printer *p, const char *what, const wm_stmt *body)
+{
+    if (!body)
+        return;
+    line(p, "%s", what);
+    p->level++;
+    print_stmts(p, body);
+    p->level--;
+}
+
+static void print_stmt(printer *p, const wm_stmt *stmt)
+{
+    static const char *const kinds[] = {"rule",    "fill",  "drop",   "drop meta", "meta", "keep rest",
+                                        "use",     "error", "derive", "cast",      "axis", "forward",
+                                        "reverse", "for",   "if",     "tensor"};
+    if (stmt->kind == WM_ST_RULE) {
+        print_rule(p, stmt->rule);
+        return;
+    }
+    line(p, "%s", kinds[stmt->kind]);
+    p->level++;
+    print_below(p, "constant", stmt->constant);
+    print_string(p, "string", stmt->string);
+    print_string(p, "string", stmt->string2);
+    for (const struct wm_string_list *item = stmt->strings; item; item = item->next)
+        print_string(p, "string", item->string);
+    word_line(p, "dtype", stmt->dtype);
+    print_shape(p, stmt->shape);
+    print_operands(p, "target", stmt->right);
+    print_string(p, "like", stmt->like);
+    print_bindings(p, stmt->where);
+    print_calls(p, "call", stmt->call);
+    word_line(p, "words", stmt->words);
+    word_line(p, "from", stmt->from);
+    word_line(p, "to", stmt->to);
+    word_line(p, "policy", stmt->policy);
+    if (stmt->expr)
+        print_expr(p, stmt->expr);
+    if (stmt->expr2)
+        print_expr(p, stmt->expr2);
+    print_body(p, "body", stmt->body);
+    print_body(p, "else", stmt->otherwise);
+    p->level--;
+}
+
+static void print_stmts(printer *p, const wm_stmt *stmt)
+{
+    for (; stmt; stmt = stmt->next)
+        print_stmt(p, stmt);
+}
+
+static void print_item(printer *p, const wm_item *item)
+{
+    static const char *const kinds[] = {"import", "param", "table", "model", "map", "test", "hub"};
+    start(p, kinds[item->kind]);
+    words(p, item->name);
+    if (item->qname)
+        qname(p, item->qname);
+    fputc('\n', p->out);
+    p->level++;
+    print_string(p, "string", item->string);
+    if (item->expr)
+        print_expr(p, item->expr);
+    for (const wm_param *param = item->params; param; param = param->next) {
+        word_line(p, "parameter", param->name);
+        p->level++;
+        if (param->value)
+            print_expr(p, param->value);
+        p->level--;
+    }
+    print_calls(p, "from", item->from);
+    print_calls(p, "to", item->to);
+    print_calls(p, "part", item->chain);
+    print_stmts(p, item->body);
+    p->level--;
 }
 
 void wm_ast_print(const wm_ast *ast, FILE *out)
 {
-    static const char *kinds[] = {"import", "param", "table", "model", "map", "test", "hub"};
     printer p = {out, 0};
-    for (const wm_item *i = ast->items; i; i = i->next) {
-        node(&p, kinds[i->kind], i->name ? i->name->text : none);
-        p.depth++;
-        if (i->qname)
-            print_qname(&p, "name", i->qname);
-        print_string(&p, "string", i->string);
-        print_expr(&p, i->expr);
-        for (const wm_param *a = i->params; a; a = a->next) {
-            node(&p, "parameter", a->name ? a->name->text : none);
-            p.depth++;
-            print_expr(&p, a->value);
-            p.depth--;
-        }
-        print_call(&p, "from", i->from);
-        print_call(&p, "to", i->to);
-        print_call(&p, "chain", i->chain);
-        print_stmts(&p, NULL, i->body);
-        p.depth--;
-    }
-    print_stmts(&p, NULL, ast->rules);
+    if (ast->version)
+        line(&p, "wmap %" PRId64, ast->version);
+    for (const wm_item *item = ast->items; item; item = item->next)
+        print_item(&p, item);
+    print_stmts(&p, ast->rules);
 }

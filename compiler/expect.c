@@ -114,8 +114,10 @@ static bool only(const wanted *w, int kind)
 }
 
 /* The start of a statement or item, NULL if this is none. */
-static const char *statement(const wanted *w)
+static const char *statement(const wm_parser *p, const wanted *w)
 {
+    if (p->given != 1)
+        return NULL;
     if (w->has[T_FILL] && w->has[T_DROP] && w->has[T_STRING])
         return "a statement";
     if (w->has[T_GIVEN] && w->has[T_EXPECT])
@@ -381,7 +383,7 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
         report_no_statement(p);
         return;
     }
-    if (is_keyword(found) && w.has[T_WORD] && !names_allowed(&w) && !statement(&w)) {
+    if (is_keyword(found) && w.has[T_WORD] && !names_allowed(&w) && !statement(p, &w)) {
         wm_diag *d = wm_syntax(p, WM_E0113, span, "%s is a reserved word, it can't be a name here",
                                wm_quote(p->unit, wm_text_at(p, span)));
         if (d)
@@ -389,14 +391,14 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
         return;
     }
     wanted said = w;
-    if (statement(&w))
-        add(&said, statement(&w));
+    if (statement(p, &w))
+        add(&said, statement(p, &w));
     else if (!add_layout(&said, found)) {
         add_values(&said);
         add_operators(&said);
         add_rest(p, &said);
     }
-    if (w.has['}'] && statement(&w) && found == 0)
+    if (w.has['}'] && statement(p, &w) && found == 0)
         add(&said, "`}`");
     wm_diag *d =
         wm_syntax(p, WM_E0110, span, "expected %s, found %s", joined(p, &said), found_text(p, found, span));

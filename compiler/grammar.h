@@ -71,15 +71,16 @@ typedef union wm_node {
     } otherwise;
 } wm_node;
 
-/* Appends a node (perhaps NULL, after an error) to a list. */
+/* Appends a node (perhaps NULL, after an error) to a list. `node` is computed once. */
 #define WM_APPEND(list, node)                                                                                \
     do {                                                                                                     \
-        if (node) {                                                                                          \
+        __typeof__(node) appended_ = (node);                                                                 \
+        if (appended_) {                                                                                     \
             if ((list).last)                                                                                 \
-                (list).last->next = (node);                                                                  \
+                (list).last->next = appended_;                                                               \
             else                                                                                             \
-                (list).first = (node);                                                                       \
-            (list).last = (node);                                                                            \
+                (list).first = appended_;                                                                    \
+            (list).last = appended_;                                                                         \
         }                                                                                                    \
     } while (0)
 

@@ -1,160 +1,252 @@
-/* report.c: printing findings. Receives the queue of a unit; sorts it by file and place, folds findings that differ in
- * loop variables only, and keeps all that printing needs in an arena of its own, so that the unit may go. */
-#include <jansson.h>
-#include <stdio.h>
+/* report.c: all findings of one compilation, as wmap/compile.h hands them out. They are sorted by place,
+ * folded where they differ in loop variables only, and carry the texts they point into, so that they outlive
+ * the unit. Then they are printed: for people (docs/language.md section 17) or as JSON. */
+#include <inttypes.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compiler/diag.h"
+#include "runtime/base/map.h"
 #include "runtime/base/text.h"
 
-#define MAX_WIDTH 200 /* columns of a source line that are shown */
+/* A span with what printing needs of it. */
+typedef struct place {
+    wm_source *source; /* NULL: nowhere */
+    uint32_t line, column, end_line, end_column;
+    uint32_t beg, end; /* bytes of the source */
+} place;
+
+typedef struct entry {
+    const wm_diag *diag;
+    place main, labels[WM_DIAG_MAX_LABELS];
+    const char *folded; /* "and 47 more: l=1..47", NULL if none */
+} entry;
 
 struct wmap_report {
     wm_arena arena;
-    wm_source *sources;
-    size_t source_count;
-    wm_diag *diags;
-    size_t count;
-    size_t errors, warnings;
-    int status;
+    entry *entries;
+    size_t count, errors, warnings;
+    bool all_fit, file_took_part;
+    const char *spec; /* the name for findings without a place */
 };
 
-/* ---- sorting and folding ---- */
-
-static bool has_place(const wm_diag *d)
-{
-    return d->span.file != WM_NO_FILE && d->span.beg != UINT32_MAX;
-}
+/* ---- making: sorted ---- */
 
 static int by_place(const void *a, const void *b)
 {
-    const wm_diag *x = a, *y = b;
-    if (has_place(x) != has_place(y))
-        return has_place(x) ? -1 : 1;
-    if (has_place(x) && x->span.file != y->span.file)
-        return x->span.file < y->span.file ? -1 : 1;
-    if (has_place(x) && x->span.beg != y->span.beg)
+    const wm_diag *x = *(const wm_diag *const *)a, *y = *(const wm_diag *const *)b;
+    if (x->span.file != y->span.file)
+        return x->span.file < y->span.file ? -1 : 1; /* WM_NO_FILE is the last */
+    if (x->span.file != WM_NO_FILE && x->span.beg != y->span.beg)
         return x->span.beg < y->span.beg ? -1 : 1;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    return (x->order > y->order) - (x->order < y->order);
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static bool alike(const wm_diag *a, const wm_diag *b)
+static const wm_diag **sorted(wmap_report *r, const wm_unit *unit)
 {
-    return a->round && b->round && a->id == b->id && a->span.file == b->span.file && a->span.beg == b->span.beg &&
-           a->span.end == b->span.end && a->warning == b->warning;
+    const wm_diag **list = wm_new(&r->arena, const wm_diag *, unit->errors + unit->warnings);
+    size_t count = 0;
+    for (const wm_diag *d = unit->diags; d; d = d->next)
+        list[count++] = d;
+    qsort(list, count, sizeof *list, by_place);
+    return list;
 }
 
-/* The number behind the last `=` of "b=1, l=3", and the length of what stands before it. */
-static bool last_number(const char *round, size_t *prefix, long long *value)
+/* ---- folded ---- */
+
+typedef struct key {
+    char *bytes;
+    size_t len, cap;
+} key;
+
+static void key_bytes(wmap_report *r, key *k, const void *bytes, size_t len)
 {
-    const char *at = strrchr(round, '=');
-    char *end;
-    if (!at || at[1] < '0' || at[1] > '9')
-        return false;
-    *prefix = (size_t)(at + 1 - round);
-    *value = strtoll(at + 1, &end, 10);
-    return *end == 0;
+    if (!len)
+        return;
+    k->bytes = wm_grow(&r->arena, k->bytes, k->len, k->len + len, &k->cap, 1);
+    memcpy(k->bytes + k->len, bytes, len);
+    k->len += len;
 }
 
-/* "l=1..47" if the rounds [from, to) are a run, else the first few of them. */
-static const char *show_rounds(wm_arena *arena, const wm_diag *diags, size_t from, size_t to)
+/* Adds a text as it is but for what loop variables change in it: the round itself, and, in names between
+ * backquotes, numbers. */
+static void key_text(wmap_report *r, key *k, const char *text, const char *round)
 {
-    size_t prefix, p;
-    long long first, value;
-    bool run = last_number(diags[from].round, &prefix, &first);
-    for (size_t i = from + 1; i < to && run; i++)
-        run = last_number(diags[i].round, &p, &value) && p == prefix &&
-              memcmp(diags[i].round, diags[from].round, p) == 0 && value == first + (long long)(i - from);
-    if (run && to - from > 1)
-        return wm_format_text(arena, "%.*s%lld..%lld", (int)prefix, diags[from].round, first,
-                              first + (long long)(to - from) - 1);
-    const char *text = "";
-    for (size_t i = from; i < to && i < from + 4 && text; i++)
-        text = wm_format_text(arena, "%s%s%s", text, i > from ? "; " : "", diags[i].round);
-    return text && to - from > 4 ? wm_format_text(arena, "%s ...", text) : text;
-}
-
-static bool add_note(wm_arena *arena, wm_diag *d, const char *text)
-{
-    if (!text)
-        return false;
-    if (d->note_count == WM_DIAG_MAX_NOTES)
-        d->note_count--;
-    d->notes[d->note_count].hint = false;
-    d->notes[d->note_count++].text = text;
-    (void)arena;
-    return true;
-}
-
-static bool fold(wmap_report *r)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < r->count;) {
-        size_t end = i + 1;
-        while (end < r->count && alike(&r->diags[i], &r->diags[end]))
-            end++;
-        wm_diag *d = &r->diags[kept++];
-        *d = r->diags[i];
-        if (end - i > 1) {
-            const char *rounds = show_rounds(&r->arena, r->diags, i + 1, end);
-            const char *text = rounds ? wm_format_text(&r->arena, "and %zu more: %s", end - i - 1, rounds) : NULL;
-            if (!add_note(&r->arena, d, text))
-                return false;
+    size_t round_len = round ? strlen(round) : 0;
+    bool quoted = false;
+    for (const char *at = text ? text : ""; *at;) {
+        if (round_len && strncmp(at, round, round_len) == 0) {
+            key_bytes(r, k, "\1", 1);
+            at += round_len;
+        } else if (round_len && quoted && *at >= '0' && *at <= '9') {
+            key_bytes(r, k, "\2", 1);
+            while (*at >= '0' && *at <= '9')
+                at++;
+        } else {
+            quoted ^= *at == '`';
+            key_bytes(r, k, at++, 1);
         }
-        i = end;
     }
-    r->count = kept;
+    key_bytes(r, k, "", 1);
+}
+
+/* Findings with one key are one for the reader. */
+static void make_key(wmap_report *r, key *k, const wm_diag *d)
+{
+    k->len = 0;
+    key_bytes(r, k, &d->id, sizeof d->id);
+    key_bytes(r, k, &d->span, sizeof d->span);
+    key_bytes(r, k, &d->warning, sizeof d->warning);
+    key_text(r, k, d->message, d->round);
+    key_text(r, k, d->label, d->round);
+    for (uint32_t i = 0; i < d->label_count; i++) {
+        key_bytes(r, k, &d->labels[i].span, sizeof d->labels[i].span);
+        key_text(r, k, d->labels[i].text, d->round);
+    }
+    for (uint32_t i = 0; i < d->note_count; i++)
+        key_text(r, k, d->notes[i].text, d->round);
+}
+
+/* The rounds of what was folded into one entry. */
+typedef struct rounds {
+    const char **names;
+    size_t count, cap;
+} rounds;
+
+/* "b=1, k=2" is "b=1, k=" and 2. False if it doesn't end with a number. */
+static bool split_round(const char *round, size_t *head, uint64_t *number)
+{
+    size_t len = strlen(round), at = len;
+    while (at > 0 && round[at - 1] >= '0' && round[at - 1] <= '9')
+        at--;
+    *head = at;
+    if (at == len || len - at > 18)
+        return false;
+    *number = strtoull(round + at, NULL, 10);
     return true;
 }
 
-/* ---- copying ---- */
-
-static const char *keep(wm_arena *arena, const char *text, bool *ok)
+/* The end of the run of rounds from `first` on whose last variable counts up. */
+static size_t run_of(const rounds *list, size_t first, uint64_t *last)
 {
-    char *copy = text ? wm_copy(arena, text, strlen(text)) : NULL;
-    *ok &= !text || copy;
-    return copy;
-}
-
-static bool copy_diag(wm_arena *arena, wm_diag *to, const wm_diag *from)
-{
-    bool ok = true;
-    *to = *from;
-    to->message = keep(arena, from->message, &ok);
-    to->label = keep(arena, from->label, &ok);
-    to->round = keep(arena, from->round, &ok);
-    for (uint32_t i = 0; i < from->label_count; i++)
-        to->labels[i].text = keep(arena, from->labels[i].text, &ok);
-    for (uint32_t i = 0; i < from->note_count; i++)
-        to->notes[i].text = keep(arena, from->notes[i].text, &ok);
-    return ok;
-}
-
-static bool copy_unit(wmap_report *r, wm_unit *unit)
-{
-    for (const wm_diag *d = unit->diags; d; d = d->next)
-        r->count++;
-    r->diags = wm_new(&r->arena, wm_diag, r->count);
-    r->sources = wm_new(&r->arena, wm_source, unit->source_count);
-    if (!r->diags || !r->sources)
-        return false;
-    r->source_count = unit->source_count;
-    for (size_t i = 0; i < unit->source_count; i++) {
-        const wm_source *s = unit->sources[i];
-        bool ok = true;
-        r->sources[i] = (wm_source){.name = keep(&r->arena, s->name, &ok), .size = s->size};
-        r->sources[i].text = r->count ? wm_copy(&r->arena, s->text, s->size) : "";
-        r->sources[i].size = r->count ? s->size : 0;
-        if (!ok || !r->sources[i].text)
-            return false;
+    size_t head, next_head, at = first + 1;
+    uint64_t number;
+    if (!split_round(list->names[first], &head, last))
+        return at;
+    while (at < list->count && split_round(list->names[at], &next_head, &number) && next_head == head &&
+           number == *last + 1 && memcmp(list->names[at], list->names[first], head) == 0) {
+        *last = number;
+        at++;
     }
+    return at;
+}
+
+#define ROUNDS_SHOWN 6
+
+static const char *rounds_text(wmap_report *r, const rounds *list)
+{
+    const char *text = "";
     size_t at = 0;
-    for (const wm_diag *d = unit->diags; d; d = d->next)
-        if (!copy_diag(&r->arena, &r->diags[at++], d))
-            return false;
+    for (int shown = 0; at < list->count; shown++) {
+        const char *comma = shown ? "; " : "";
+        if (shown == ROUNDS_SHOWN)
+            return wm_format_text(&r->arena, "and %zu more: %s; ...", list->count, text);
+        uint64_t last = 0;
+        size_t end = run_of(list, at, &last);
+        if (end - at > 1)
+            text = wm_format_text(&r->arena, "%s%s%s..%" PRIu64, text, comma, list->names[at], last);
+        else
+            text = wm_format_text(&r->arena, "%s%s%s", text, comma, list->names[at]);
+        at = end;
+    }
+    return wm_format_text(&r->arena, "and %zu more: %s", list->count, text);
+}
+
+/* ---- copied ---- */
+
+static const char *copy_text(wmap_report *r, const char *text)
+{
+    return text ? wm_copy(&r->arena, text, strlen(text)) : NULL;
+}
+
+static place copy_place(wmap_report *r, const wm_unit *unit, wm_source **copies, wm_span span)
+{
+    if (span.file == WM_NO_FILE || span.file >= unit->source_count)
+        return (place){0};
+    wm_source *copy = copies[span.file];
+    if (!copy) {
+        const wm_source *source = unit->sources[span.file];
+        copy = wm_new(&r->arena, wm_source, 1);
+        copy->name = copy_text(r, source->name);
+        copy->text = wm_copy(&r->arena, source->text, source->size);
+        copy->size = source->size;
+        copies[span.file] = copy;
+    }
+    place p = {.source = copy, .beg = span.beg, .end = span.end > span.beg ? span.end : span.beg};
+    wm_source_position(&r->arena, copy, p.beg, &p.line, &p.column);
+    wm_source_position(&r->arena, copy, p.end, &p.end_line, &p.end_column);
+    return p;
+}
+
+static void copy_entry(wmap_report *r, const wm_unit *unit, wm_source **copies, entry *e, const wm_diag *d)
+{
+    wm_diag *copy = wm_new(&r->arena, wm_diag, 1);
+    *copy = *d;
+    copy->next = NULL;
+    copy->message = copy_text(r, d->message);
+    copy->label = copy_text(r, d->label);
+    copy->round = NULL;
+    e->main = copy_place(r, unit, copies, d->span);
+    for (uint32_t i = 0; i < d->label_count; i++) {
+        copy->labels[i].text = copy_text(r, d->labels[i].text);
+        e->labels[i] = copy_place(r, unit, copies, d->labels[i].span);
+    }
+    for (uint32_t i = 0; i < d->note_count; i++)
+        copy->notes[i].text = copy_text(r, d->notes[i].text);
+    e->diag = copy;
+}
+
+static void fill(wmap_report *r, wm_unit *unit)
+{
+    size_t total = unit->errors + unit->warnings;
+    const wm_diag **list = sorted(r, unit);
+    wm_source **copies = wm_new(&r->arena, wm_source *, unit->source_count);
+    rounds *folded = wm_new(&r->arena, rounds, total);
+    r->entries = wm_new(&r->arena, entry, total);
+    r->spec = unit->source_count ? copy_text(r, unit->sources[0]->name) : "wmap";
+    r->all_fit = true;
+    wm_map seen;
+    wm_map_init(&seen, &r->arena, total);
+    key k = {0};
+    for (size_t i = 0; i < total; i++) {
+        make_key(r, &k, list[i]);
+        uint32_t same = wm_map_get(&seen, k.bytes, k.len);
+        if (same != WM_MAP_NONE) {
+            rounds *f = &folded[same];
+            if (list[i]->round && *list[i]->round)
+                *wm_push(&r->arena, f->names, f->count, f->cap) = list[i]->round;
+            continue;
+        }
+        wm_map_put(&seen, wm_copy(&r->arena, k.bytes, k.len), k.len, (uint32_t)r->count, NULL);
+        copy_entry(r, unit, copies, &r->entries[r->count++], list[i]);
+        if (list[i]->warning)
+            r->warnings++;
+        else
+            r->errors++;
+        r->all_fit &= list[i]->warning || wm_diag_fits(list[i]->id);
+    }
+    for (size_t i = 0; i < r->count; i++)
+        if (folded[i].count)
+            r->entries[i].folded = rounds_text(r, &folded[i]);
+}
+
+/* False: out of memory. */
+static bool fill_or_fail(wmap_report *r, wm_unit *unit)
+{
+    if (setjmp(*wm_arena_oom(&r->arena)))
+        return false;
+    fill(r, unit);
     return true;
 }
 
@@ -164,23 +256,11 @@ wmap_report *wm_report_of(wm_unit *unit, bool file_took_part)
     if (!r)
         return NULL;
     wm_arena_init(&r->arena);
-    if (!copy_unit(r, unit)) {
-        wmap_report_free(r);
-        return NULL;
-    }
-    bool fit = file_took_part;
-    for (size_t i = 0; i < r->count; i++)
-        fit &= r->diags[i].warning || wm_diag_fits(r->diags[i].id);
-    if (r->count > 1)
-        qsort(r->diags, r->count, sizeof *r->diags, by_place);
-    if (!fold(r)) {
-        wmap_report_free(r);
-        return NULL;
-    }
-    for (size_t i = 0; i < r->count; i++)
-        (*(r->diags[i].warning ? &r->warnings : &r->errors))++;
-    r->status = r->errors == 0 ? 0 : fit ? 3 : 1;
-    return r;
+    r->file_took_part = file_took_part;
+    if (fill_or_fail(r, unit))
+        return r;
+    wmap_report_free(r);
+    return NULL;
 }
 
 void wmap_report_free(wmap_report *report)
@@ -193,287 +273,404 @@ void wmap_report_free(wmap_report *report)
 
 size_t wmap_report_errors(const wmap_report *report)
 {
-    return report ? report->errors : 0;
+    return report->errors;
 }
 
 size_t wmap_report_warnings(const wmap_report *report)
 {
-    return report ? report->warnings : 0;
+    return report->warnings;
 }
 
 int wmap_report_status(const wmap_report *report)
 {
-    return report ? report->status : 0;
+    if (report->errors == 0)
+        return 0;
+    return report->all_fit && report->file_took_part ? 3 : 1;
 }
 
-/* ---- text ---- */
+/* ---- printing for people ---- */
 
 typedef struct printer {
-    wmap_report *report;
     FILE *out;
     bool color;
-    int gutter; /* digits of the line numbers */
 } printer;
 
-static const char *paint(const printer *p, const char *code)
-{
-    return p->color ? code : "";
-}
-#define RESET  "\033[0m"
 #define BOLD   "\033[1m"
 #define RED    "\033[1;31m"
 #define YELLOW "\033[1;33m"
 #define BLUE   "\033[1;34m"
+#define CYAN   "\033[1;36m"
 
-static wm_source *source_of(const printer *p, wm_span span)
+static void begin(const printer *p, const char *color)
 {
-    return &p->report->sources[span.file];
+    if (p->color)
+        fputs(color, p->out);
 }
 
-/* Columns on the terminal of `bytes`; a tab and a character that can't be shown take one. */
-static size_t columns(const char *bytes, size_t len)
+static void end(const printer *p)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < len;) {
-        uint32_t c;
-        size_t step = wm_utf8(bytes + i, len - i, &c);
-        n += step && c >= 0x20 ? (size_t)wm_utf8_width(c) : 1;
-        i += step ? step : 1;
-    }
-    return n;
+    if (p->color)
+        fputs("\033[0m", p->out);
 }
 
-static void print_bytes(const printer *p, const char *bytes, size_t len)
+#define TAB_WIDTH 4
+
+/* The character at `at`: its bytes and its columns. What a terminal would obey or not show becomes one `?`.
+ */
+static size_t character(const char *text, size_t len, int *columns, bool *plain)
 {
-    for (size_t i = 0; i < len;) {
-        uint32_t c;
-        size_t step = wm_utf8(bytes + i, len - i, &c);
-        bool odd = step == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x202e) ||
-                   (c >= 0x2066 && c <= 0x2069);
-        if (odd)
-            fputc(step && c == '\t' ? ' ' : '?', p->out);
+    uint32_t scalar = 0;
+    size_t bytes = wm_utf8(text, len, &scalar);
+    *plain = bytes > 0 && scalar >= 0x20 && (scalar < 0x7F || scalar > 0x9F) &&
+             !(scalar >= 0x200E && scalar <= 0x200F) && !(scalar >= 0x2028 && scalar <= 0x202E) &&
+             !(scalar >= 0x2066 && scalar <= 0x2069);
+    *columns = *plain ? wm_utf8_width(scalar) : scalar == '\t' ? TAB_WIDTH : 1;
+    return bytes ? bytes : 1;
+}
+
+/* Columns of a run of bytes. */
+static int width_of(const char *text, size_t len)
+{
+    int width = 0, columns;
+    bool plain;
+    for (size_t at = 0; at < len; width += columns)
+        at += character(text + at, len - at, &columns, &plain);
+    return width;
+}
+
+static void put_text(FILE *out, const char *text, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        int columns;
+        bool plain;
+        size_t bytes = character(text + at, len - at, &columns, &plain);
+        if (plain)
+            fwrite(text + at, 1, bytes, out);
+        else if (text[at] == '\t')
+            fprintf(out, "%*s", TAB_WIDTH, "");
         else
-            fwrite(bytes + i, 1, step, p->out);
-        i += step ? step : 1;
+            fputc(text[at] == '\n' ? ' ' : '?', out);
+        at += bytes;
     }
 }
 
-/* A line as shown: a window of it, if it is too long. Offsets are of bytes in the line. */
+static void put_string(FILE *out, const char *text)
+{
+    put_text(out, text, strlen(text));
+}
+
+/* The part of a line that is shown: all of it, or so much around a place. */
 typedef struct window {
-    wm_str line;
-    uint32_t start; /* of the line in its text */
-    uint32_t from, to;
+    const char *text;
+    size_t from, to; /* bytes of the line */
+    bool cut_before, cut_after;
 } window;
 
-static window window_of(const printer *p, wm_span span)
+#define LINE_WIDTH  200 /* columns */
+#define LINE_BEFORE 60
+#define LINE_AFTER  120
+
+static bool inside_character(char byte)
 {
-    wm_source *s = source_of(p, span);
-    uint32_t line, column;
-    wm_source_position(&p->report->arena, s, span.beg, &line, &column);
-    window w = {.line = wm_source_line(&p->report->arena, s, line)};
-    w.start = (uint32_t)(w.line.p - s->text);
-    w.to = w.line.len;
-    if (w.line.len <= MAX_WIDTH)
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+static window window_of(wm_str line, size_t at)
+{
+    window w = {line.p, 0, line.len, false, false};
+    if (line.len <= LINE_WIDTH || (line.len <= 4 * LINE_WIDTH && width_of(line.p, line.len) <= LINE_WIDTH))
         return w;
-    uint32_t at = span.beg - w.start;
-    w.from = at > MAX_WIDTH / 2 ? at - MAX_WIDTH / 2 : 0;
-    w.to = w.from + MAX_WIDTH < w.line.len ? w.from + MAX_WIDTH : w.line.len;
-    while (w.from > 0 && ((unsigned char)w.line.p[w.from] & 0xc0) == 0x80)
-        w.from--;
-    while (w.to < w.line.len && ((unsigned char)w.line.p[w.to] & 0xc0) == 0x80)
-        w.to++;
+    w.from = w.to = at < line.len ? at : line.len;
+    for (int n = 0; w.from > 0 && n < LINE_BEFORE; n++)
+        do
+            w.from--;
+        while (w.from > 0 && inside_character(line.p[w.from]));
+    for (int n = 0; w.to < line.len && n < LINE_AFTER; n++)
+        do
+            w.to++;
+        while (w.to < line.len && inside_character(line.p[w.to]));
+    w.cut_before = w.from > 0;
+    w.cut_after = w.to < line.len;
     return w;
 }
 
-static void print_line(const printer *p, const window *w, uint32_t line)
+static size_t line_offset(const place *at, wm_str line)
 {
-    fprintf(p->out, "%s %*u |%s %s", paint(p, BLUE), p->gutter, line, paint(p, RESET), w->from ? "..." : "");
-    print_bytes(p, w->line.p + w->from, w->to - w->from);
-    fprintf(p->out, "%s\n", w->to < w->line.len ? "..." : "");
+    uint32_t start = (uint32_t)(line.p - at->source->text);
+    return at->beg > start ? at->beg - start : 0;
 }
 
-/* The row of marks under a span. */
-static void print_marks(const printer *p, const window *w, wm_span span, char mark, const char *color,
-                        const char *text)
+static bool in_window(const window *w, const place *at, wm_str line)
 {
-    uint32_t beg = span.beg - w->start, end = span.end - w->start;
-    beg = beg > w->line.len ? w->line.len : beg;
-    end = end > w->line.len ? w->line.len : end;
-    if (beg < w->from || beg > w->to)
-        return;
-    end = end > w->to ? w->to : end;
-    size_t before = columns(w->line.p + w->from, beg - w->from) + (w->from ? 3 : 0);
-    size_t marks = end > beg ? columns(w->line.p + beg, end - beg) : 1;
-    fprintf(p->out, "%s %*s |%s %*s%s", paint(p, BLUE), p->gutter, "", paint(p, RESET), (int)before, "",
-            paint(p, color));
-    for (size_t i = 0; i < (marks ? marks : 1); i++)
+    size_t beg = line_offset(at, line);
+    return beg >= w->from && beg <= w->to;
+}
+
+static void gutter(const printer *p, int width, uint32_t line)
+{
+    begin(p, BLUE);
+    if (line)
+        fprintf(p->out, " %*" PRIu32 " |", width, line);
+    else
+        fprintf(p->out, " %*s |", width, "");
+    end(p);
+    fputc(' ', p->out);
+}
+
+/* A row of marks under a place. */
+static void put_marks(const printer *p, int width, const window *w, const place *at, wm_str line, char mark,
+                      const char *label)
+{
+    size_t beg = line_offset(at, line), stop = beg + (at->end - at->beg);
+    if (stop > w->to)
+        stop = w->to;
+    if (beg > w->to)
+        beg = w->to;
+    int pad = width_of(w->text + w->from, beg - w->from) + (w->cut_before ? 3 : 0);
+    int count = stop > beg ? width_of(w->text + beg, stop - beg) : 0;
+    gutter(p, width, 0);
+    fprintf(p->out, "%*s", pad, "");
+    begin(p, mark == '^' ? RED : CYAN);
+    for (int i = 0; i < count || i == 0; i++)
         fputc(mark, p->out);
-    fprintf(p->out, "%s%s%s\n", text && *text ? " " : "", text ? text : "", paint(p, RESET));
+    if (label && *label) {
+        fputc(' ', p->out);
+        put_string(p->out, label);
+    }
+    end(p);
+    fputc('\n', p->out);
 }
 
-static uint32_t line_of(const printer *p, wm_span span, uint32_t *column)
+static void put_line(const printer *p, int width, const window *w, uint32_t number)
 {
-    uint32_t line, col;
-    wm_source_position(&p->report->arena, source_of(p, span), span.beg, &line, &col);
-    if (column)
-        *column = col;
-    return line;
+    gutter(p, width, number);
+    fputs(w->cut_before ? "..." : "", p->out);
+    put_text(p->out, w->text + w->from, w->to - w->from);
+    fputs(w->cut_after ? "...\n" : "\n", p->out);
 }
 
-static void print_labels(const printer *p, const wm_diag *d, uint32_t main_line)
+static int digits(uint32_t number)
 {
+    int count = 1;
+    for (; number >= 10; number /= 10)
+        count++;
+    return count;
+}
+
+static wm_str line_of(const place *at)
+{
+    return wm_source_line(NULL, at->source, at->line); /* its lines were found when the place was */
+}
+
+static void put_place(const printer *p, const place *at)
+{
+    put_string(p->out, at->source->name);
+    fprintf(p->out, ":%" PRIu32 ":%" PRIu32, at->line, at->column);
+}
+
+/* The main line with all marks that belong to it, then the other places. */
+static void put_snippets(const printer *p, const entry *e)
+{
+    const wm_diag *d = e->diag;
+    wm_str line = line_of(&e->main);
+    window w = window_of(line, line_offset(&e->main, line));
+    int width = digits(e->main.line);
+    bool shown[WM_DIAG_MAX_LABELS] = {false};
+    put_line(p, width, &w, e->main.line);
+    put_marks(p, width, &w, &e->main, line, '^', d->label);
     for (uint32_t i = 0; i < d->label_count; i++) {
-        const wm_label *l = &d->labels[i];
-        window w = window_of(p, l->span);
-        uint32_t column, line = line_of(p, l->span, &column);
-        bool shown = l->span.file == d->span.file && line == main_line;
-        if (shown) {
-            window main = window_of(p, d->span);
-            if (l->span.beg - main.start >= main.from && l->span.beg - main.start <= main.to) {
-                print_marks(p, &main, l->span, '~', BLUE, l->text);
-                continue;
-            }
-        }
-        fprintf(p->out, "%s %*s:::%s %s:%u:%u\n", paint(p, BLUE), p->gutter, "", paint(p, RESET),
-                source_of(p, l->span)->name, line, column);
-        print_line(p, &w, line);
-        print_marks(p, &w, l->span, '~', BLUE, l->text);
-    }
-}
-
-static int digits(uint32_t n)
-{
-    int d = 1;
-    while (n /= 10)
-        d++;
-    return d;
-}
-
-static void print_diag(printer *p, const wm_diag *d)
-{
-    const char *kind = d->warning ? "warning" : "error", *color = d->warning ? YELLOW : RED;
-    bool place = has_place(d);
-    uint32_t column = 0, line = place ? line_of(p, d->span, &column) : 0;
-    p->gutter = digits(line);
-    for (uint32_t i = 0; i < d->label_count; i++) {
-        int n = digits(line_of(p, d->labels[i].span, NULL));
-        p->gutter = n > p->gutter ? n : p->gutter;
-    }
-    fputs(paint(p, BOLD), p->out);
-    if (place)
-        fprintf(p->out, "%s:%u:%u: ", source_of(p, d->span)->name, line, column);
-    else if (d->span.file != WM_NO_FILE)
-        fprintf(p->out, "%s: ", source_of(p, d->span)->name);
-    fprintf(p->out, "%s%s%s[%s]:%s%s %s%s\n", paint(p, RESET), paint(p, color), kind, wm_diag_name(d->id),
-            paint(p, RESET), paint(p, BOLD), d->message, paint(p, RESET));
-    if (place) {
-        window w = window_of(p, d->span);
-        print_line(p, &w, line);
-        print_marks(p, &w, d->span, '^', color, d->label);
-    }
-    print_labels(p, d, line);
-    for (int hint = 0; hint < 2; hint++)
-        for (uint32_t i = 0; i < d->note_count; i++)
-            if (d->notes[i].hint == (hint == 1))
-                fprintf(p->out, " %*s %s=%s %s: %s\n", p->gutter, "", paint(p, BLUE), paint(p, RESET),
-                        hint ? "hint" : "note", d->notes[i].text);
-}
-
-static const char *plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
-static void print_text(wmap_report *report, FILE *out, bool color, size_t max_errors)
-{
-    printer p = {report, out, color, 1};
-    size_t errors = 0, hidden = 0;
-    for (size_t i = 0; i < report->count; i++) {
-        if (!report->diags[i].warning && max_errors && errors >= max_errors) {
-            hidden++;
+        const place *at = &e->labels[i];
+        shown[i] = !at->source;
+        if (at->source != e->main.source || at->line != e->main.line || !in_window(&w, at, line))
             continue;
-        }
-        errors += !report->diags[i].warning;
-        print_diag(&p, &report->diags[i]);
-        fputc('\n', out);
+        put_marks(p, width, &w, at, line, '~', d->labels[i].text);
+        shown[i] = true;
     }
-    if (hidden)
-        fprintf(out, "%zu more error%s not shown\n", hidden, hidden == 1 ? " is" : "s are");
-    if (report->errors)
-        fprintf(out, "%zu error%s", report->errors, plural(report->errors));
-    if (report->warnings)
-        fprintf(out, "%s%zu warning%s", report->errors ? ", " : "", report->warnings, plural(report->warnings));
-    if (report->errors || report->warnings)
-        fputc('\n', out);
-}
-
-/* ---- JSON ---- */
-
-static json_t *place_json(const printer *p, wm_span span)
-{
-    json_t *o = json_object();
-    if (span.file == WM_NO_FILE)
-        return o;
-    json_object_set_new(o, "file", json_string(source_of(p, span)->name));
-    if (span.beg == UINT32_MAX)
-        return o;
-    uint32_t line, column;
-    wm_source_position(&p->report->arena, source_of(p, span), span.beg, &line, &column);
-    json_object_set_new(o, "line", json_integer(line));
-    json_object_set_new(o, "column", json_integer(column));
-    wm_source_position(&p->report->arena, source_of(p, span), span.end, &line, &column);
-    json_object_set_new(o, "end_line", json_integer(line));
-    json_object_set_new(o, "end_column", json_integer(column));
-    return o;
-}
-
-static json_t *diag_json(const printer *p, const wm_diag *d)
-{
-    json_t *o = place_json(p, d->span), *labels = json_array(), *notes = json_array();
-    json_object_set_new(o, "id", json_string(wm_diag_name(d->id)));
-    json_object_set_new(o, "severity", json_string(d->warning ? "warning" : "error"));
-    json_object_set_new(o, "message", json_string(d->message));
-    if (d->label)
-        json_object_set_new(o, "label", json_string(d->label));
     for (uint32_t i = 0; i < d->label_count; i++) {
-        json_t *l = place_json(p, d->labels[i].span);
-        json_object_set_new(l, "text", json_string(d->labels[i].text));
-        json_array_append_new(labels, l);
+        const place *at = &e->labels[i];
+        if (shown[i])
+            continue;
+        begin(p, BLUE);
+        fputs("  ::: ", p->out);
+        end(p);
+        put_place(p, at);
+        fputc('\n', p->out);
+        wm_str other = line_of(at);
+        window around = window_of(other, line_offset(at, other));
+        put_line(p, digits(at->line), &around, at->line);
+        put_marks(p, digits(at->line), &around, at, other, '~', d->labels[i].text);
     }
-    for (uint32_t i = 0; i < d->note_count; i++)
-        json_array_append_new(notes, json_pack("{s:s, s:s}", "kind", d->notes[i].hint ? "hint" : "note", "text",
-                                               d->notes[i].text));
-    json_object_set_new(o, "labels", labels);
-    json_object_set_new(o, "notes", notes);
-    return o;
 }
 
-static void print_json(wmap_report *report, FILE *out, size_t max_errors)
+static void put_note(const printer *p, int width, const char *kind, const char *text)
 {
-    printer p = {report, out, false, 1};
-    json_t *all = json_object(), *list = json_array();
+    begin(p, BLUE);
+    fprintf(p->out, " %*s = ", width, "");
+    end(p);
+    begin(p, BOLD);
+    fprintf(p->out, "%s:", kind);
+    end(p);
+    fputc(' ', p->out);
+    put_string(p->out, text);
+    fputc('\n', p->out);
+}
+
+static void put_entry(const printer *p, const wmap_report *r, const entry *e)
+{
+    const wm_diag *d = e->diag;
+    begin(p, BOLD);
+    if (e->main.source)
+        put_place(p, &e->main);
+    else
+        put_string(p->out, r->spec);
+    fputs(": ", p->out);
+    end(p);
+    begin(p, d->warning ? YELLOW : RED);
+    fprintf(p->out, "%s[%s]", d->warning ? "warning" : "error", wm_diag_name(d->id));
+    end(p);
+    begin(p, BOLD);
+    fputs(": ", p->out);
+    put_string(p->out, d->message);
+    end(p);
+    fputc('\n', p->out);
+    if (e->main.source)
+        put_snippets(p, e);
+    int width = e->main.source ? digits(e->main.line) : 1;
+    for (uint32_t i = 0; i < d->note_count; i++)
+        if (!d->notes[i].hint)
+            put_note(p, width, "note", d->notes[i].text);
+    if (e->folded)
+        put_note(p, width, "note", e->folded);
+    for (uint32_t i = 0; i < d->note_count; i++)
+        if (d->notes[i].hint)
+            put_note(p, width, "hint", d->notes[i].text);
+    fputc('\n', p->out);
+}
+
+static void put_count(FILE *out, size_t count, const char *what)
+{
+    fprintf(out, "%zu %s%s", count, what, count == 1 ? "" : "s");
+}
+
+static void print_text(const wmap_report *r, FILE *out, bool color, size_t max_errors)
+{
+    printer p = {out, color};
     size_t errors = 0;
-    for (size_t i = 0; i < report->count; i++) {
-        errors += !report->diags[i].warning;
-        if (report->diags[i].warning || !max_errors || errors <= max_errors)
-            json_array_append_new(list, diag_json(&p, &report->diags[i]));
+    for (size_t i = 0; i < r->count; i++) {
+        const entry *e = &r->entries[i];
+        if (!e->diag->warning && ++errors > max_errors)
+            continue;
+        put_entry(&p, r, e);
     }
-    json_object_set_new(all, "diagnostics", list);
-    json_object_set_new(all, "errors", json_integer((json_int_t)report->errors));
-    json_object_set_new(all, "warnings", json_integer((json_int_t)report->warnings));
-    json_dumpf(all, out, JSON_INDENT(2));
-    fputc('\n', out);
-    json_decref(all);
+    if (errors > max_errors)
+        fprintf(out, "%zu more error%s not shown\n", errors - max_errors,
+                errors - max_errors == 1 ? " is" : "s are");
+    if (r->errors)
+        put_count(out, r->errors, "error");
+    if (r->errors && r->warnings)
+        fputs(", ", out);
+    if (r->warnings)
+        put_count(out, r->warnings, "warning");
+    if (r->count)
+        fputc('\n', out);
+}
+
+/* ---- printing for programs ---- */
+
+static void json_string(FILE *out, const char *text)
+{
+    size_t len = strlen(text);
+    fputc('"', out);
+    for (size_t at = 0; at < len;) {
+        uint32_t scalar = 0;
+        size_t bytes = wm_utf8(text + at, len - at, &scalar);
+        if (bytes == 0)
+            fputs("\\ufffd", out);
+        else if (scalar == '"' || scalar == '\\')
+            fprintf(out, "\\%c", (int)scalar);
+        else if (scalar < 0x20 || scalar == 0x7F)
+            fprintf(out, "\\u%04" PRIx32, scalar);
+        else
+            fwrite(text + at, 1, bytes, out);
+        at += bytes ? bytes : 1;
+    }
+    fputc('"', out);
+}
+
+static void json_text(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, "\"%s\": ", name);
+    if (text)
+        json_string(out, text);
+    else
+        fputs("null", out);
+}
+
+static void json_place(FILE *out, const place *at, const char *file)
+{
+    json_text(out, "file", at->source ? at->source->name : file);
+    if (at->source)
+        fprintf(out,
+                ", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"end_line\": %" PRIu32
+                ", \"end_column\": %" PRIu32 ", ",
+                at->line, at->column, at->end_line, at->end_column);
+    else
+        fputs(", \"line\": null, \"column\": null, \"end_line\": null, \"end_column\": null, ", out);
+}
+
+static void json_entry(FILE *out, const wmap_report *r, const entry *e)
+{
+    const wm_diag *d = e->diag;
+    fprintf(out, "{\"id\": \"%s\", \"severity\": \"%s\", ", wm_diag_name(d->id),
+            d->warning ? "warning" : "error");
+    json_text(out, "message", d->message);
+    fputs(", ", out);
+    json_place(out, &e->main, r->spec);
+    json_text(out, "label", d->label);
+    fputs(", \"labels\": [", out);
+    for (uint32_t i = 0; i < d->label_count; i++) {
+        fputs(i ? ", {" : "{", out);
+        json_place(out, &e->labels[i], r->spec);
+        json_text(out, "text", d->labels[i].text);
+        fputc('}', out);
+    }
+    fputs("], \"notes\": [", out);
+    const char *comma = "";
+    for (uint32_t i = 0; i < d->note_count; i++, comma = ", ") {
+        fprintf(out, "%s{\"kind\": \"%s\", ", comma, d->notes[i].hint ? "hint" : "note");
+        json_text(out, "text", d->notes[i].text);
+        fputc('}', out);
+    }
+    if (e->folded) {
+        fprintf(out, "%s{\"kind\": \"note\", ", comma);
+        json_text(out, "text", e->folded);
+        fputc('}', out);
+    }
+    fputs("]}", out);
+}
+
+static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
+{
+    size_t errors = 0;
+    const char *comma = "\n";
+    fputs("{\"diagnostics\": [", out);
+    for (size_t i = 0; i < r->count; i++) {
+        if (!r->entries[i].diag->warning && ++errors > max_errors)
+            continue;
+        fputs(comma, out);
+        json_entry(out, r, &r->entries[i]);
+        comma = ",\n";
+    }
+    fprintf(out, "%s], \"errors\": %zu, \"warnings\": %zu}\n", r->count ? "\n" : "", r->errors, r->warnings);
 }
 
 void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
                        size_t max_errors)
 {
-    wmap_report *r = (wmap_report *)(uintptr_t)report; /* line tables are made when first needed */
-    if (!r)
-        return;
+    if (max_errors == 0)
+        max_errors = SIZE_MAX;
     if (format == WMAP_REPORT_JSON)
-        print_json(r, out, max_errors);
+        print_json(report, out, max_errors);
     else
-        print_text(r, out, color, max_errors);
+        print_text(report, out, color, max_errors);
 }

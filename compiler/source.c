@@ -24,6 +24,31 @@ uint32_t wm_add_source(wm_unit *unit, const char *name, const char *text, size_t
     return (uint32_t)(unit->source_count - 1);
 }
 
+#define MARK 4096u
+
+/* Characters in a run of bytes: all but the second and later bytes of UTF-8. */
+static uint32_t characters(const char *text, size_t len)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < len; i++)
+        count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* A line may be as long as the file, and every byte of it asked for: nothing is counted from its start. */
+static void find_marks(wm_arena *arena, wm_source *source)
+{
+    uint32_t blocks = source->size / MARK;
+    source->marks = wm_new(arena, uint32_t, (size_t)blocks + 1);
+    for (uint32_t i = 0; i < blocks; i++)
+        source->marks[i + 1] = source->marks[i] + characters(source->text + i * MARK, MARK);
+}
+
+static uint32_t characters_before(const wm_source *source, uint32_t at)
+{
+    return source->marks[at / MARK] + characters(source->text + at / MARK * MARK, at % MARK);
+}
+
 static void find_lines(wm_arena *arena, wm_source *source)
 {
     uint32_t count = 1;
@@ -36,6 +61,7 @@ static void find_lines(wm_arena *arena, wm_source *source)
         source->lines[at++] = (uint32_t)(p - source->text) + 1;
     source->lines[at] = source->size + 1;
     source->line_count = count;
+    find_marks(arena, source);
 }
 
 /* Where the first character stands: behind a byte-order mark, which is none. */
@@ -60,18 +86,8 @@ void wm_source_position(wm_arena *arena, wm_source *source, uint32_t at, uint32_
             hi = mid;
     }
     *line = lo + 1;
-    /* Places are mostly asked for in order, so a line of a megabyte isn't counted again for each of them. */
-    uint32_t from = line_start(source, *line), counted = 1;
-    if (source->last_line == *line && source->last_at <= at) {
-        from = source->last_at;
-        counted = source->last_column;
-    }
-    for (uint32_t i = from; i < at; i++)
-        counted += ((unsigned char)source->text[i] & 0xC0) != 0x80;
-    *column = counted;
-    source->last_line = *line;
-    source->last_at = at < from ? from : at;
-    source->last_column = counted;
+    uint32_t start = line_start(source, *line);
+    *column = at < start ? 1 : characters_before(source, at) - characters_before(source, start) + 1;
 }
 
 wm_str wm_source_line(wm_arena *arena, wm_source *source, uint32_t line)

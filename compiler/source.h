@@ -38,7 +38,7 @@ typedef struct wm_source {
     uint32_t line_count;
     uint64_t dev, ino; /* the real file, so that one is loaded once; 0 for texts */
     bool rules_only;   /* -e: the statements of one map */
-    uint32_t last_line, last_at, last_column; /* the place asked for last */
+    uint32_t *marks;   /* characters before each 4096th byte, made with `lines` */
 } wm_source;
 
 /* Line and column of a byte, both from 1; columns count characters (UTF-8), a tab is one. */
