@@ -74,13 +74,13 @@ typedef union wm_node {
 /* Appends a node (perhaps NULL, after an error) to a list. `node` is computed once. */
 #define WM_APPEND(list, node)                                                                                \
     do {                                                                                                     \
-        __typeof__(node) appended_ = (node);                                                                 \
-        if (appended_) {                                                                                     \
+        __typeof__((list).last) node_once_ = (node);                                                         \
+        if (node_once_) {                                                                                    \
             if ((list).last)                                                                                 \
-                (list).last->next = appended_;                                                               \
+                (list).last->next = node_once_;                                                              \
             else                                                                                             \
-                (list).first = appended_;                                                                    \
-            (list).last = appended_;                                                                         \
+                (list).first = node_once_;                                                                   \
+            (list).last = node_once_;                                                                        \
         }                                                                                                    \
     } while (0)
 
