@@ -92,7 +92,8 @@ static const char *check_access(const Wmap__Access *a, const Wmap__Move *m, cons
     size_t axes = m->n_extents;
     if (a->n_start && a->n_start != t->rank)
         return "a start has not one number a dimension";
-    if (a->n_coef ? a->n_coef != axes * t->rank : axes != t->rank)
+    if (a->n_coef ? a->n_coef != axes * t->rank
+                  : axes && axes != t->rank) /* no axes: one element, at the start */
         return "coefficients do not match axes and dimensions";
     for (uint32_t d = 0; d < t->rank; d++) {
         __int128 low = wm_access_start(a, d), high = low;
