@@ -70,13 +70,14 @@ static wm_factor *parts_factor(expander *e, wm_span span, uint32_t count, bool t
     return f;
 }
 
-static wm_layout *new_layout(expander *e, wm_factor *factors, wm_factor **tail)
+/* `tail` is the end of the list `*factors`, and `*factors` itself while that is empty. */
+static wm_layout *new_layout(expander *e, wm_factor **factors, wm_factor **tail)
 {
     wm_layout *layout = wm_new(e->r->unit->arena, wm_layout, 1);
     layout->span = e->rule->verbs->span;
     if (e->rest)
         *tail = new_factor(e, WM_FA_DOTS, layout->span);
-    layout->factors = factors;
+    layout->factors = *factors;
     return layout;
 }
 
@@ -98,7 +99,7 @@ static const wm_layout *source_layout(expander *e, uint32_t operand)
         *tail = f;
         tail = &f->next;
     }
-    return new_layout(e, factors, tail);
+    return new_layout(e, &factors, tail);
 }
 
 static const wm_layout *target_layout(expander *e)
@@ -113,7 +114,7 @@ static const wm_layout *target_layout(expander *e)
         *tail = f;
         tail = &f->next;
     }
-    return new_layout(e, factors, tail);
+    return new_layout(e, &factors, tail);
 }
 
 /* ---- the verbs ---- */
