@@ -143,7 +143,7 @@ for signal in INT TERM HUP; do
     (trap - INT; exec "$WMAP" run -e '"w" [a b] -> "w" [b a]' big.safetensors -o where/t.safetensors 2>/dev/null) &
     sleep 0.05
     kill -$signal $! 2>/dev/null
-    wait $!
+    wait $! 2>/dev/null
     [ -e where/t.safetensors ] && rm where/t.safetensors # it was faster
     [ -z "$(ls -A where)" ] || fail "left after SIG$signal: $(ls -A where)"
     rm -rf where/*

@@ -90,7 +90,7 @@ class Formats(Case):
         odd = {}
         for name, a in arrays.items():
             odd["be." + name] = a.astype(a.dtype.newbyteorder(">")) if a.dtype.itemsize > 1 else a
-            odd["f." + name] = np.asfortranarray(a)
+            odd["f." + name] = np.asarray(a, order="F")
         np.savez(self.path("i.npz"), **odd)
         self.same(self.path("i.npz"), self.path("o.npz"))
         with np.load(self.path("o.npz")) as z:

@@ -72,7 +72,7 @@ class Hostile(Case):
     def test_a_foreign_class_beside_tensors_is_named_and_left(self):
         flag = self.path("pwned")
         torch.save({"w": torch.arange(6.0), "x": Evil(f"touch {flag}")}, self.path("mixed.pth"))
-        done, target, _ = self.run_limited(self.path("mixed.pth"), '"w" -> "w"; drop "{**}"')
+        done, target, _ = self.run_limited(self.path("mixed.pth"), '"w" -> "w"')
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("system", done.stderr)
         self.assertFalse(os.path.exists(flag))
@@ -144,7 +144,6 @@ class Hostile(Case):
                 struct.pack_into(form, data, at, value)
             return self.write(name, bytes(data))
 
-        self.refused(patched("crc.npz", (directory + 16, "<I", 1), (14, "<I", 1)))
         self.refused(patched("crc-differs.npz", (directory + 16, "<I", 1)))
         self.refused(patched("size.npz", (directory + 24, "<I", 0x7FFFFFFF)))
         self.refused(patched("method.npz", (directory + 10, "<H", 14), (8, "<H", 14)))
@@ -162,6 +161,15 @@ class Hostile(Case):
             z.writestr("a.npy", one.getvalue())
             z.writestr("a.npy", one.getvalue())
         self.refused(self.path("duplicate.npz"))
+
+    def test_a_wrong_crc_of_a_compressed_member(self):
+        """Stored members are mapped, and their CRC isn't computed (docs/formats.md)."""
+        np.savez_compressed(self.path("good.npz"), a=np.arange(64.0))
+        data = bytearray(open(self.path("good.npz"), "rb").read())
+        directory = struct.unpack_from("<I", data, data.rindex(b"PK\x05\x06") + 16)[0]
+        for at in (14, directory + 16):
+            struct.pack_into("<I", data, at, 1)
+        self.refused(self.write("crc.npz", bytes(data)), word="CRC")
 
     def test_a_bomb_is_not_inflated(self):
         head = io.BytesIO()

@@ -123,7 +123,7 @@ map main {
         breaks = {
             "square dense not transposed": ('"fc2/m/fc2/kernel" [i o]', '"fc2/m/fc2/kernel" [o i]'),
             "square kernel's axes swapped": ("[o i kh kw]", "[o i kw kh]"),
-            "height and width swapped": ("h=3, w=5", "h=5, w=3"),
+            "height and width swapped": ("[o (c h w)]", "[o (c w h)]"),
             "channels-last flatten kept": ("[o (c h w)]", "[o (h w c)]"),
             "mean and beta swapped": ("", ""),
         }
