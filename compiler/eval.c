@@ -667,20 +667,21 @@ wm_evaluated wm_eval_linear(wm_unit *unit, const wm_scope *scope, const wm_hook 
 void wm_free_names(const wm_scope *scope, const wm_expr *expr, void (*visit)(void *user, const wm_word *name),
                    void *user)
 {
-    for (; expr; expr = expr->a) { /* long sums lean to the left: only what nests is recursed into */
-        if (expr->kind == WM_EX_NAME) {
-            const wm_word *word = expr->name->parts;
-            if (!word->next && !wm_scope_has(scope, word->text, NULL))
-                visit(user, word);
-            return;
-        }
-        if (expr->kind == WM_EX_STRING)
-            for (const wm_part *p = expr->string->parts; p; p = p->next)
-                if (p->kind == WM_PART_HOLE)
-                    wm_free_names(scope, p->expr, visit, user);
-        wm_free_names(scope, expr->b, visit, user);
-        wm_free_names(scope, expr->c, visit, user);
-        for (const wm_expr *arg = expr->args; arg; arg = arg->next)
-            wm_free_names(scope, arg, visit, user);
+    if (!expr)
+        return;
+    if (expr->kind == WM_EX_NAME) {
+        const wm_word *word = expr->name->parts;
+        if (!word->next && !wm_scope_has(scope, word->text, NULL))
+            visit(user, word);
+        return;
     }
+    if (expr->kind == WM_EX_STRING)
+        for (const wm_part *p = expr->string->parts; p; p = p->next)
+            if (p->kind == WM_PART_HOLE)
+                wm_free_names(scope, p->expr, visit, user);
+    wm_free_names(scope, expr->a, visit, user);
+    wm_free_names(scope, expr->b, visit, user);
+    wm_free_names(scope, expr->c, visit, user);
+    for (const wm_expr *arg = expr->args; arg; arg = arg->next)
+        wm_free_names(scope, arg, visit, user);
 }

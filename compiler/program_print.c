@@ -32,7 +32,7 @@ static void print_span(const printer *p, wm_span span)
 
 static void print_text(const printer *p, wm_str text)
 {
-    size_t size = (size_t)text.len * 8 + 16;
+    size_t size = (size_t)text.len * 8 + 64; /* no byte takes more */
     char *shown = wm_alloc(p->unit->arena, size);
     fputs(wm_show(shown, size, text.p, text.len), p->out);
 }

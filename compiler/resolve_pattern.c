@@ -262,10 +262,17 @@ static void add_variable(maker *m, const wm_part *p, uint32_t v)
 static void add_expression(maker *m, const wm_part *p)
 {
     hole_names names = {m, p, 0, true};
+    if ((p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR) && !is_plain_name(p->expr)) {
+        m->ok = false; /* E0410 was reported */
+        return;
+    }
     wm_free_names(m->scope, p->expr, mark_name, &names);
     m->ok &= names.ok;
     if (names.count && is_plain_name(p->expr)) {
-        add_variable(m, p, (uint32_t)find_var(m->vars, p->expr->name->parts->text));
+        size_t v = find_var(m->vars, p->expr->name->parts->text);
+        m->ok &= v != SIZE_MAX; /* too many variables: reported */
+        if (v != SIZE_MAX)
+            add_variable(m, p, (uint32_t)v);
         return;
     }
     if (names.count) {

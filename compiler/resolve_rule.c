@@ -186,12 +186,14 @@ static void add_place(wm_resolver *r, const wm_scope *scope, wm_rule_info *info,
 static void add_value(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
                       const wm_value *value, const wm_verb_form *verbs)
 {
-    for (; value->kind == WM_VA_BINARY; value = value->a) { /* chains lean to the left */
-        refuse(info, value->span, "arithmetic between tensors");
-        check_ops(r, info, NULL, value);
-        add_value(r, scope, info, operand, value->b, verbs);
+    if (value->kind == WM_VA_PLACE) {
+        add_place(r, scope, info, operand, value->place, value, verbs);
+        return;
     }
-    add_place(r, scope, info, operand, value->place, value, verbs);
+    refuse(info, value->span, "arithmetic between tensors");
+    check_ops(r, info, NULL, value);
+    add_value(r, scope, info, operand, value->a, verbs);
+    add_value(r, scope, info, operand, value->b, verbs);
 }
 
 static void add_target(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
@@ -558,11 +560,16 @@ static void end_line(builder *b)
     wm_add_line(b->r, b->c, &b->line);
 }
 
+static void note_names(builder *b, size_t from, size_t to, wm_use use)
+{
+    for (size_t i = from; i < to; i++)
+        b->ok &= wm_note_vars(b->r, b->c->scope, b->info->places[i]->name, use, &b->vars);
+}
+
 static void note_targets(builder *b)
 {
     b->bound = b->vars.count;
-    for (size_t i = 0; i < b->info->right_count; i++)
-        b->ok &= wm_note_vars(b->r, b->c->scope, b->info->operands[i]->place->name, WM_USE_WRITTEN, &b->vars);
+    note_names(b, b->info->left_count, b->info->place_count, WM_USE_WRITTEN);
 }
 
 void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
@@ -572,8 +579,7 @@ void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     begin_line(&b);
     b.line.optional = stmt->rule->optional;
     b.line.where = stmt->rule->where;
-    for (size_t i = 0; i < b.info->left_count; i++)
-        b.ok &= wm_note_vars(r, c->scope, b.info->places[i]->name, WM_USE_READ, &b.vars);
+    note_names(&b, 0, b.info->left_count, WM_USE_READ);
     note_targets(&b);
     check_bound(&b, true);
     find_axes(&b);

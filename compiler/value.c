@@ -1,6 +1,8 @@
 /* value.c: values and strings as text: what a hole shows in a name, and what a message says of a value. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/scope.h"
@@ -85,8 +87,8 @@ bool wm_hole_show(wm_unit *unit, const wm_part *part, const wm_val *value, wm_bu
     return false;
 }
 
-wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook,
-                            const wm_string *string, wm_str *text)
+wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook, const wm_string *string,
+                           wm_str *text)
 {
     const wm_part *first = string->parts;
     *text = WM_STR("");
@@ -125,9 +127,26 @@ wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *
 
 /* ---- values as text ---- */
 
-static void show_value(wm_buffer *out, const wm_val *v)
+/* The shortest text that reads back as the same double, and not as an integer. */
+static void show_double(wm_buffer *out, double f)
 {
     char text[64];
+    if (f == trunc(f) && fabs(f) < 1e15) {
+        int len = snprintf(text, sizeof text, "%.1f", f);
+        wm_buffer_add(out, text, (size_t)len);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        int len = snprintf(text, sizeof text, "%.*g", digits, f);
+        if (digits < 17 && strtod(text, NULL) != f)
+            continue;
+        wm_buffer_add(out, text, (size_t)len);
+        return;
+    }
+}
+
+static void show_value(wm_buffer *out, const wm_val *v)
+{
     if (out->len > MAX_SHOWN)
         return;
     switch (v->kind) {
@@ -135,17 +154,7 @@ static void show_value(wm_buffer *out, const wm_val *v)
         wm_buffer_int(out, v->i);
         break;
     case WM_VAL_FLOAT:
-        for (int digits = 1; digits <= 17; digits++) {
-            int len = snprintf(text, sizeof text, "%.*g", digits, v->f);
-            double back;
-            if (digits == 17 || (sscanf(text, "%lf", &back) == 1 && back == v->f)) {
-                wm_buffer_add(out, text, (size_t)len);
-                break;
-            }
-        }
-        if (!strpbrk(text,
-                     ".en")) /* 1.0 is no integer, whatever %g thinks; `en` are of exponents, inf and nan */
-            wm_buffer_add(out, ".0", 2);
+        show_double(out, v->f);
         break;
     case WM_VAL_BOOL:
         wm_buffer_add(out, v->i ? "true" : "false", v->i ? 4 : 5);

@@ -172,7 +172,7 @@ static bool flip(expander *e, const wm_verb *verb)
         bool twice = false;
         for (const struct wm_verb_dim *y = verb->dims; y != x; y = y->next)
             twice |= y->value == x->value;
-        if (twice || x->value < 0 || !reach(e, x->value < WMAP_MAX_RANK ? x->value + 1 : x->value)) {
+        if (twice || x->value < 0 || x->value >= WMAP_MAX_RANK || !reach(e, x->value + 1)) {
             wm_error(e->r->unit, WM_E0212, x->span,
                      twice ? "this dimension is flipped twice" : "there is no such dimension to flip");
             return false;
@@ -193,7 +193,7 @@ static bool cut(expander *e, const wm_verb *verb)
     }
     bool split = verb->kind == WM_VERB_SPLIT;
     int64_t at = verb->dims->value;
-    if (at < 0 || !reach(e, at < WMAP_MAX_RANK ? at + 1 : at)) {
+    if (at < 0 || at >= WMAP_MAX_RANK || !reach(e, at + 1)) {
         wm_error(e->r->unit, WM_E0213, verb->dims->span, "there is no such dimension to %s",
                  split ? "split" : "merge");
         return false;
