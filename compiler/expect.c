@@ -323,6 +323,12 @@ static void add_hints(wm_parser *p, wm_diag *d, const wanted *w, int found, wm_s
     also_unclosed(p, d, span);
 }
 
+static bool opens_item(int kind)
+{
+    return kind == T_MAP || kind == T_MODEL || kind == T_PARAM || kind == T_TABLE || kind == T_IMPORT ||
+           kind == T_TEST;
+}
+
 /* A statement that starts with a word which starts none is read as a tag, `f: "name"`, so bison misses a `:`.
  */
 static bool no_statement(wm_parser *p, const wanted *w)
@@ -358,12 +364,10 @@ static void report_no_statement(wm_parser *p)
                                  [T_KW_ERROR] = true}};
     if (p->first == T_WORD)
         hint_near(p, d, &statements, text, true);
-    bool item = p->first == T_MAP || p->first == T_MODEL || p->first == T_PARAM || p->first == T_TABLE ||
-                p->first == T_IMPORT || p->first == T_TEST;
     const wm_open *open = &p->open[p->depth];
     for (uint32_t i = p->depth; i > 0 && open->kind != 'B'; i--)
         open = &p->open[i - 1];
-    if (item && open != p->open)
+    if (opens_item(p->first) && open != p->open)
         wm_diag_also(p->unit, d, open->span, "is this block closed?");
 }
 
@@ -383,7 +387,7 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
         report_no_statement(p);
         return;
     }
-    if (is_keyword(found) && w.has[T_WORD] && !names_allowed(&w) && !statement(p, &w)) {
+    if (is_keyword(found) && w.has[T_WORD] && !statement(p, &w) && !(w.has[T_INT] && opens_item(found))) {
         wm_diag *d = wm_syntax(p, WM_E0113, span, "%s is a reserved word, it can't be a name here",
                                wm_quote(p->unit, wm_text_at(p, span)));
         if (d)

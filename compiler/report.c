@@ -13,6 +13,7 @@
 /* A span with what printing needs of it. */
 typedef struct place {
     wm_source *source; /* NULL: nowhere */
+    bool whole;        /* the file as a whole, no line of it */
     uint32_t line, column, end_line, end_column;
     uint32_t beg, end; /* bytes of the source */
 } place;
@@ -33,12 +34,21 @@ struct wmap_report {
 
 /* ---- making: sorted ---- */
 
+/* Findings about a whole file have its number and no byte of it. */
+static bool has_place(const wm_diag *d)
+{
+    return d->span.file != WM_NO_FILE && d->span.beg != UINT32_MAX;
+}
+
+/* By file, in the order of loading, and place; those without a place last. */
 static int by_place(const void *a, const void *b)
 {
     const wm_diag *x = *(const wm_diag *const *)a, *y = *(const wm_diag *const *)b;
-    if (x->span.file != y->span.file)
-        return x->span.file < y->span.file ? -1 : 1; /* WM_NO_FILE is the last */
-    if (x->span.file != WM_NO_FILE && x->span.beg != y->span.beg)
+    if (has_place(x) != has_place(y))
+        return has_place(x) ? -1 : 1;
+    if (has_place(x) && x->span.file != y->span.file)
+        return x->span.file < y->span.file ? -1 : 1;
+    if (has_place(x) && x->span.beg != y->span.beg)
         return x->span.beg < y->span.beg ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
 }
@@ -183,6 +193,8 @@ static place copy_place(wmap_report *r, const wm_unit *unit, wm_source **copies,
         copy->size = source->size;
         copies[span.file] = copy;
     }
+    if (span.beg == UINT32_MAX)
+        return (place){.source = copy, .whole = true};
     place p = {.source = copy, .beg = span.beg, .end = span.end > span.beg ? span.end : span.beg};
     wm_source_position(&r->arena, copy, p.beg, &p.line, &p.column);
     wm_source_position(&r->arena, copy, p.end, &p.end_line, &p.end_column);
@@ -273,17 +285,17 @@ void wmap_report_free(wmap_report *report)
 
 size_t wmap_report_errors(const wmap_report *report)
 {
-    return report->errors;
+    return report ? report->errors : 0;
 }
 
 size_t wmap_report_warnings(const wmap_report *report)
 {
-    return report->warnings;
+    return report ? report->warnings : 0;
 }
 
 int wmap_report_status(const wmap_report *report)
 {
-    if (report->errors == 0)
+    if (!report || report->errors == 0)
         return 0;
     return report->all_fit && report->file_took_part ? 3 : 1;
 }
@@ -480,7 +492,7 @@ static void put_snippets(const printer *p, const entry *e)
     put_marks(p, width, &w, &e->main, line, '^', d->label);
     for (uint32_t i = 0; i < d->label_count; i++) {
         const place *at = &e->labels[i];
-        shown[i] = !at->source;
+        shown[i] = !at->source || at->whole;
         if (at->source != e->main.source || at->line != e->main.line || !in_window(&w, at, line))
             continue;
         put_marks(p, width, &w, at, line, '~', d->labels[i].text);
@@ -519,10 +531,11 @@ static void put_entry(const printer *p, const wmap_report *r, const entry *e)
 {
     const wm_diag *d = e->diag;
     begin(p, BOLD);
-    if (e->main.source)
+    bool placed = e->main.source && !e->main.whole;
+    if (placed)
         put_place(p, &e->main);
     else
-        put_string(p->out, r->spec);
+        put_string(p->out, e->main.source ? e->main.source->name : r->spec);
     fputs(": ", p->out);
     end(p);
     begin(p, d->warning ? YELLOW : RED);
@@ -533,9 +546,9 @@ static void put_entry(const printer *p, const wmap_report *r, const entry *e)
     put_string(p->out, d->message);
     end(p);
     fputc('\n', p->out);
-    if (e->main.source)
+    if (placed)
         put_snippets(p, e);
-    int width = e->main.source ? digits(e->main.line) : 1;
+    int width = placed ? digits(e->main.line) : 1;
     for (uint32_t i = 0; i < d->note_count; i++)
         if (!d->notes[i].hint)
             put_note(p, width, "note", d->notes[i].text);
@@ -609,7 +622,7 @@ static void json_text(FILE *out, const char *name, const char *text)
 static void json_place(FILE *out, const place *at, const char *file)
 {
     json_text(out, "file", at->source ? at->source->name : file);
-    if (at->source)
+    if (at->source && !at->whole)
         fprintf(out,
                 ", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"end_line\": %" PRIu32
                 ", \"end_column\": %" PRIu32 ", ",
@@ -667,6 +680,8 @@ static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
 void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
                        size_t max_errors)
 {
+    if (!report)
+        return;
     if (max_errors == 0)
         max_errors = SIZE_MAX;
     if (format == WMAP_REPORT_JSON)
