@@ -37,3 +37,4 @@ foreach(file ${FUZZ_TARGETS})
 endforeach()
 
 include(${CMAKE_CURRENT_LIST_DIR}/more.cmake OPTIONAL)
+include(${CMAKE_CURRENT_LIST_DIR}/language/language.cmake OPTIONAL)
