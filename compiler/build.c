@@ -250,6 +250,7 @@ wm_string *wm_make_string(wm_parser *p, wm_span span, wm_str text, bool raw)
     return string;
 }
 
+/* NULL after a finding. */
 wm_string *wm_no_holes(wm_parser *p, wm_string *string, const char *what)
 {
     for (wm_part *part = string->parts; part; part = part->next)
@@ -257,7 +258,7 @@ wm_string *wm_no_holes(wm_parser *p, wm_string *string, const char *what)
             wm_diag *d = wm_syntax(p, WM_E0114, part->span, "%s can have no holes", what);
             if (d)
                 wm_diag_hint(p->unit, d, "a brace itself is written `\\{`, or the string in '...'");
-            break;
+            return NULL;
         }
     return string;
 }
@@ -546,6 +547,19 @@ wm_stmt *wm_make_stmt(wm_parser *p, wm_stmt_kind kind, wm_span span)
     wm_stmt *stmt = wm_new(p->arena, wm_stmt, 1);
     stmt->kind = kind;
     stmt->span = span;
+    return stmt;
+}
+
+wm_stmt *wm_sound(wm_parser *p, wm_stmt *stmt)
+{
+    if (!stmt || stmt->kind == WM_ST_FOR || stmt->kind == WM_ST_IF || stmt->kind == WM_ST_FORWARD ||
+        stmt->kind == WM_ST_REVERSE)
+        return stmt;
+    for (size_t i = 0; i < sizeof p->reported / sizeof *p->reported; i++) {
+        wm_span at = p->reported[i];
+        if (at.file == stmt->span.file && at.beg >= stmt->span.beg && at.beg < stmt->span.end)
+            return NULL;
+    }
     return stmt;
 }
 

@@ -128,6 +128,7 @@ typedef struct wm_parser {
     uint32_t line;   /* newline tokens so far */
     bool recovering; /* from an error on, up to the end of the statement */
     wm_span last_error;
+    wm_span reported[2]; /* where the last findings were */
 
     /* strings being scanned and built */
     wm_span quote, hole;
@@ -212,6 +213,9 @@ void wm_string_star(wm_parser *p, wm_span span, wm_part_kind kind);
 wm_string *wm_string_end(wm_parser *p, wm_span span);
 wm_string *wm_make_string(wm_parser *p, wm_span span, wm_str text, bool raw);
 wm_string *wm_no_holes(wm_parser *p, wm_string *string, const char *what);
+/* The statement, or NULL if a finding was reported inside it and it holds no others: it takes no further
+ * part. */
+wm_stmt *wm_sound(wm_parser *p, wm_stmt *stmt);
 wm_format_kind wm_check_format(wm_parser *p, wm_span span);
 void wm_hole_width(wm_parser *p, wm_span format);
 

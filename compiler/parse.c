@@ -19,7 +19,10 @@ wm_str wm_text_at(const wm_parser *p, wm_span span)
 wm_diag *wm_syntax(wm_parser *p, wm_diag_id id, wm_span span, const char *format, ...)
 {
     p->failed = true;
-    if (p->quiet)
+    p->reported[1] = p->reported[0]; /* the token behind a statement may have been looked at */
+    p->reported[0] = span;
+    /* after an error, quotes may be out of step up to the end of the line */
+    if (p->quiet || (p->recovering && id == WM_E0103))
         return NULL;
     va_list args, again;
     va_start(args, format);
@@ -415,7 +418,7 @@ static wm_parser *open_parser(wm_unit *unit, uint32_t file, int start)
     p->ast = wm_new(unit->arena, wm_ast, 1);
     p->start = start;
     p->open[0].kind = 'B';
-    p->last_error = WM_NOWHERE;
+    p->last_error = p->reported[0] = p->reported[1] = WM_NOWHERE;
     return p;
 }
 

@@ -292,7 +292,10 @@ static wm_file *load(wm_resolver *r, uint32_t source, const wm_ast *ast, const c
         case WM_IT_MAP:
             declare(r, file, item);
             break;
-        case WM_IT_TEST:
+        case WM_IT_TEST: /* tests of imported files don't run */
+            if (depth == 0 && item->string)
+                wm_error(r->unit, WM_E0199, item->string->span, "a test is not supported yet");
+            break;
         case WM_IT_HUB:
             break;
         }
@@ -547,6 +550,7 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
     scope->items = items;
     bool ok = true;
     check_arguments(r, decl, call, &ok);
+    bool misspelt = !ok; /* what such an argument was meant for is not missing as well */
     for (const wm_param *p = decl->item->params; p; p = p->next) {
         wm_named *n = &items[scope->count];
         for (uint32_t i = 0; i < scope->count; i++) {
@@ -563,7 +567,7 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
             done = wm_eval(r->unit, caller, NULL, arg->value, &n->value);
         } else if (p->value) {
             done = wm_eval(r->unit, scope, NULL, p->value, &n->value);
-        } else {
+        } else if (!misspelt) {
             wm_diag *d =
                 wm_error(r->unit, WM_E0131, at, "the parameter %s of the %s %s has no value",
                          wm_quote(r->unit, p->name->text), kind_of(decl), wm_quote(r->unit, decl->name));

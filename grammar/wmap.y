@@ -128,7 +128,7 @@ items: %empty
 imports: import                             { LIST($$, $1); }
        | imports ',' import                 { MORE($$, $1, $3); }
        ;
-import: path as_name                        { $$ = wm_make_item(p, WM_IT_IMPORT, @$); $$->string = $1; $$->name = $2; }
+import: path as_name                        { $$ = $1 ? wm_make_item(p, WM_IT_IMPORT, @$) : NULL; if ($$) { $$->string = $1; $$->name = $2; } }
       ;
 path: string                                { $$ = wm_no_holes(p, $1, "the name of an imported file"); }
     ;
@@ -197,7 +197,7 @@ open: '{'                                   { yyerrok; }
 model_body: open model_items '}'            { $$ = $2; }
           ;
 model_items: %empty                         { LIST($$, NULL); }
-           | model_items model_item END     { MORE($$, $1, $2); yyerrok; }
+           | model_items model_item END     { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
            | model_items error END          { $$ = $1; yyerrok; }
            ;
 model_item: string ':' word shape
@@ -231,7 +231,7 @@ shape_item: INT          { $$ = wm_make_shape_item(p, @$, wm_make_number(p, WM_E
 body: open stmts '}'                        { $$ = $2; }
     ;
 stmts: %empty                               { LIST($$, NULL); }
-     | stmts stmt END                       { MORE($$, $1, $2); yyerrok; }
+     | stmts stmt END                       { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
      | stmts error END                      { $$ = $1; yyerrok; }
      ;
 stmt: rule                                  { $$ = wm_make_stmt(p, WM_ST_RULE, @$); $$->rule = $1; }
