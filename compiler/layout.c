@@ -476,30 +476,75 @@ static void only_tags(layouter *l, bool left)
     }
 }
 
+static bool same_key(const wm_piece *a, const wm_piece *b)
+{
+    return a->tag_count == b->tag_count && a->axis_count == b->axis_count &&
+           (!a->tag_count || memcmp(a->tags, b->tags, a->tag_count * sizeof *a->tags) == 0) &&
+           (!a->axis_count || memcmp(a->axes, b->axes, a->axis_count * sizeof *a->axes) == 0);
+}
+
+/* The reached pieces of a side by tags and axes. Few are compared one by one, which needs no memory. */
+typedef struct piece_index {
+    const wm_piece *pieces;
+    size_t count;
+    wm_map map;
+    bool mapped;
+} piece_index;
+
+#define FEW_PIECES 16
+
+/* The first piece before `end` with the tags and axes of `p`; WM_MAP_NONE if there is none. */
+static uint32_t find_piece(layouter *l, const piece_index *index, const wm_piece *p, size_t end)
+{
+    if (index->mapped) {
+        wm_str key = piece_key(l, p);
+        return wm_map_get(&index->map, key.p, key.len);
+    }
+    for (size_t i = 0; i < end; i++)
+        if (!index->pieces[i].unnamed && same_key(&index->pieces[i], p))
+            return (uint32_t)i;
+    return WM_MAP_NONE;
+}
+
+static void index_pieces(layouter *l, piece_index *index, const wm_piece *pieces, size_t count)
+{
+    *index = (piece_index){.pieces = pieces, .count = count, .mapped = count > FEW_PIECES};
+    if (index->mapped)
+        wm_map_init(&index->map, l->unit->arena, count);
+}
+
+static void add_piece(layouter *l, piece_index *index, size_t i)
+{
+    if (!index->mapped)
+        return;
+    wm_str key = piece_key(l, &index->pieces[i]);
+    wm_map_put(&index->map, key.p, key.len, (uint32_t)i, NULL);
+}
+
 static void pair_pieces(layouter *l)
 {
     wm_form *f = l->form;
-    wm_map sources, targets;
-    wm_map_init(&sources, l->unit->arena, f->source_count);
-    wm_map_init(&targets, l->unit->arena, f->target_count);
+    piece_index sources, targets;
+    index_pieces(l, &sources, f->sources, f->source_count);
+    index_pieces(l, &targets, f->targets, f->target_count);
     for (size_t i = 0; i < f->source_count && !f->failed; i++) {
         if (f->sources[i].unnamed)
             continue;
-        wm_str key = piece_key(l, &f->sources[i]);
-        uint32_t before = wm_map_put(&sources, key.p, key.len, (uint32_t)i, NULL);
+        uint32_t before = find_piece(l, &sources, &f->sources[i], i);
         if (before != WM_MAP_NONE)
             same_piece(l, &f->sources[before], &f->sources[i], true);
+        add_piece(l, &sources, i);
     }
     const wm_piece *lonely = NULL;
     for (size_t i = 0; i < f->target_count && !f->failed; i++) {
         wm_piece *p = &f->targets[i];
         if (p->unnamed)
             continue;
-        wm_str key = piece_key(l, p);
-        uint32_t before = wm_map_put(&targets, key.p, key.len, (uint32_t)i, NULL);
+        uint32_t before = find_piece(l, &targets, p, i);
         if (before != WM_MAP_NONE && f->targets[before].term == p->term)
             same_piece(l, &f->targets[before], p, false);
-        p->pair = f->line->kind == WM_LINE_FILL ? 0 : wm_map_get(&sources, key.p, key.len);
+        add_piece(l, &targets, i);
+        p->pair = f->line->kind == WM_LINE_FILL ? 0 : find_piece(l, &sources, p, f->source_count);
         if (p->pair == WM_MAP_NONE && !lonely)
             lonely = p;
     }
@@ -510,11 +555,9 @@ static void pair_pieces(layouter *l)
     only_tags(l, true);
     only_tags(l, false);
     bool right = lonely != NULL;
-    for (size_t i = 0; i < f->source_count && !lonely; i++) {
-        wm_str key = piece_key(l, &f->sources[i]);
-        if (!f->sources[i].unnamed && wm_map_get(&targets, key.p, key.len) == WM_MAP_NONE)
+    for (size_t i = 0; i < f->source_count && !lonely; i++)
+        if (!f->sources[i].unnamed && find_piece(l, &targets, &f->sources[i], f->target_count) == WM_MAP_NONE)
             lonely = &f->sources[i];
-    }
     if (!lonely || f->failed)
         return;
     const wm_term *t = (right ? f->right : f->left)[lonely->term].term;

@@ -86,6 +86,10 @@ static wm_str key_of(matcher *m, const bool *vars, const wm_capture *captures)
 
 static void make_groups(matcher *m, table *t)
 {
+    if (t->found_count == 1 && m->line->left_count == 1) { /* nobody looks it up */
+        *wm_push(arena_of(m), t->groups, t->group_count, t->group_cap) = (group){0, 0, 1};
+        return;
+    }
     wm_map_init(&t->keys, arena_of(m), t->found_count);
     for (size_t i = 0; i < t->found_count; i++) {
         wm_str key = t->loop_count ? key_of(m, t->loops, t->founds[i].captures) : (wm_str){"", 0};
