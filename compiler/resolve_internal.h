@@ -27,7 +27,9 @@ typedef struct wm_resolver {
     wm_map info_map;   /* a rule's or fill's address -> infos */
     struct wm_rule_info **infos;
     size_t info_count, info_cap;
-    const wm_val *distinct;               /* the entries of the table that was last found to be distinct */
+    const wm_val *distinct; /* the entries of the table that was last found to be distinct */
+    wm_hole *holes;         /* scratch of resolve_pattern.c */
+    size_t hole_cap;
     wm_names *no_names;                   /* an empty index */
     struct wm_layout_names *layout_names; /* scratch of resolve_layout.c */
 } wm_resolver;
@@ -74,7 +76,7 @@ const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const w
 
 /* The extents of a shape. False: reported (E0143, E0905). */
 bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
-                   const uint64_t **extents);
+                    const uint64_t **extents);
 
 /* The dtype of that name. False: reported (E0141). */
 bool wm_make_dtype(wm_resolver *r, const wm_word *word, wmap_dtype *dtype);

@@ -205,7 +205,7 @@ wm_form_of wm_check_layout(wm_resolver *r, const wm_scope *scope, const wm_layou
     struct wm_layout_names *names = r->layout_names;
     names->tags.count = names->axes.count = 0;
     names->products = 0;
-    wm_form_of form = {.unsupported = WM_NOWHERE};
+    wm_form_of form = {.unsupported = WM_NOWHERE, .axis_cap = 4}; /* most layouts are short */
     checker c = {r, scope, names, &form, 0, false};
     check_dots(&c, layout);
     for (const wm_factor *f = layout->factors; f; f = f->next, c.dim++) {

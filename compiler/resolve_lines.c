@@ -42,7 +42,8 @@ wm_named *wm_new_round(wm_resolver *r, const wm_context *context, uint32_t count
 
 void wm_name_round(wm_resolver *r, const wm_context *outer, wm_context *inner)
 {
-    wm_buffer text = {.arena = r->unit->arena};
+    wm_buffer text = {.arena = r->unit->arena,
+                      .cap = strlen(outer->round) + 14 * (size_t)inner->scope->count + 2};
     wm_buffer_add(&text, outer->round, strlen(outer->round));
     for (uint32_t i = 0; i < inner->scope->count; i++) {
         const wm_named *n = &inner->scope->items[i];
@@ -355,6 +356,7 @@ static void add_use(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     }
     if (c->depth >= WM_MAX_USES) {
         wm_error(r->unit, WM_E0902, stmt->span, "maps use each other more than %d deep", WM_MAX_USES);
+        r->spent = r->program->failed = true; /* as many uses may be so deep as can be counted */
         return;
     }
     const wm_scope *scope = wm_bind_arguments(r, c->scope, decl, call, call->span);
@@ -486,6 +488,12 @@ void wm_walk(wm_resolver *r, const wm_context *context, const wm_stmt *statement
 {
     wm_context c = *context;
     const wm_diag *before = r->unit->last;
+    if (!r->program->lines) { /* most specs are one long list: its array need not grow */
+        size_t count = 0;
+        for (const wm_stmt *s = statements; s; s = s->next)
+            count++;
+        r->program->lines = wm_grow(r->unit->arena, NULL, 0, count, &r->program->cap, sizeof(wm_line));
+    }
     c.axes = block_axes(r, &c, statements);
     wm_stamp_round(r, &c, before);
     for (const wm_stmt *s = statements; s && !r->spent; s = s->next) {

@@ -36,6 +36,8 @@ static void note(void *user, const wm_word *name)
             return;
         }
         size_t formats = vars->count;
+        if (!vars->items) /* two are enough for most */
+            vars->cap = vars->format_cap = 2;
         *wm_push(n->r->unit->arena, vars->formats, formats, vars->format_cap) = WM_FMT_NONE;
         v = vars->count;
         wm_var *var = wm_push(n->r->unit->arena, vars->items, vars->count, vars->cap);
@@ -114,30 +116,41 @@ typedef struct maker {
     wm_use use;
     const wm_vars *vars;
     wm_pattern *pattern;
-    wm_buffer text; /* constant text since the last hole */
+    wm_str lone;    /* constant text since the last hole, while it is of one part */
+    wm_buffer text; /* the same, joined of several */
     wm_span text_span;
     bool *seen;
     bool ok;
 } maker;
 
+/* Room for most names at the first byte. */
+static wm_buffer new_text(wm_arena *arena)
+{
+    return (wm_buffer){.arena = arena, .cap = 48};
+}
+
 static void add_text(maker *m, wm_str text, wm_span span)
 {
-    if (m->text.len == 0)
+    if (m->text.len == 0 && m->lone.len == 0) { /* mostly it stays alone and need not be copied */
+        m->lone = text;
         m->text_span = span;
-    else if (m->text_span.file == span.file)
-        m->text_span.end = span.end;
+        return;
+    }
+    if (m->text.len == 0)
+        wm_buffer_add(&m->text, m->lone.p, m->lone.len);
+    m->text_span.end = span.end;
     wm_buffer_add(&m->text, text.p, text.len);
 }
 
 static void end_text(maker *m)
 {
-    if (m->text.len == 0)
+    wm_str text = m->text.len ? (wm_str){m->text.text, (uint32_t)m->text.len} : m->lone;
+    if (text.len == 0)
         return;
-    m->pattern->holes[m->pattern->count++] = (wm_hole){.kind = WM_HOLE_TEXT,
-                                                       .span = m->text_span,
-                                                       .text = {m->text.text, (uint32_t)m->text.len},
-                                                       .var = WM_NO_VAR};
-    m->text = (wm_buffer){.arena = m->r->unit->arena};
+    m->pattern->holes[m->pattern->count++] =
+        (wm_hole){.kind = WM_HOLE_TEXT, .span = m->text_span, .text = text, .var = WM_NO_VAR};
+    m->text = new_text(m->r->unit->arena);
+    m->lone = WM_STR("");
 }
 
 static bool is_text_hole(const wm_hole *hole)
@@ -281,18 +294,14 @@ static void add_expression(maker *m, const wm_part *p)
         return;
     }
     wm_val value;
-    size_t before = m->text.len;
     wm_evaluated done = wm_eval(m->r->unit, m->scope, NULL, p->expr, &value);
-    if (done == WM_EVAL_UNKNOWN) { /* a round without names: any text may stand here */
+    wm_buffer shown = {.arena = m->r->unit->arena};
+    if (done == WM_EVAL_UNKNOWN) /* a round without names: any text may stand here */
         add_hole(m, (wm_hole){.kind = WM_HOLE_STARSTAR, .span = p->span, .var = WM_NO_VAR});
-        return;
-    }
-    if (done == WM_EVAL_ERROR || !wm_hole_show(m->r->unit, p, &value, &m->text))
+    else if (done == WM_EVAL_ERROR || !wm_hole_show(m->r->unit, p, &value, &shown))
         m->ok = false;
-    if (before == 0)
-        m->text_span = p->span;
     else
-        m->text_span.end = p->span.end;
+        add_text(m, (wm_str){shown.text, (uint32_t)shown.len}, p->span);
 }
 
 static void add_part(maker *m, const wm_part *p)
@@ -321,14 +330,11 @@ bool wm_make_pattern(wm_resolver *r, const wm_scope *scope, const wm_string *str
 {
     wm_arena *arena = r->unit->arena;
     *pattern = (wm_pattern){.span = string->span, .scope = scope};
-    uint32_t count = 0;
-    for (const wm_part *p = string->parts; p; p = p->next)
-        count++;
-    pattern->holes = wm_new(arena, wm_hole, count);
     const wm_part *only = string->parts;
     if (!only || (only->kind == WM_PART_TEXT && !only->next)) {
         pattern->literal = true;
         pattern->text = only ? only->text : WM_STR("");
+        pattern->holes = wm_new(arena, wm_hole, only != NULL);
         if (only)
             pattern->holes[pattern->count++] =
                 (wm_hole){.kind = WM_HOLE_TEXT, .span = only->span, .text = only->text, .var = WM_NO_VAR};
@@ -336,10 +342,18 @@ bool wm_make_pattern(wm_resolver *r, const wm_scope *scope, const wm_string *str
     }
     maker m = {
         .r = r, .scope = scope, .use = use, .vars = vars, .pattern = pattern, .seen = seen, .ok = true};
-    m.text.arena = arena;
+    m.text = new_text(arena);
+    size_t parts = 0;
+    for (const wm_part *p = string->parts; p; p = p->next)
+        parts++;
+    r->holes = wm_grow(arena, r->holes, 0, parts, &r->hole_cap, sizeof *r->holes);
+    pattern->holes = r->holes;
     for (const wm_part *p = string->parts; p; p = p->next)
         add_part(&m, p);
     end_text(&m);
+    pattern->holes = wm_new(arena, wm_hole, pattern->count);
+    if (pattern->count)
+        memcpy(pattern->holes, r->holes, pattern->count * sizeof *pattern->holes);
     pattern->literal = pattern->count == 0 || (pattern->count == 1 && pattern->holes[0].kind == WM_HOLE_TEXT);
     if (pattern->literal)
         pattern->text = pattern->count ? pattern->holes[0].text : WM_STR("");

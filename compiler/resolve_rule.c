@@ -11,7 +11,8 @@ typedef struct wm_rule_info {
     const char *unsupported; /* what of it belongs to a later version; NULL: nothing */
     wm_span unsupported_span;
     bool said;
-    wm_term *left, *right; /* without names, constants and shapes */
+    wm_term *left, *right; /* names, constants and shapes are those of the first line */
+    bool taken;            /* by that line: the next ones need copies */
     size_t left_count, left_cap, right_count, right_cap;
     const wm_place **places; /* of the left side, then of the right */
     size_t place_count, place_cap;
@@ -261,11 +262,34 @@ static void check_flattened(wm_resolver *r, wm_rule_info *info, const wm_binding
     }
 }
 
+static size_t count_places(const wm_value *value)
+{
+    return value->kind == WM_VA_PLACE ? 1 : count_places(value->a) + count_places(value->b);
+}
+
+/* Room for all operands at once: most specs are made of rules, so what one takes counts. */
+static void make_room(wm_resolver *r, wm_rule_info *info, const wm_operand *left, const wm_operand *right)
+{
+    for (const wm_operand *o = left; o; o = o->next)
+        info->left_cap += count_places(o->value);
+    for (const wm_operand *o = right; o; o = o->next)
+        info->right_cap++;
+    info->operand_cap = info->right_cap;
+    info->place_cap = info->form_cap = info->left_cap + info->right_cap;
+    wm_arena *arena = r->unit->arena;
+    info->left = wm_new(arena, wm_term, info->left_cap);
+    info->right = wm_new(arena, wm_term, info->right_cap);
+    info->operands = wm_new(arena, const wm_operand *, info->operand_cap);
+    info->places = wm_new(arena, const wm_place *, info->place_cap);
+    info->forms = wm_new(arena, wm_form_of, info->form_cap);
+}
+
 static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_stmt *stmt)
 {
     wm_rule_info *info = wm_new(r->unit->arena, wm_rule_info, 1);
     const wm_rule *rule = stmt->rule;
     info->key = stmt;
+    make_room(r, info, rule ? rule->left : NULL, rule ? rule->right : stmt->right);
     if (!rule) { /* a fill */
         for (const wm_operand *o = stmt->right; o; o = o->next)
             add_target(r, scope, info, o, NULL);
@@ -301,12 +325,15 @@ static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_s
 
 static wm_rule_info *info_of(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    uint32_t at = wm_map_get(&r->info_map, &stmt, sizeof stmt);
+    bool once = !*c->round && c->depth == 0; /* in no loop and no used map */
+    uint32_t at = once ? WM_MAP_NONE : wm_map_get(&r->info_map, &stmt, sizeof stmt);
     wm_rule_info *info;
     if (at != WM_MAP_NONE) {
         info = r->infos[at];
     } else {
         info = make_info(r, c->scope, stmt);
+    }
+    if (!once && at == WM_MAP_NONE) {
         wm_map_put(&r->info_map, &info->key, sizeof info->key, (uint32_t)r->info_count, NULL);
         *wm_push(r->unit->arena, r->infos, r->info_count, r->info_cap) = info;
     }
@@ -336,7 +363,7 @@ void wm_add_line(wm_resolver *r, const wm_context *context, const wm_line *line)
 typedef struct builder {
     wm_resolver *r;
     const wm_context *c;
-    const wm_rule_info *info;
+    wm_rule_info *info;
     wm_line line;
     wm_vars vars;
     size_t bound; /* variables of the side that is read come first */
@@ -542,11 +569,12 @@ static wm_term *copy_terms(wm_arena *arena, const wm_term *terms, size_t count)
 
 static void begin_line(builder *b)
 {
-    const wm_rule_info *info = b->info;
+    wm_rule_info *info = b->info;
     wm_arena *arena = b->r->unit->arena;
     b->ok = !info->failed && !info->unsupported && !b->c->poison;
-    b->line.left = copy_terms(arena, info->left, info->left_count);
-    b->line.right = copy_terms(arena, info->right, info->right_count);
+    b->line.left = info->taken ? copy_terms(arena, info->left, info->left_count) : info->left;
+    b->line.right = info->taken ? copy_terms(arena, info->right, info->right_count) : info->right;
+    info->taken = true;
     b->line.left_count = (uint32_t)info->left_count;
     b->line.right_count = (uint32_t)info->right_count;
 }

@@ -384,7 +384,7 @@ static const row files[] = {
      "\"k{n}/w\" } }",
      NULL, "map main\ndrop \"k1/w\"   # n=1\ndrop \"k2/w\"   # n=2\n"},
     {"wmap 1\ntest \"t\" of main { given \"a\" = [1 2]; expect \"b\" = [1 2] }\nmap main { \"a\" -> \"b\" }",
-     NULL, "map main\n\"a\" -> \"b\"\n"},
+     NULL, "map main\n\"a\" -> \"b\"\nE0199 \"t\"\n"},
 };
 
 static void test_files(void **state)
@@ -656,7 +656,7 @@ static void test_depth(void **state)
 static double seconds(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* what others do on the machine does not count */
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
