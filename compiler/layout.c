@@ -382,6 +382,26 @@ static bool can_copy(const wm_form *f, const wm_piece *p)
     return false;
 }
 
+/* The first blocks, from the outside, in which two pieces of one layout differ. */
+static bool find_difference(const wm_node *node, const wm_piece *a, const wm_piece *b, wm_span *first,
+                            wm_span *second)
+{
+    if (node->kind == WM_NODE_BLOCKS) {
+        uint32_t x = a->choice[node->blocks], y = b->choice[node->blocks];
+        if (x == WM_NONE || y == WM_NONE)
+            return false;
+        if (x == y)
+            return find_difference(&node->kids[x], a, b, first, second);
+        *first = node->block[x].span;
+        *second = node->block[y].span;
+        return true;
+    }
+    for (uint32_t k = 0; node->kind == WM_NODE_GROUP && k < node->count; k++)
+        if (find_difference(&node->kids[k], a, b, first, second))
+            return true;
+    return false;
+}
+
 static void same_piece(layouter *l, const wm_piece *a, const wm_piece *b, bool left)
 {
     wm_form *f = l->form;
@@ -391,10 +411,16 @@ static void same_piece(layouter *l, const wm_piece *a, const wm_piece *b, bool l
         return;
     f->failed = true;
     if (a->term == b->term) {
+        const wm_placement *p = &(left ? f->left : f->right)[b->term];
+        wm_span first = tb->layout->span, second = first;
+        for (uint32_t d = 0; d < p->dim_count; d++)
+            if (find_difference(&p->dims[d], a, b, &first, &second))
+                break;
         wm_diag *d =
-            wm_error(l->unit, WM_E0214, tb->layout->span,
-                     "two blocks of this layout cannot be told apart: both are %s", show_piece(l, b));
-        wm_diag_hint(l->unit, d, "name them, as in `(p: x | q: x)`");
+            wm_error(l->unit, WM_E0214, second, "two blocks of this layout cannot be told apart: both are %s",
+                     show_piece(l, b));
+        wm_diag_also(l->unit, d, first, "the first");
+        wm_diag_hint(l->unit, d, "blocks differ in their names or in their axes, as in `(p: x | q: x)`");
         return;
     }
     wm_diag *d = wm_error(l->unit, WM_E0517, tb->span, "two operands of the source hold the same piece%s",
@@ -432,46 +458,80 @@ static void only_axes(layouter *l, bool left)
     }
 }
 
-static void only_tags(layouter *l, bool left)
+static bool lonely_tag(const struct wm_form_tag *tag, bool left)
+{
+    return tag->left != tag->right && tag->left == left;
+}
+
+/* A lonely block of the right side and the one of the left side that it stands for, the nearest name first:
+ * one mistake, said on the right. other[t]: the counterpart of tag t, WM_NONE if it has none. */
+static uint32_t *match_tags(layouter *l)
+{
+    wm_form *f = l->form;
+    uint32_t *other = wm_new(l->unit->arena, uint32_t, f->tag_count);
+    memset(other, 0xff, f->tag_count * sizeof *other);
+    for (int near_only = 1; near_only >= 0; near_only--)
+        for (size_t t = 0; t < f->tag_count; t++) {
+            if (!lonely_tag(&f->tags[t], false) || other[t] != WM_NONE)
+                continue;
+            wm_near near;
+            wm_near_init(&near, f->tags[t].name);
+            size_t best = SIZE_MAX;
+            for (size_t o = 0; o < f->tag_count; o++) {
+                if (!lonely_tag(&f->tags[o], true) || other[o] != WM_NONE)
+                    continue;
+                wm_near_try(&near, f->tags[o].name);
+                if (near_only ? wm_near_found(&near) && near.best.p == f->tags[o].name.p : best == SIZE_MAX)
+                    best = o;
+            }
+            if (best == SIZE_MAX)
+                continue;
+            other[t] = (uint32_t)best;
+            other[best] = (uint32_t)t;
+        }
+    return other;
+}
+
+/* The tags of one side as "i f c o", and where they stand: `beside` spans those of one text that are first
+ * there. */
+static const char *show_tags(layouter *l, bool left, wm_span *beside)
 {
     wm_form *f = l->form;
     const char *names = "";
-    wm_span beside = WM_NOWHERE;
+    *beside = WM_NOWHERE;
     for (size_t t = 0; t < f->tag_count; t++) {
-        if (left ? !f->tags[t].right : !f->tags[t].left)
+        const struct wm_form_tag *tag = &f->tags[t];
+        if (left ? !tag->left : !tag->right)
             continue;
-        names = wm_format_text(l->unit->arena, "%s%s%.*s", names, *names ? " " : "", (int)f->tags[t].name.len,
-                               f->tags[t].name.p);
-        if (beside.file == WM_NO_FILE)
-            beside = f->tags[t].span;
-        else if (f->tags[t].span.file == beside.file && f->tags[t].span.end > beside.end)
-            beside.end = f->tags[t].span.end;
+        names = wm_format_text(l->unit->arena, "%s%s%.*s", names, *names ? " " : "", (int)tag->name.len,
+                               tag->name.p);
+        if (beside->file == WM_NO_FILE)
+            *beside = tag->span;
+        else if (tag->span.file == beside->file && tag->span.end > beside->end)
+            beside->end = tag->span.end;
     }
+    const wm_term *there = left ? f->left[0].term : f->right[0].term;
+    if (!left || !*names) /* a tag's span is where it is first: on the left, if it is there */
+        *beside = there->layout_given ? there->layout->span : there->span;
+    return names;
+}
+
+static void only_tags(layouter *l, bool left, const uint32_t *other)
+{
+    wm_form *f = l->form;
+    wm_span beside;
+    const char *names = show_tags(l, !left, &beside);
     for (size_t t = 0; t < f->tag_count; t++) {
-        struct wm_form_tag *tag = &f->tags[t];
-        if (tag->left == tag->right || tag->left != left)
+        const struct wm_form_tag *tag = &f->tags[t];
+        if (!lonely_tag(tag, left) || (left && other[t] != WM_NONE))
             continue;
         wm_diag *d = wm_error(l->unit, WM_E0511, tag->span, "block %s is on the %s side only",
                               wm_quote(l->unit, tag->name), left ? "left" : "right");
-        wm_near near;
-        wm_near_init(&near, tag->name);
-        for (size_t o = 0; o < f->tag_count; o++)
-            if (f->tags[o].left != f->tags[o].right && f->tags[o].left != left)
-                wm_near_try(&near, f->tags[o].name);
-        const wm_term *there = left ? f->right[0].term : f->left[0].term;
-        if (left || !*names) /* a tag's span is where it is first: on the left, if it is there */
-            beside = there->layout_given ? there->layout->span : there->span;
         wm_diag_also(l->unit, d, beside, *names ? "the %s side has %s" : "the %s side has no blocks%s",
                      left ? "right" : "left", names);
-        size_t others = 0, last = 0;
-        for (size_t o = 0; o < f->tag_count; o++)
-            if (f->tags[o].left != f->tags[o].right && f->tags[o].left != left)
-                others++, last = o;
-        if (wm_near_found(&near))
-            wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
-        else if (others == 1)
-            wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)f->tags[last].name.len,
-                         f->tags[last].name.p);
+        if (other[t] != WM_NONE)
+            wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)f->tags[other[t]].name.len,
+                         f->tags[other[t]].name.p);
         f->failed = true;
     }
 }
@@ -552,8 +612,9 @@ static void pair_pieces(layouter *l)
         return;
     only_axes(l, true);
     only_axes(l, false);
-    only_tags(l, true);
-    only_tags(l, false);
+    const uint32_t *other = match_tags(l);
+    only_tags(l, true, other);
+    only_tags(l, false, other);
     bool right = lonely != NULL;
     for (size_t i = 0; i < f->source_count && !lonely; i++)
         if (!f->sources[i].unnamed && find_piece(l, &targets, &f->sources[i], f->target_count) == WM_MAP_NONE)
@@ -588,15 +649,22 @@ static void check_copies(layouter *l)
     }
 }
 
+/* Before the pieces are paired: the axes that `( ) = ( )` relates stand on one side only. */
+static void refuse_recount(layouter *l)
+{
+    for (const wm_binding *b = l->form->line->where; b; b = b->next)
+        if (b->other) {
+            wm_error(l->unit, WM_E0199, b->span, "`( ) = ( )` in `where` is not supported yet");
+            l->form->failed = true;
+        }
+}
+
 static void check_where(layouter *l)
 {
     wm_form *f = l->form;
     for (const wm_binding *b = f->line->where; b; b = b->next) {
-        if (b->other) {
-            wm_error(l->unit, WM_E0199, b->span, "`( ) = ( )` in `where` is not supported yet");
-            f->failed = true;
+        if (b->other)
             continue;
-        }
         bool found = false;
         wm_near near;
         wm_near_init(&near, b->names->text);
@@ -634,6 +702,7 @@ wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line)
         find_name_axes(&l, &f->left[t]);
     for (uint32_t t = 0; t < line->right_count; t++)
         find_name_axes(&l, &f->right[t]);
+    refuse_recount(&l);
     for (uint32_t t = 0; t < line->left_count && !f->failed; t++)
         expand(&l, t, &f->left[t], true);
     for (uint32_t t = 0; t < line->right_count && !f->failed; t++)

@@ -14,7 +14,9 @@ cd "$scratch" || exit 2
 
 # example LINE WANT: ./block is what stands at LINE of the document
 example() {
-    local line=$1 want=$2 status=0 first ids
+    local line=$1 want=$2 status=0 first ids maps map
+    : >out
+    : >err
     first=$(grep -vE '^[[:space:]]*(#|$)' block | head -n 1)
     prepare block
     case $first in
@@ -24,9 +26,13 @@ example() {
             ;;
         *) { echo 'wmap 1; map main {' && cat block && echo '}'; } >example.wmap ;;
     esac
-    "$WMAP" check example.wmap "${args[@]}" >out 2>err </dev/null || status=$?
+    # every map of it that needs no parameters
+    maps=$(sed -nE 's/^map +([A-Za-z_0-9]+) +[^( ].*/\1/p' example.wmap)
+    for map in ${maps:-main}; do
+        "$WMAP" check --map "$map" example.wmap "${args[@]}" >>out 2>>err </dev/null || status=$?
+    done
     ids=$(grep -oE 'error\[[A-Z0-9]+\]' err | sort -u | tr -d '\n')
-    if [ -z "$want" ] && [ $status = 0 ] || [ -n "$want" ] && [ "$ids" = "error[$want]" ]; then
+    if { [ -z "$want" ] && [ $status = 0 ]; } || { [ -n "$want" ] && [ "$ids" = "error[$want]" ]; }; then
         pass
     else
         printf 'the example at line %d, status %d, wanted: %s\n' "$line" $status "${want:-acceptance}"
