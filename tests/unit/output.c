@@ -23,7 +23,7 @@ static char folder[64];
 
 static const char *at(const char *name)
 {
-    static char paths[4][320];
+    static char paths[4][sizeof folder + 260];
     static unsigned next;
     char *path = paths[next++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
