@@ -116,7 +116,7 @@ static bool only(const wanted *w, int kind)
 /* The start of a statement or item, NULL if this is none. */
 static const char *statement(const wm_parser *p, const wanted *w)
 {
-    if (p->given != 1)
+    if (p->given != 1 && p->previous != 0)
         return NULL;
     if (w->has[T_FILL] && w->has[T_DROP] && w->has[T_STRING])
         return "a statement";
@@ -166,7 +166,11 @@ static void add_values(wanted *w)
         add(w, "a constant");
         without(w, constant);
     }
-    if (w->has[T_STRING]) {
+    if (w->has[T_STRING] && w->has['('] && !w->has[T_INT]) {
+        add(w, "a tensor");
+        without(w, string);
+        w->has['('] = false;
+    } else if (w->has[T_STRING]) {
         add(w, "a string");
         without(w, string);
     }
@@ -383,6 +387,8 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
         if (expected[i] >= 0 && expected[i] < KINDS)
             w.has[expected[i]] = true;
     int found = p->previous;
+    if (found == 0)
+        span.beg = span.end = p->text_end; /* not the empty lines behind the text */
     if (no_statement(p, &w)) {
         report_no_statement(p);
         return;
@@ -394,6 +400,12 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
             also_unclosed(p, d, span);
         return;
     }
+    bool item = p->depth == 0 && w.has[T_IMPORT] && w.has[T_MAP];
+    if (item && p->item_error)
+        return;
+    p->item_error = item;
+    if (p->given == 2 && is_keyword(p->first) && !only(&w, ':'))
+        w.has[':'] = false; /* it could be a tag, but was hardly meant as one */
     wanted said = w;
     if (statement(p, &w))
         add(&said, statement(p, &w));
@@ -406,6 +418,9 @@ void wm_expected(wm_parser *p, wm_span span, const int *expected, int count)
         add(&said, "`}`");
     wm_diag *d =
         wm_syntax(p, WM_E0110, span, "expected %s, found %s", joined(p, &said), found_text(p, found, span));
-    if (d)
-        add_hints(p, d, &w, found, span);
+    if (!d)
+        return;
+    add_hints(p, d, &w, found, span);
+    if (item && p->block_end.end)
+        wm_diag_also(p->unit, d, p->block_end, "a block was closed here");
 }

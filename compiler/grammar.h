@@ -124,16 +124,21 @@ typedef struct wm_parser {
     wm_span previous_span;
     int first; /* of the statement */
     wm_span first_span;
-    uint32_t given;  /* tokens of the statement so far */
-    uint32_t line;   /* newline tokens so far */
-    bool recovering; /* from an error on, up to the end of the statement */
+    uint32_t given;    /* tokens of the statement so far */
+    uint32_t line;     /* newline tokens so far */
+    bool recovering;   /* from an error on, up to the end of the statement */
+    uint32_t loose;    /* sets of labels that were left open then: their `}` close nothing else */
+    uint32_t text_end; /* of the last token that is one */
+    wm_span block_end; /* the `}` that closed an item last */
+    bool item_error;   /* what stands outside of an item was reported, and no item has come since */
     wm_span last_error;
     wm_span reported[2]; /* where the last findings were */
 
     /* strings being scanned and built */
     wm_span quote, hole;
     bool string_failed;
-    uint32_t stray_end; /* end of the last stray character */
+    uint32_t stray_line; /* line + 1 of the last one that was reported */
+    uint32_t stray_end;  /* end of the last stray character */
     WM_CHAIN(wm_part) parts;
     wm_str pending; /* text of the part being built */
     wm_span pending_span;
@@ -169,6 +174,9 @@ int wm_scan(wm_node *value, wm_span *span, void *scanner);
 /* A scanner over text of `size` bytes, two NULs at its end among them. It writes into the text while it runs.
  */
 void *wm_scan_open(wm_parser *p, char *text, size_t size);
+
+/* Leaves the text as it was, wherever the scanner stands. */
+void wm_scan_close(void *scanner);
 
 #define WM_NEWLINE 1 /* a token that only the filter sees: newlines, blank lines between them */
 

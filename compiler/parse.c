@@ -100,6 +100,17 @@ static bool opens_statement(int kind)
            kind == T_FOR || kind == T_GIVEN || kind == T_EXPECT;
 }
 
+static bool is_hub(int kind)
+{
+    return kind == T_LAYER || kind == T_DIALECT || kind == T_ARCHITECTURE || kind == T_BLOCK;
+}
+
+static bool opens_item(int kind)
+{
+    return is_hub(kind) || kind == T_IMPORT || kind == T_PARAM || kind == T_TABLE || kind == T_MODEL ||
+           kind == T_MAP || kind == T_TEST;
+}
+
 /* A statement whose block can be read on after an error before its `{`; others are skipped with their block.
  */
 static bool has_block(wm_parser *p, int first, uint32_t depth)
@@ -119,8 +130,10 @@ static void pop(wm_parser *p)
 
 static void leave_lists(wm_parser *p)
 {
-    while (p->depth > 0 && in_list(p))
+    while (p->depth > 0 && in_list(p)) {
+        p->loose += top(p)->kind == 'L';
         pop(p);
+    }
 }
 
 static void too_deep(wm_parser *p, wm_span span)
@@ -154,6 +167,8 @@ static void track_close(wm_parser *p, int kind)
     char open = top(p)->kind;
     if ((kind == ')' && open == '(') || (kind == ']' && open == '[') ||
         (kind == '}' && (open == 'L' || open == 'B') && p->depth > 0)) {
+        if (open == 'B' && p->depth == 1)
+            p->block_end = p->previous_span;
         pop(p);
     } else if (kind == T_HOLE_CLOSE) {
         uint32_t at = p->depth;
@@ -164,7 +179,8 @@ static void track_close(wm_parser *p, int kind)
     }
 }
 
-static void track_brackets(wm_parser *p, const wm_token *t)
+/* Keeps the open brackets. `before` is the token before. */
+static void track_brackets(wm_parser *p, const wm_token *t, int before)
 {
     switch (t->kind) {
     case '(':
@@ -186,7 +202,7 @@ static void track_brackets(wm_parser *p, const wm_token *t)
         track_close(p, t->kind);
         break;
     case T_IF:
-        if (p->previous == T_ELSE || p->previous == T_THEN)
+        if (before == T_ELSE || before == T_THEN)
             chain(p, t->span);
         break;
     case T_END:
@@ -196,6 +212,7 @@ static void track_brackets(wm_parser *p, const wm_token *t)
             p->chains -= top(p)->chain;
             top(p)->chain = 0;
             p->recovering = false;
+            p->loose = 0;
         }
         break;
     default:
@@ -207,18 +224,23 @@ static void track_brackets(wm_parser *p, const wm_token *t)
 static void deliver(wm_parser *p, wm_token *t)
 {
     bool start = wm_at_start(p);
+    int before = p->previous;
     if (t->kind == T_WORD && (start || p->previous == T_DROP) &&
         wm_str_eq(wm_text_at(p, t->span), WM_STR("meta")))
         t->kind = T_META;
-    if (start && t->kind != T_END && t->kind != '}') {
+    if (start && t->kind != T_END && (t->kind != '}' || p->depth == 0)) {
         p->first = t->kind;
         p->first_span = t->span;
         p->given = 0;
     }
     p->given++;
-    track_brackets(p, t);
+    if (t->kind != T_END && t->kind != 0)
+        p->text_end = t->span.end;
+    if (p->depth == 0 && opens_item(t->kind) && p->given == 1)
+        p->item_error = false;
     p->previous = t->kind;
     p->previous_span = t->span;
+    track_brackets(p, t, before);
     if (t->kind == T_WM_YYerror)
         wm_recover(p);
 }
@@ -305,11 +327,6 @@ static void swallow(wm_parser *p, wm_token *t, int kind)
     }
 }
 
-static bool is_hub(int kind)
-{
-    return kind == T_LAYER || kind == T_DIALECT || kind == T_ARCHITECTURE || kind == T_BLOCK;
-}
-
 /* A list with an error in it that is not closed: what comes is clearly no part of it. */
 static bool list_is_over(wm_parser *p, const wm_token *t, bool newline)
 {
@@ -318,11 +335,16 @@ static bool list_is_over(wm_parser *p, const wm_token *t, bool newline)
 
 static void next(wm_parser *p, wm_token *t)
 {
+    bool lost_map = false;
     for (;;) {
         bool newline;
         fetch(p, t, &newline);
         if (list_is_over(p, t, newline))
             leave_lists(p);
+        if (p->recovering && p->loose && t->kind == '}' && top(p)->kind != 'L') {
+            p->loose--;
+            continue;
+        }
         if (ends_statement(p, t, newline)) {
             p->held = *t;
             p->holds = true;
@@ -338,9 +360,13 @@ static void next(wm_parser *p, wm_token *t)
             skip_block(p);
             continue;
         }
+        lost_map = p->recovering && t->kind == '{' && !in_list(p) && p->depth > 0 && p->first == T_MAP;
         break;
     }
     deliver(p, t);
+    /* A map inside of a map whose `}` was forgotten: its statements are read as those of the first. */
+    if (lost_map)
+        t->kind = T_END;
 }
 
 int wm_yylex(wm_node *value, wm_span *span, wm_parser *p)
@@ -446,8 +472,7 @@ static bool first_statement(wm_parser *p)
     wm_diag *d = wm_syntax(p, WM_E0111, p->held.span, "the first statement must be `wmap 1`");
     if (d)
         wm_diag_hint(p->unit, d, "it says which version of the language this is");
-    return is_hub(kind) || kind == T_IMPORT || kind == T_PARAM || kind == T_TABLE || kind == T_MODEL ||
-           kind == T_MAP || kind == T_TEST;
+    return opens_item(kind);
 }
 
 wm_ast *wm_parse(wm_unit *unit, uint32_t file)
@@ -457,6 +482,7 @@ wm_ast *wm_parse(wm_unit *unit, uint32_t file)
         open_scanner(p);
         if ((p->start == T_START_RULES || first_statement(p)) && wm_yyparse(p) != 0)
             p->failed = true;
+        wm_scan_close(p->scanner);
     }
     p->ast->failed = p->failed;
     return p->ast;
@@ -469,5 +495,7 @@ wm_expr *wm_parse_expr(wm_unit *unit, uint32_t file)
     if (!text_is_sound(p))
         return NULL;
     open_scanner(p);
-    return wm_yyparse(p) == 0 && !p->failed ? p->expr : NULL;
+    bool parsed = wm_yyparse(p) == 0;
+    wm_scan_close(p->scanner);
+    return parsed && !p->failed ? p->expr : NULL;
 }

@@ -19,6 +19,7 @@ int wm_scan_int(wm_parser *p, wm_node *value, wm_span span)
     for (uint32_t k = 0; k < digits.len; k++) {
         if (__builtin_mul_overflow(i, 10, &i) || __builtin_add_overflow(i, digits.p[k] - '0', &i)) {
             wm_syntax(p, WM_E0107, span, "this integer is beyond 2^63-1");
+            p->last_error = span; /* what else is wrong with it does not matter */
             i = 0;
             break;
         }
@@ -161,13 +162,14 @@ static const char *instead_of(wm_str stray)
     return NULL;
 }
 
-/* True if it was reported, and not part of a run that has been. */
+/* True if it was reported, and not part of a run that has been. One on a line is enough. */
 bool wm_scan_stray(wm_parser *p, wm_span span)
 {
     bool first = span.beg == 0 || span.beg != p->stray_end;
     p->stray_end = span.end;
-    if (!first)
+    if (!first || p->stray_line == p->line + 1)
         return false;
+    p->stray_line = p->line + 1;
     uint32_t scalar;
     wm_str text = wm_text_at(p, span);
     size_t len = wm_utf8(text.p, text.len, &scalar);
