@@ -379,8 +379,10 @@ static void set_up(inference *i)
     if (i->in->failed)
         return;
     if (dots && !dots_known) {
-        wm_instance_error(i->state, i->in, WM_E0515, i->line->right[0].span,
-                          "the dtype and shape of this tensor are not known");
+        wm_diag *d = wm_instance_error(i->state, i->in, WM_E0515, i->line->right[0].span,
+                                       "the dtype and shape of this tensor are not known");
+        wm_diag_hint(i->unit, d,
+                     "say it, as in `fill 0 -> \"name\" : f32 [64]` or `like \"a source tensor\"`");
         return;
     }
     size_t count = i->form->axis_count;

@@ -449,6 +449,10 @@ static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_boun
         wm_diag_note(unit, d, "%s is %s, %s is %s", wm_quote(unit, first->name),
                      wm_show_type(unit, first->dtype, first->rank, first->shape), wm_quote(unit, s->name),
                      wm_show_type(unit, s->dtype, s->rank, s->shape));
+        if (first->span.file != WM_NO_FILE)
+            wm_diag_also(unit, d, first->span, "the first");
+        if (s->span.file != WM_NO_FILE)
+            wm_diag_also(unit, d, s->span, "declared here");
         return;
     }
 }
@@ -775,21 +779,42 @@ static void excuse(void *user, size_t name, const wm_capture *captures)
     side->tensors[name].excused = true;
 }
 
+/* The names that a pattern could match. If it can't be solved, that are those in which anything may stand in
+ * its holes. */
+static void excuse_names(wm_state *state, wm_side *side, const wm_line *line, const wm_pattern *pattern)
+{
+    wm_unit *unit = state->unit;
+    if (!pattern->holes && !pattern->literal) { /* it was not understood at all */
+        state->rest_unknown = true;
+        return;
+    }
+    if (wm_names_match(side->index, unit, pattern, line->vars, line->var_count, NULL, excuse, side))
+        return;
+    wm_pattern loose = *pattern;
+    loose.holes = wm_new(unit->arena, wm_hole, pattern->count);
+    loose.count = 0;
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        bool text = pattern->holes[h].kind == WM_HOLE_TEXT;
+        if (!text && loose.count && loose.holes[loose.count - 1].kind != WM_HOLE_TEXT)
+            continue;
+        loose.holes[loose.count] = pattern->holes[h];
+        if (!text)
+            loose.holes[loose.count] = (wm_hole){.kind = WM_HOLE_STARSTAR, .var = WM_NO_VAR};
+        loose.count++;
+    }
+    wm_names_match(side->index, unit, &loose, line->vars, line->var_count, NULL, excuse, side);
+}
+
 /* What a line with an error could match or write is not reported as left over or missing. */
 static void excuse_line(wm_state *state, const wm_line *line)
 {
     wm_unit *unit = state->unit, saved = *unit;
     for (uint32_t t = 0; t < line->left_count; t++)
-        if (line->left[t].name.holes || line->left[t].name.literal)
-            wm_names_match(state->source.index, unit, &line->left[t].name, line->vars, line->var_count, NULL,
-                           excuse, &state->source);
+        excuse_names(state, &state->source, line, &line->left[t].name);
     for (uint32_t t = 0; t < line->right_count && state->target.known; t++)
-        if (line->right[t].name.holes || line->right[t].name.literal)
-            wm_names_match(state->target.index, unit, &line->right[t].name, line->vars, line->var_count, NULL,
-                           excuse, &state->target);
+        excuse_names(state, &state->target, line, &line->right[t].name);
     for (uint32_t p = 0; p < line->pattern_count; p++)
-        wm_names_match(state->source.index, unit, &line->patterns[p], line->vars, line->var_count, NULL,
-                       excuse, &state->source);
+        excuse_names(state, &state->source, line, &line->patterns[p]);
     unit->diags = saved.diags;
     unit->last = saved.last;
     unit->errors = saved.errors;

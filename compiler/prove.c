@@ -406,7 +406,10 @@ static void keep_rest(prover *p, wm_span span)
                               wm_show_type(p->unit, out->dtype, t->rank, t->shape),
                               wm_show_type(p->unit, want->dtype, want->rank, want->shape));
         if (want->span.file != WM_NO_FILE)
-            wm_diag_also(p->unit, d, want->span, "declared here");
+            wm_diag_also(p->unit, d, same ? want->dtype_span : want->shape_span, "declared here");
+        if (same)
+            wm_diag_hint(p->unit, d, "`cast %s -> %s` in the map", wmap_dtype_name(out->dtype),
+                         wmap_dtype_name(want->dtype));
     }
 }
 
