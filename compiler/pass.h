@@ -219,6 +219,9 @@ typedef struct wm_state {
  * E0521. */
 void wm_match_pass(wm_state *state);
 
+/* suggest.c: "did you mean ...?" for a pattern that matches nothing, if a name is near. */
+void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side);
+
 /* infer.c: extents, names and shapes of targets. Reports E0501 to E0506, E0403. */
 void wm_infer_pass(wm_state *state);
 

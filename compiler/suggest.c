@@ -1,0 +1,107 @@
+/* suggest.c: "did you mean" for patterns that match no tensor: the nearest name of the side, with the
+ * pattern's holes where they fit. */
+#include <string.h>
+
+#include "compiler/pass.h"
+
+#define MAX_SUGGESTED  20
+#define MAX_CANDIDATES 20000
+
+/* A name or a pattern without its numbers and holes. */
+static wm_str bare_name(wm_unit *unit, wm_str name)
+{
+    char *out = wm_alloc(unit->arena, name.len + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < name.len; i++)
+        if (name.p[i] < '0' || name.p[i] > '9')
+            out[n++] = name.p[i];
+    return (wm_str){out, n};
+}
+
+static wm_str bare_pattern(wm_unit *unit, const wm_pattern *pattern)
+{
+    wm_str all = {"", 0};
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        if (pattern->holes[h].kind != WM_HOLE_TEXT)
+            continue;
+        wm_str t = pattern->holes[h].text;
+        char *joined = wm_format_text(unit->arena, "%.*s%.*s", (int)all.len, all.p, (int)t.len, t.p);
+        all = (wm_str){joined, all.len + t.len};
+    }
+    return bare_name(unit, all);
+}
+
+/* The name with the pattern's holes where its numbers are, run of digits by run of digits; the plain name if
+ * they can't be laid on each other. */
+static wm_str with_holes(wm_unit *unit, const wm_pattern *pattern, wm_str name)
+{
+    const char *out = "";
+    uint32_t at = 0;
+    for (uint32_t h = 0; h <= pattern->count; h++) {
+        const wm_hole *hole = h < pattern->count ? &pattern->holes[h] : NULL;
+        uint32_t runs = hole && hole->kind != WM_HOLE_TEXT; /* runs of digits to go on to */
+        for (uint32_t i = 0; hole && hole->kind == WM_HOLE_TEXT && i < hole->text.len; i++)
+            runs += hole->text.p[i] >= '0' && hole->text.p[i] <= '9' &&
+                    (i == 0 || hole->text.p[i - 1] < '0' || hole->text.p[i - 1] > '9');
+        while (at < name.len && (runs || !hole)) {
+            uint32_t beg = at;
+            bool digits = name.p[at] >= '0' && name.p[at] <= '9';
+            while (at < name.len && (name.p[at] >= '0' && name.p[at] <= '9') == digits)
+                at++;
+            bool swap = digits && hole && hole->kind != WM_HOLE_TEXT;
+            const char *text = swap ? unit->sources[hole->span.file]->text + hole->span.beg : name.p + beg;
+            out = wm_format_text(unit->arena, "%s%.*s", out,
+                                 (int)(swap ? hole->span.end - hole->span.beg : at - beg), text);
+            runs -= digits && runs;
+        }
+        if (runs)
+            return name;
+    }
+    return (wm_str){out, (uint32_t)strlen(out)};
+}
+
+static void bare_names(wm_unit *unit, wm_side *side)
+{
+    if (side->bare)
+        return;
+    side->bare = wm_new(unit->arena, wm_str, side->count);
+    for (size_t i = 0; i < side->count; i++)
+        side->bare[i] = bare_name(unit, side->names[i]);
+}
+
+void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side)
+{
+    wm_unit *unit = state->unit;
+    if (state->suggestions >= MAX_SUGGESTED || side->count == 0)
+        return;
+    state->suggestions++;
+    if (!pattern->literal)
+        bare_names(unit, side);
+    const wm_str *names = pattern->literal ? side->names : side->bare;
+    wm_str want = pattern->literal ? pattern->text : bare_pattern(unit, pattern);
+    wm_near near;
+    wm_near_init(&near, want);
+    size_t best = WM_NO_NAME, count = 0, tried = 0;
+    wm_str before = {NULL, 0};
+    for (size_t i = 0; i < side->count && tried < MAX_CANDIDATES; i++) {
+        uint32_t gap = names[i].len > want.len ? names[i].len - want.len : want.len - names[i].len;
+        if (gap > want.len / 3 || wm_str_eq(names[i], before))
+            continue;
+        before = names[i];
+        tried++;
+        wm_near_try(&near, names[i]);
+        if (wm_near_found(&near) && near.best.p == names[i].p)
+            best = i;
+    }
+    if (best == WM_NO_NAME)
+        return;
+    if (pattern->literal) {
+        wm_diag_hint(unit, diag, "did you mean %s?", wm_quote(unit, side->names[best]));
+        return;
+    }
+    for (size_t i = 0; i < side->count; i++)
+        count += wm_str_eq(names[i], near.best);
+    wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that",
+                 wm_quote(unit, with_holes(unit, pattern, side->names[best])), count,
+                 count == 1 ? " matches" : "s match");
+}
