@@ -1,6 +1,6 @@
-/* ast.h: what the parser makes of a text. One struct a production, spans on all, nothing interpreted: names are
- * not looked up, numbers not computed. Everything lives in the unit's arena. Lists are `next` chains in the
- * order of the text, so that actions of the grammar only build nodes. */
+/* ast.h: what the parser makes of a text. One struct a production, spans on all, nothing interpreted: names
+ * are not looked up, numbers not computed. Everything lives in the unit's arena. Lists are `next` chains in
+ * the order of the text, so that actions of the grammar only build nodes. */
 #ifndef WM_AST_H
 #define WM_AST_H
 
@@ -41,9 +41,20 @@ typedef enum wm_expr_kind {
 } wm_expr_kind;
 
 typedef enum wm_op {
-    WM_OP_OR, WM_OP_AND,
-    WM_OP_EQ, WM_OP_NE, WM_OP_LT, WM_OP_LE, WM_OP_GT, WM_OP_GE,
-    WM_OP_ADD, WM_OP_SUB, WM_OP_MUL, WM_OP_DIV, WM_OP_FLOORDIV, WM_OP_MOD
+    WM_OP_OR,
+    WM_OP_AND,
+    WM_OP_EQ,
+    WM_OP_NE,
+    WM_OP_LT,
+    WM_OP_LE,
+    WM_OP_GT,
+    WM_OP_GE,
+    WM_OP_ADD,
+    WM_OP_SUB,
+    WM_OP_MUL,
+    WM_OP_DIV,
+    WM_OP_FLOORDIV,
+    WM_OP_MOD
 } wm_op;
 
 typedef struct wm_expr {
@@ -64,21 +75,21 @@ typedef struct wm_expr {
 /* ---- strings ---- */
 
 typedef enum wm_part_kind {
-    WM_PART_TEXT, /* text, escapes resolved */
-    WM_PART_HOLE, /* {expr} {expr:format} */
-    WM_PART_EQ,   /* {=word} */
-    WM_PART_STAR, /* {*} */
+    WM_PART_TEXT,    /* text, escapes resolved */
+    WM_PART_HOLE,    /* {expr} {expr:format} */
+    WM_PART_EQ,      /* {=word} */
+    WM_PART_STAR,    /* {*} */
     WM_PART_STARSTAR /* {**} */
 } wm_part_kind;
 
 typedef enum wm_format_kind {
     WM_FMT_NONE,
-    WM_FMT_WIDTH,    /* :02 ; width */
-    WM_FMT_LOWER,    /* :a */
-    WM_FMT_UPPER,    /* :A */
-    WM_FMT_UNDER,    /* :_ */
-    WM_FMT_STAR,     /* :* */
-    WM_FMT_STARSTAR  /* :** */
+    WM_FMT_WIDTH,   /* :02 ; width */
+    WM_FMT_LOWER,   /* :a */
+    WM_FMT_UPPER,   /* :A */
+    WM_FMT_UNDER,   /* :_ */
+    WM_FMT_STAR,    /* :* */
+    WM_FMT_STARSTAR /* :** */
 } wm_format_kind;
 
 typedef struct wm_part {
@@ -112,8 +123,8 @@ typedef enum wm_factor_kind {
 } wm_factor_kind;
 
 typedef struct wm_block {
-    bool unnamed;             /* `_`: reached by no index */
-    wm_word *tag;             /* NULL if it has none */
+    bool unnamed;              /* `_`: reached by no index */
+    wm_word *tag;              /* NULL if it has none */
     struct wm_factor *factors; /* NULL for a label (extent 1) and for `_` without an extent */
     wm_span span;
     struct wm_block *next;
@@ -142,7 +153,7 @@ typedef wm_expr wm_const;
 typedef struct wm_place {
     wm_span span;
     wm_string *name;
-    wm_layout *layout;  /* NULL: [...] */
+    wm_layout *layout;   /* NULL: [...] */
     wm_const *otherwise; /* else c; NULL if absent */
     wm_span else_span;
     bool optional;
@@ -171,7 +182,7 @@ typedef struct wm_valueop {
         wm_string *string;
         wm_shape *shape;
         struct wm_oparg *next;
-    } *args;
+    } * args;
     struct wm_valueop *next;
 } wm_valueop;
 
@@ -207,7 +218,13 @@ typedef struct wm_binding {
     struct wm_binding *next;
 } wm_binding;
 
-typedef enum wm_verb_kind { WM_VERB_RENAME, WM_VERB_PERMUTE, WM_VERB_FLIP, WM_VERB_SPLIT, WM_VERB_MERGE } wm_verb_kind;
+typedef enum wm_verb_kind {
+    WM_VERB_RENAME,
+    WM_VERB_PERMUTE,
+    WM_VERB_FLIP,
+    WM_VERB_SPLIT,
+    WM_VERB_MERGE
+} wm_verb_kind;
 
 typedef struct wm_verb {
     wm_verb_kind kind;
@@ -216,7 +233,7 @@ typedef struct wm_verb {
         int64_t value;
         wm_span span;
         struct wm_verb_dim *next;
-    } *dims;
+    } * dims;
     struct wm_verb *next;
 } wm_verb;
 
@@ -281,7 +298,7 @@ typedef struct wm_stmt {
     struct wm_string_list {
         wm_string *string;
         struct wm_string_list *next;
-    } *strings;
+    } * strings;
     wm_binding *where;
     wm_call *call;
     wm_word *words, *from, *to, *policy, *dtype;
@@ -316,10 +333,10 @@ typedef struct wm_item {
 } wm_item;
 
 typedef struct wm_ast {
-    wm_item *items;   /* of a file */
-    wm_stmt *rules;   /* of `-e` */
-    int64_t version;  /* of `wmap 1` */
-    bool failed;      /* a syntax error was reported */
+    wm_item *items;  /* of a file */
+    wm_stmt *rules;  /* of `-e` */
+    int64_t version; /* of `wmap 1` */
+    bool failed;     /* a syntax error was reported */
 } wm_ast;
 
 #endif

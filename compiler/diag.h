@@ -1,5 +1,6 @@
-/* diag.h: findings. A diagnostic is a record; it is queued with everything it points at, and all are sorted, folded,
- * capped and printed once, at the end. diag.def lists the ids with a title and whether they are fit errors. */
+/* diag.h: findings. A diagnostic is a record; it is queued with everything it points at, and all are sorted,
+ * folded, capped and printed once, at the end. diag.def lists the ids with a title and whether they are fit
+ * errors. */
 #ifndef WM_DIAG_H
 #define WM_DIAG_H
 
@@ -25,9 +26,10 @@ typedef struct wm_label {
 typedef struct wm_diag {
     wm_diag_id id;
     bool warning;
-    wm_span span;        /* the main place; WM_NOWHERE for findings about whole files, then `where` is the spec's name */
-    const char *message; /* one line, lower case, no full stop */
-    const char *label;   /* beside the carets of the main span; may be NULL */
+    wm_span
+        span; /* the main place; WM_NOWHERE for findings about whole files, then `where` is the spec's name */
+    const char *message;                 /* one line, lower case, no full stop */
+    const char *label;                   /* beside the carets of the main span; may be NULL */
     wm_label labels[WM_DIAG_MAX_LABELS]; /* second places */
     uint32_t label_count;
     struct wm_diag_note {
@@ -35,7 +37,8 @@ typedef struct wm_diag {
         const char *text;
     } notes[WM_DIAG_MAX_NOTES];
     uint32_t note_count;
-    const char *round; /* "l=3": the loop variables of the instance; findings equal but for it are folded. NULL if none */
+    const char *round; /* "l=3": the loop variables of the instance; findings equal but for it are folded.
+                          NULL if none */
     uint32_t order;
     struct wm_diag *next;
 } wm_diag;
@@ -57,13 +60,17 @@ wm_diag *wm_warn(wm_unit *unit, wm_diag_id id, wm_span span, const char *format,
     __attribute__((format(printf, 4, 5)));
 
 /* The label of the main span; a labelled second span; a note; a hint. More than fit are left out. */
-void wm_diag_label(wm_unit *unit, wm_diag *diag, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void wm_diag_label(wm_unit *unit, wm_diag *diag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void wm_diag_also(wm_unit *unit, wm_diag *diag, wm_span span, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-void wm_diag_note(wm_unit *unit, wm_diag *diag, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void wm_diag_hint(wm_unit *unit, wm_diag *diag, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void wm_diag_note(wm_unit *unit, wm_diag *diag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void wm_diag_hint(wm_unit *unit, wm_diag *diag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* Bytes of a name as a message shows them: printable, between backquotes ("`conv/kernel:0`"), in the arena. */
+/* Bytes of a name as a message shows them: printable, between backquotes ("`conv/kernel:0`"), in the arena.
+ */
 const char *wm_quote(wm_unit *unit, wm_str name);
 
 /* The candidate nearest to `name` (edit distance, at most a third of its length), NULL if none is near. */
@@ -81,7 +88,8 @@ bool wm_diag_fits(wm_diag_id id);
 /* "E0101" */
 const char *wm_diag_name(wm_diag_id id);
 
-/* Turns the unit's findings into a report that outlives its arena; `file_took_part` as wmap_report_status needs it. NULL: out of memory. */
+/* Turns the unit's findings into a report that outlives its arena; `file_took_part` as wmap_report_status
+ * needs it. NULL: out of memory. */
 wmap_report *wm_report_of(wm_unit *unit, bool file_took_part);
 
 #endif

@@ -1,4 +1,5 @@
-/* eval.h: constant expressions (docs/language.md section 3): 64-bit integers, doubles, booleans, strings, lists. */
+/* eval.h: constant expressions (docs/language.md section 3): 64-bit integers, doubles, booleans, strings,
+ * lists. */
 #ifndef WM_EVAL_H
 #define WM_EVAL_H
 
@@ -16,8 +17,8 @@ typedef struct wm_val {
     uint32_t count;
 } wm_val;
 
-/* What an expression sees: loop variables and parameters of the map (inner first), then the parameters and tables of
- * its file and of what that imports. Made by resolve. */
+/* What an expression sees: loop variables and parameters of the map (inner first), then the parameters and
+ * tables of its file and of what that imports. Made by resolve. */
 typedef struct wm_scope wm_scope;
 
 /* Names that are not in the scope (captures, axes) are asked of a hook, which may be NULL. */
@@ -34,12 +35,13 @@ typedef enum wm_evaluated {
 } wm_evaluated;
 
 /* Computes `expr`. A name that neither scope nor hook has is E0301 with "did you mean". */
-wm_evaluated wm_eval(wm_unit *unit, const wm_scope *scope, const wm_hook *hook, const wm_expr *expr, wm_val *value);
+wm_evaluated wm_eval(wm_unit *unit, const wm_scope *scope, const wm_hook *hook, const wm_expr *expr,
+                     wm_val *value);
 
 /* The same where exactly one name is unknown (the hook says WM_FOUND_UNKNOWN for it): gives the integers of
  * a*x + b, and which name x is (empty, with a = 0, if all is known). WM_EVAL_UNKNOWN if several names are
- * unknown or the expression is not of this form. For a table look-up t[a*x + b], `table` is set to the list and a, b are those of
- * the index; else it is NULL. Errors of arithmetic are reported. */
+ * unknown or the expression is not of this form. For a table look-up t[a*x + b], `table` is set to the list
+ * and a, b are those of the index; else it is NULL. Errors of arithmetic are reported. */
 wm_evaluated wm_eval_linear(wm_unit *unit, const wm_scope *scope, const wm_hook *hook, const wm_expr *expr,
                             wm_str *unknown, int64_t *a, int64_t *b, const wm_val **table);
 

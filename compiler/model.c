@@ -35,7 +35,7 @@ bool wm_make_dtype(wm_resolver *r, const wm_word *word, wmap_dtype *dtype)
 }
 
 bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
-                   const uint64_t **extents)
+                    const uint64_t **extents)
 {
     uint32_t count = 0;
     for (const wm_shape_item *i = shape->items; i; i = i->next)

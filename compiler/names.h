@@ -1,6 +1,6 @@
-/* names.h: an index over the names of one side, and matching patterns against it. A pattern is never tried against
- * every name: literal text descends a sorted index, integer holes follow digits only; only a string hole scans what
- * shares its literal prefix (or suffix). */
+/* names.h: an index over the names of one side, and matching patterns against it. A pattern is never tried
+ * against every name: literal text descends a sorted index, integer holes follow digits only; only a string
+ * hole scans what shares its literal prefix (or suffix). */
 #ifndef WM_NAMES_H
 #define WM_NAMES_H
 
@@ -22,14 +22,16 @@ typedef struct wm_capture {
     wm_str s;  /* a text variable; points into the name */
 } wm_capture;
 
-/* Calls `each` for every name that the pattern matches whole, in ascending order of their numbers, with the captures of the
- * line's variables (var_count of them; unbound ones that do not occur in the pattern). `given` may hold
- * captures that are already bound, or be NULL. Reports E0406 to E0409 for the pattern once; false then. */
+/* Calls `each` for every name that the pattern matches whole, in ascending order of their numbers, with the
+ * captures of the line's variables (var_count of them; unbound ones that do not occur in the pattern).
+ * `given` may hold captures that are already bound, or be NULL. Reports E0406 to E0409 for the pattern once;
+ * false then. */
 typedef void wm_each_match(void *user, size_t name, const wm_capture *captures);
 bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
                     uint32_t var_count, const wm_capture *given, wm_each_match *each, void *user);
 
-/* Writes the name that a pattern gives when all its variables are bound. Reports E0311, E0310 ...; false then. */
+/* Writes the name that a pattern gives when all its variables are bound. Reports E0311, E0310 ...; false
+ * then. */
 bool wm_name_write(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars, uint32_t var_count,
                    const wm_capture *captures, wm_str *name);
 

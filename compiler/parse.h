@@ -1,4 +1,5 @@
-/* parse.h: text to tree. Receives a source of the unit, gives its AST; reports E01xx. Never looks a name up. */
+/* parse.h: text to tree. Receives a source of the unit, gives its AST; reports E01xx. Never looks a name up.
+ */
 #ifndef WM_PARSE_H
 #define WM_PARSE_H
 

@@ -1,6 +1,6 @@
-/* program.h: the statements form. After resolve a map is a flat list of lines: imports joined, parameters and tables
- * constant, loops and conditions unrolled, used maps put in place, verbs turned into layouts. Only captures
- * of tensor names are still open. */
+/* program.h: the statements form. After resolve a map is a flat list of lines: imports joined, parameters and
+ * tables constant, loops and conditions unrolled, used maps put in place, verbs turned into layouts. Only
+ * captures of tensor names are still open. */
 #ifndef WM_PROGRAM_H
 #define WM_PROGRAM_H
 
@@ -10,9 +10,9 @@
 /* ---- names with holes ---- */
 
 typedef enum wm_hole_kind {
-    WM_HOLE_TEXT,  /* literal text; constant holes are already text */
-    WM_HOLE_VALUE, /* an expression over captures: an integer, or a table's entry */
-    WM_HOLE_STAR,  /* any text without `/` and `.` */
+    WM_HOLE_TEXT,    /* literal text; constant holes are already text */
+    WM_HOLE_VALUE,   /* an expression over captures: an integer, or a table's entry */
+    WM_HOLE_STAR,    /* any text without `/` and `.` */
     WM_HOLE_STARSTAR /* any text */
 } wm_hole_kind;
 
@@ -24,16 +24,16 @@ typedef struct wm_hole {
     wm_str text;           /* TEXT */
     wm_format_kind format; /* VALUE: NONE WIDTH LOWER UPPER UNDER */
     uint32_t width;
-    uint32_t var; /* STAR, STARSTAR: the variable, WM_NO_VAR for {*} and {**}. VALUE: the variable if the expression is
-                     that plain name, else WM_NO_VAR */
+    uint32_t var; /* STAR, STARSTAR: the variable, WM_NO_VAR for {*} and {**}. VALUE: the variable if the
+                     expression is that plain name, else WM_NO_VAR */
     const wm_expr *expr; /* VALUE */
     bool equal;          /* {=s}: not supported yet */
 } wm_hole;
 
 typedef struct wm_pattern {
-    wm_span span;        /* the string */
+    wm_span span;          /* the string */
     const wm_scope *scope; /* for its expressions */
-    wm_hole *holes;      /* no two TEXT in a row */
+    wm_hole *holes;        /* no two TEXT in a row */
     uint32_t count;
     bool literal; /* one TEXT, or empty: no hole is left */
     wm_str text;  /* literal: the name */
@@ -48,14 +48,15 @@ typedef struct wm_var {
 
 /* ---- lines ---- */
 
-/* `axis` of one round of one block: axes that all lines below it share. Looked up from the inner to the outer. */
+/* `axis` of one round of one block: axes that all lines below it share. Looked up from the inner to the
+ * outer. */
 typedef struct wm_axes {
     uint32_t id; /* one for each round */
     struct wm_axes_item {
         wm_str name;
         wm_span span;
         const wm_expr *expr; /* NULL if none was given */
-    } *items;
+    } * items;
     uint32_t count;
     const wm_scope *scope;
     const struct wm_axes *up;
@@ -99,7 +100,8 @@ typedef struct wm_line {
     const wm_axes *axes;   /* visible shared axes, NULL if none */
     const char *round;     /* "b=1, k=2": the loop variables it was unrolled with; "" if none */
     bool optional;
-    bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left over */
+    bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left
+                      over */
     wm_term *left, *right;
     uint32_t left_count, right_count;
     wm_var *vars;

@@ -1,6 +1,7 @@
-/* resolve.h: from the tree of a spec to the lines of one map. Loads imports, computes parameters (with -D) and
- * tables, chooses the map, instantiates its models, unrolls loops and conditions, puts used maps in place, turns verbs
- * into layouts. Reports E0120 to E0145, E02xx of form, E03xx. Knows no tensor but by `has` and `for "pattern"`. */
+/* resolve.h: from the tree of a spec to the lines of one map. Loads imports, computes parameters (with -D)
+ * and tables, chooses the map, instantiates its models, unrolls loops and conditions, puts used maps in
+ * place, turns verbs into layouts. Reports E0120 to E0145, E02xx of form, E03xx. Knows no tensor but by `has`
+ * and `for "pattern"`. */
 #ifndef WM_RESOLVE_H
 #define WM_RESOLVE_H
 
@@ -8,9 +9,9 @@
 #include "compiler/parse.h"
 #include "wmap/compile.h"
 
-/* `file` is the given spec, already parsed into `ast`. `header_names` are the names of the source files' headers,
- * in their order (prefixes applied), NULL if there are none; a declared source model is used for `has` and `for
- * "pattern"` otherwise. Always gives a program. */
+/* `file` is the given spec, already parsed into `ast`. `header_names` are the names of the source files'
+ * headers, in their order (prefixes applied), NULL if there are none; a declared source model is used for
+ * `has` and `for "pattern"` otherwise. Always gives a program. */
 wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
                        wm_names *header_names);
 

@@ -95,8 +95,8 @@ void wm_buffer_int(wm_buffer *buffer, int64_t value);
 bool wm_hole_show(wm_unit *unit, const wm_part *part, const wm_val *value, wm_buffer *out);
 
 /* The text of a string whose holes are all constant. */
-wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook,
-                            const wm_string *string, wm_str *text);
+wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *hook, const wm_string *string,
+                           wm_str *text);
 
 /* Whether some name of the source matches; UNKNOWN if the names are not known. */
 wm_evaluated wm_has_name(wm_unit *unit, const wm_scope *scope, const wm_string *string, bool *found);

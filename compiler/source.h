@@ -34,7 +34,8 @@ typedef struct wm_source {
     const char *name;
     const char *text; /* size bytes and a NUL */
     uint32_t size;
-    uint32_t *lines; /* offsets of the line starts, ended by size + 1; made by wm_source_position on first use */
+    uint32_t
+        *lines; /* offsets of the line starts, ended by size + 1; made by wm_source_position on first use */
     uint32_t line_count;
     uint64_t dev, ino; /* the real file, so that one is loaded once; 0 for texts */
     bool rules_only;   /* -e: the statements of one map */

@@ -13,17 +13,17 @@
 typedef struct wm_format wm_format;
 
 /* Limits that hold for every format; one place. docs/formats.md states them. */
-#define WM_MAX_TENSORS    ((size_t)1000000)      /* per file */
-#define WM_MAX_NAME       ((size_t)64 << 10)     /* bytes of a tensor's name */
-#define WM_MAX_HEADER     ((uint64_t)256 << 20)  /* bytes of a header held in memory */
-#define WM_MAX_RATIO      ((uint64_t)1100)       /* decoded bytes per stored byte; deflate can't exceed 1032 */
-#define WM_MAX_RATIO_FREE ((uint64_t)64 << 20)   /* decoded bytes to which the ratio doesn't apply */
+#define WM_MAX_TENSORS    ((size_t)1000000)     /* per file */
+#define WM_MAX_NAME       ((size_t)64 << 10)    /* bytes of a tensor's name */
+#define WM_MAX_HEADER     ((uint64_t)256 << 20) /* bytes of a header held in memory */
+#define WM_MAX_RATIO      ((uint64_t)1100)      /* decoded bytes per stored byte; deflate can't exceed 1032 */
+#define WM_MAX_RATIO_FREE ((uint64_t)64 << 20)  /* decoded bytes to which the ratio doesn't apply */
 
 /* One file that belongs to an archive. */
 typedef struct wm_file {
-    const char *path; /* as opened; for messages */
-    int fd;           /* read only */
-    uint64_t size;    /* bytes, when it was opened */
+    const char *path;   /* as opened; for messages */
+    int fd;             /* read only */
+    uint64_t size;      /* bytes, when it was opened */
     const uint8_t *map; /* whole file, mapped by wm_archive_view when first needed; NULL before */
 } wm_file;
 
@@ -31,10 +31,10 @@ typedef struct wm_file {
 typedef struct wm_entry {
     wmap_tensor tensor;
     const int64_t *strides;
-    bool direct;     /* its elements stand in files[file], little-endian, uncompressed: read them in place */
-    uint32_t file;   /* direct: index in archive->files */
-    uint64_t offset; /* direct: bytes from the start of that file to the element of index 0, 0, ... */
-    uint64_t id;     /* the format's own; for decode() */
+    bool direct;      /* its elements stand in files[file], little-endian, uncompressed: read them in place */
+    uint32_t file;    /* direct: index in archive->files */
+    uint64_t offset;  /* direct: bytes from the start of that file to the element of index 0, 0, ... */
+    uint64_t id;      /* the format's own; for decode() */
     const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
 } wm_entry;
 
@@ -51,14 +51,14 @@ struct wmap_archive {
     size_t warning_count, warning_cap;
     uint8_t head[4096]; /* the first bytes of files[0], for probes */
     size_t head_size;
-    struct wm_zip *zip; /* the directory of files[0] once wm_archive_zip was called */
-    wmap_error *zip_error; /* why there is none */
-    void *state;        /* the format's own */
+    struct wm_zip *zip;     /* the directory of files[0] once wm_archive_zip was called */
+    wmap_error *zip_error;  /* why there is none */
+    void *state;            /* the format's own */
     struct wm_views *views; /* archive.c: mapped files and decoded tensors */
 };
 
-/* Where decoded bytes go: little-endian, in order, without gaps: row-major, or in the dense order (Fortran's) that the
- * entry's strides say. False (error filled) if it can't take more. */
+/* Where decoded bytes go: little-endian, in order, without gaps: row-major, or in the dense order (Fortran's)
+ * that the entry's strides say. False (error filled) if it can't take more. */
 typedef struct wm_sink {
     bool (*put)(struct wm_sink *sink, const void *bytes, size_t size, wmap_error *err);
 } wm_sink;
@@ -82,19 +82,20 @@ typedef struct wm_writer {
     bool (*put)(struct wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err);
 } wm_writer;
 
-/* A format. Slots are called from one thread, but decode(), which may be called for different entries at once.
- * MUST be set unless a comment says MAY. */
+/* A format. Slots are called from one thread, but decode(), which may be called for different entries at
+ * once. MUST be set unless a comment says MAY. */
 struct wm_format {
     const char *name;     /* "npz" */
     const char *title;    /* "NumPy archive" */
     const char *suffixes; /* ".npz"; several separated by spaces; those it is written for come first */
 
-    /* Does the file (files[0], head) look like this format? Formats are asked in the order of the table. Reads
-     * little; must not fail: what can't be read is not this format. */
+    /* Does the file (files[0], head) look like this format? Formats are asked in the order of the table.
+     * Reads little; must not fail: what can't be read is not this format. */
     bool (*probe)(wmap_archive *archive);
 
     /* Lists the entries in source order, with wm_archive_add. CORRUPT or UNSUPPORTED with the offset if it
-     * can't. Nothing that a file says may cause an allocation before it was checked against bytes that are there. */
+     * can't. Nothing that a file says may cause an allocation before it was checked against bytes that are
+     * there. */
     bool (*open)(wmap_archive *archive, wmap_error *err);
 
     /* MAY (NULL if all entries are direct): sends the data of an entry that is not direct to `sink`. */
@@ -107,7 +108,8 @@ struct wm_format {
      * targets. WMAP_E_TARGET naming the tensor if the format can't hold its name, dtype or shape. */
     bool (*layout)(wm_writer *writer, wmap_error *err);
 
-    /* With layout(): puts all bytes of the file that are not tensor data. Targets' data are written by then. */
+    /* With layout(): puts all bytes of the file that are not tensor data. Targets' data are written by then.
+     */
     bool (*finish)(wm_writer *writer, wmap_error *err);
 
     bool wants_crc32; /* finish() needs wm_target.crc32 */
@@ -120,24 +122,26 @@ extern const wm_format *const wm_formats[];
 const wm_format *wm_format_named(const char *name);
 const wm_format *wm_format_of_suffix(const char *path);
 
-/* Adds an entry; the name is copied, and `shape` and `strides` too. NULL with `err` filled: too many tensors, a name that is too long
- * or there already (CORRUPT), a size of 2^63 or more, out of memory. The caller sets the other fields then. For a
- * direct entry call wm_entry_check afterwards. */
+/* Adds an entry; the name is copied, and `shape` and `strides` too. NULL with `err` filled: too many tensors,
+ * a name that is too long or there already (CORRUPT), a size of 2^63 or more, out of memory. The caller sets
+ * the other fields then. For a direct entry call wm_entry_check afterwards. */
 wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_len, wmap_dtype dtype,
                          uint32_t rank, const uint64_t *shape, const int64_t *strides, wmap_error *err);
 
-/* Makes room for `count` entries before they are added, so that growing leaves no garbage behind. The count must
- * have been checked against bytes that are there. */
+/* Makes room for `count` entries before they are added, so that growing leaves no garbage behind. The count
+ * must have been checked against bytes that are there. */
 bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err);
 
-/* Checks that all elements of a direct entry lie in [begin, end) of its file; CORRUPT naming the tensor if not. */
+/* Checks that all elements of a direct entry lie in [begin, end) of its file; CORRUPT naming the tensor if
+ * not. */
 bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t begin, uint64_t end,
                     wmap_error *err);
 
 /* Remembers a warning (one line; control characters are made visible). */
 void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Opens another file of the same folder as files[0] (a shard): `name` must be a plain file name (no slash, not
+/* Opens another file of the same folder as files[0] (a shard): `name` must be a plain file name (no slash,
+ * not
  * "." or ".."). Gives its index in archive->files, or UINT32_MAX with `err` filled. */
 uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err);
 
@@ -147,16 +151,17 @@ bool wm_archive_read(wmap_archive *archive, uint32_t file, uint64_t offset, void
                      wmap_error *err);
 
 /* The same into the arena; refuses more than WM_MAX_HEADER. NULL on failure. */
-uint8_t *wm_archive_load(wmap_archive *archive, uint32_t file, uint64_t offset, uint64_t size, wmap_error *err);
+uint8_t *wm_archive_load(wmap_archive *archive, uint32_t file, uint64_t offset, uint64_t size,
+                         wmap_error *err);
 
 /* The zip directory of files[0] (formats/zip.h), parsed on the first call; NULL with `err` filled. */
 struct wm_zip *wm_archive_zip(wmap_archive *archive, wmap_error *err);
 
 /* Where the elements of an entry are. */
 typedef struct wm_view {
-    int fd;                 /* pread from here, at `offset` */
-    uint64_t offset;        /* of the element of index 0, 0, ... */
-    const uint8_t *bytes;   /* the same place, mapped; reading may raise SIGBUS if the file is cut meanwhile */
+    int fd;               /* pread from here, at `offset` */
+    uint64_t offset;      /* of the element of index 0, 0, ... */
+    const uint8_t *bytes; /* the same place, mapped; reading may raise SIGBUS if the file is cut meanwhile */
     const int64_t *strides; /* elements a dimension; NULL is row-major */
 } wm_view;
 

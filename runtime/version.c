@@ -1,3 +1,4 @@
+/* version.c: which libwmap this is. */
 #include "wmap/wmap.h"
 
 const char *wmap_version(void)

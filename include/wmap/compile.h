@@ -25,18 +25,18 @@ typedef struct wmap_define {
 
 /* All zero is a good start; every pointer is borrowed for the time of the call. */
 typedef struct wmap_compile_options {
-    const char *path;             /* the spec's file; with `text`, the name that messages show */
-    const char *text;             /* the spec itself, or NULL to read `path` */
-    size_t text_len;              /* bytes of `text` */
-    bool rules_only;              /* `text` holds the statements of one map (`-e`) */
-    const char *map;              /* --map, or NULL */
-    const char *const *includes;  /* -I folders, then those of WMAP_PATH, then the library's */
+    const char *path;            /* the spec's file; with `text`, the name that messages show */
+    const char *text;            /* the spec itself, or NULL to read `path` */
+    size_t text_len;             /* bytes of `text` */
+    bool rules_only;             /* `text` holds the statements of one map (`-e`) */
+    const char *map;             /* --map, or NULL */
+    const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
     size_t include_count;
-    const wmap_define *defines;   /* -D */
+    const wmap_define *defines; /* -D */
     size_t define_count;
-    const wmap_header *sources;   /* headers of the source files; none: see `check` in docs/language.md 10 */
+    const wmap_header *sources; /* headers of the source files; none: see `check` in docs/language.md 10 */
     size_t source_count;
-    const wmap_header *target;    /* --target-like, or NULL */
+    const wmap_header *target; /* --target-like, or NULL */
 } wmap_compile_options;
 
 /* Every finding of one compilation, sorted, with the text of the spec it points into. */

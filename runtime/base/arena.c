@@ -1,3 +1,4 @@
+/* arena.c: chunks that grow, and the jump when memory runs out. */
 #include "runtime/base/arena.h"
 
 #include <stdarg.h>

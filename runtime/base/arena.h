@@ -6,8 +6,8 @@
  *     struct node *n = wm_new(&arena, struct node, 1);      // zeroed
  *     wm_arena_release(&arena);
  *
- * Without wm_arena_oom, an allocation that fails gives NULL. With it, it jumps there, so that code between the
- * entry point and an allocation needs no checks; such code must hold nothing but arena memory. */
+ * Without wm_arena_oom, an allocation that fails gives NULL. With it, it jumps there, so that code between
+ * the entry point and an allocation needs no checks; such code must hold nothing but arena memory. */
 #ifndef WM_ARENA_H
 #define WM_ARENA_H
 
@@ -49,8 +49,8 @@ char *wm_format_text(wm_arena *arena, const char *format, ...) __attribute__((fo
  * capacity, doubled as needed; the old array stays behind as garbage, so the total is at most twice. */
 void *wm_grow(wm_arena *arena, void *array, size_t count, size_t need, size_t *cap, size_t size);
 
-/* Appends to the arena array `list` with `count` and `cap` (size_t) and gives a pointer to the new zeroed element.
- * NULL if out of memory in an arena that doesn't jump. */
+/* Appends to the arena array `list` with `count` and `cap` (size_t) and gives a pointer to the new zeroed
+ * element. NULL if out of memory in an arena that doesn't jump. */
 #define wm_push(arena, list, count, cap)                                                                     \
     ((list) = wm_grow((arena), (list), (count), (count) + 1, &(cap), sizeof *(list)),                        \
      (list) ? &(list)[(count)++] : NULL)

@@ -1,5 +1,6 @@
-/* cursor.h: the only way in which bytes of a file are read as numbers. Every read is checked against the end; the first
- * failure sticks, later reads give 0 and empty spans, and nothing clears it. So a parser reads on and asks once. */
+/* cursor.h: the only way in which bytes of a file are read as numbers. Every read is checked against the end;
+ * the first failure sticks, later reads give 0 and empty spans, and nothing clears it. So a parser reads on
+ * and asks once. */
 #ifndef WM_CURSOR_H
 #define WM_CURSOR_H
 

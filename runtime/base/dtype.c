@@ -1,3 +1,4 @@
+/* dtype.c: questions to the table of dtype.def. */
 #include "runtime/base/dtype.h"
 
 #include <string.h>

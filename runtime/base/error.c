@@ -1,3 +1,4 @@
+/* error.c: errors as records with a place; the public questions to them. */
 #include "runtime/base/error.h"
 
 #include <stdarg.h>
@@ -96,6 +97,6 @@ void wmap_error_format(const wmap_error *err, char *buf, size_t size)
     char offset[40] = "";
     if (err->has_offset)
         snprintf(offset, sizeof offset, "at byte %llu: ", (unsigned long long)err->offset);
-    snprintf(buf, size, "%s%s%s%s%s%s%s", err->file, err->file[0] ? ": " : "", offset, err->tensor[0] ? "`" : "",
-             err->tensor, err->tensor[0] ? "`: " : "", err->message);
+    snprintf(buf, size, "%s%s%s%s%s%s%s", err->file, err->file[0] ? ": " : "", offset,
+             err->tensor[0] ? "`" : "", err->tensor, err->tensor[0] ? "`: " : "", err->message);
 }

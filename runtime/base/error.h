@@ -12,7 +12,8 @@ bool wm_fail(wmap_error *err, wmap_code code, const char *format, ...) __attribu
 bool wm_fail_errno(wmap_error *err, wmap_code code, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Says where: each returns false. Setting a file keeps what stands there already (the innermost knows best). */
+/* Says where: each returns false. Setting a file keeps what stands there already (the innermost knows best).
+ */
 bool wm_error_file(wmap_error *err, const char *path);
 bool wm_error_offset(wmap_error *err, uint64_t offset);
 bool wm_error_tensor(wmap_error *err, const char *name, size_t len);

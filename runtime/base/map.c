@@ -1,3 +1,4 @@
+/* map.c: open addressing; the seed is taken once a process. */
 #include "runtime/base/map.h"
 
 #include <pthread.h>
@@ -58,7 +59,8 @@ static struct wm_map_slot *find(const wm_map *map, const void *key, size_t len, 
 {
     for (size_t i = hash & (map->size - 1);; i = (i + 1) & (map->size - 1)) {
         struct wm_map_slot *slot = &map->slots[i];
-        if (!slot->used || (slot->hash == hash && slot->len == len && (len == 0 || memcmp(slot->key, key, len) == 0)))
+        if (!slot->used ||
+            (slot->hash == hash && slot->len == len && (len == 0 || memcmp(slot->key, key, len) == 0)))
             return slot;
     }
 }

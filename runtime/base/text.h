@@ -16,8 +16,9 @@ bool wm_utf8_valid(const char *bytes, size_t len);
 /* Columns that a character takes on a terminal: 0 (combining), 1 or 2 (wide). */
 int wm_utf8_width(uint32_t scalar);
 
-/* Copies `name` to `out` of `size` bytes for printing: control characters, malformed bytes, and marks that turn
- * the direction of text become \xHH or \u{H}; long names are cut in the middle with "...". Always ended by NUL. Returns `out`. */
+/* Copies `name` to `out` of `size` bytes for printing: control characters, malformed bytes, and marks that
+ * turn the direction of text become \xHH or \u{H}; long names are cut in the middle with "...". Always ended
+ * by NUL. Returns `out`. */
 char *wm_show(char *out, size_t size, const char *name, size_t len);
 
 #endif

@@ -4,10 +4,11 @@
 
 #include "runtime/archive.h"
 
-#define WM_NPY_START  ((size_t)12)        /* magic, version and length: enough for wm_npy_size */
-#define WM_NPY_HEADER ((uint64_t)1 << 20) /* bytes of a header, with its start; NumPy itself stops at 10000  \
-                                           */
-#define WM_NPY_TEXT ((size_t)2048)        /* room for any header that wmap writes */
+#define WM_NPY_START ((size_t)12) /* magic, version and length: enough for wm_npy_size */
+#define WM_NPY_HEADER                                                                                        \
+    ((uint64_t)1 << 20)            /* bytes of a header, with its start; NumPy itself stops at 10000         \
+                                    */
+#define WM_NPY_TEXT ((size_t)2048) /* room for any header that wmap writes */
 
 typedef struct wm_npy {
     wmap_dtype dtype; /* WMAP_OPAQUE if wmap can't move it */

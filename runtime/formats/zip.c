@@ -353,8 +353,7 @@ static bool check_tiling(const wm_zip *zip, uint64_t stop, wmap_error *err)
 {
     if (zip->count == 0)
         return stop == 0 || corrupt(err, 0, "bytes before an empty directory");
-    const wm_zip_member **order =
-        malloc(zip->count * sizeof *order); /* count was checked against the directory */
+    const wm_zip_member **order = calloc(zip->count, sizeof *order);
     if (!order)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     for (size_t i = 0; i < zip->count; i++)

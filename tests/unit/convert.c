@@ -39,7 +39,8 @@ static double as_double(wmap_dtype dtype, const uint8_t *element)
     double x = 0;
     size_t first = 0;
     if (dtype == WMAP_F64)
-        memcpy(&x, element, wmap_dtype_size(dtype)); /* 8, in a form that can't be taken for a read past a u32 */
+        memcpy(&x, element,
+               wmap_dtype_size(dtype)); /* 8, in a form that can't be taken for a read past a u32 */
     else
         wm_convert(dtype, WMAP_F64, WM_CAST_ALLOW, element, &x, 1, &first);
     return x;
