@@ -4,6 +4,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.." || exit 2
 export LC_ALL=C
+shopt -s lastpipe # `rule` counts, at the end of a pipe
 build=${1:-}
 kept=0 broken=0
 
@@ -124,13 +125,15 @@ grep -nE '#include "compiler/' runtime/*.[ch] runtime/*/*.[ch] | rule "the runti
 grep -nE '#include "runtime/' compiler/*.[ch] | grep -v 'runtime/base/' | rule "the compiler knows more of the runtime than its base"
 git grep -nE '(/home/|/work/|/tmp/build)' -- . ':!tests/check.sh' 2>/dev/null | rule "a path of somebody's machine"
 
-# Writable data of the libraries: once-only initialisation and tables of pointers that are relocated are all.
+# Writable data of the libraries: what is started once, and what belongs to the process: its handler of SIGBUS, the
+# seed of its hash tables, the numbers of its temporary files. Tables of pointers are only relocated.
+process_wide='^(trap[.]c[.]o:|map[.]c[.]o:seed|output[.]c[.]o:(counter|slots)|[a-z_]*[.]c[.]o:([a-z_]*_)?once )'
 if [ -n "$build" ]; then
     for lib in wmap_compiler wmap_runtime wmap_base; do
         [ -f "$build/lib$lib.a" ] || continue
-        nm -f sysv "$build/lib$lib.a" 2>/dev/null |
-            awk -F'|' '$7 ~ /^\.(bss|data|tbss|tdata)/ && $7 !~ /^\.data\.rel\.ro/ && $4 ~ /OBJECT|TLS/ { print $1 $7 }' |
-            grep -vE '^(once|[a-z_]*_once)(\.[0-9]+)? '
+        nm -A -f sysv "$build/lib$lib.a" 2>/dev/null |
+            awk -F'|' '$7 ~ /^ *\.(bss|data|tbss|tdata)/ && $7 !~ /\.data\.rel\.ro/ && $4 ~ /OBJECT|TLS/ { print $1 $7 }' |
+            sed 's/^[^:]*://' | grep -vE "$process_wide"
     done | grep -vE 'asan|ubsan|gcov|^__' | rule "writable data in a library"
 fi
 
