@@ -67,18 +67,22 @@ static void compare(const wm_run *run, size_t index, const char *only_file, misf
 {
     const wmap_tensor *want = &run->plan->sources[index];
     const wm_found *f = &run->found[index];
-    char text[900], used[300], wanted[300], has[300];
+    char text[1400], used[300], wanted[300], has[300];
     if (run->plan->message->sources[index]->dropped)
         return; /* left behind, whatever it is, and if it isn't there so much the better */
+    const wmap_tensor *got = f->archive ? &f->archive->entries[f->entry].tensor : NULL;
+    if (got && got->dtype == want->dtype && same_shape(got, want))
+        return;
+    if (m->count > 0) {
+        m->count++; /* only the first is told, and finding the words looks at all moves */
+        return;
+    }
     used_at(run->plan, index, used, sizeof used);
-    if (!f->archive) {
+    if (!got) {
         snprintf(text, sizeof text, "the plan wants a tensor of this name%s; there is none", used);
         no_fit(m, only_file, want->name, want->name_len, text);
         return;
     }
-    const wmap_tensor *got = &f->archive->entries[f->entry].tensor;
-    if (got->dtype == want->dtype && same_shape(got, want))
-        return;
     shape_text(want, wanted, sizeof wanted);
     shape_text(got, has, sizeof has);
     snprintf(text, sizeof text, "the plan wants %s %s%s; the file has %s %s", dtype_text(want), wanted, used,

@@ -134,6 +134,17 @@ import "keras/torch"
 map main { keep rest }' >library.wmap
 run 0 check library.wmap a.safetensors
 
+# many tensors take time in proportion: this is about two seconds, and was minutes when each source was looked up
+# among all moves
+awk 'BEGIN {printf "{"; for (i = 0; i < 100000; i++) printf "%s\"t%d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]}", i ? "," : "", i, i, i + 1; printf "}"}' >header
+{ printf "$(le 8 "$(stat -c %s header)")"; cat header; head -c 100000 /dev/zero; } >many.safetensors
+got=0
+timeout 60 "$WMAP" run -e '"t{i}" -> "u{i}"' many.safetensors -o many.npz 2>err || got=$?
+[ $got = 0 ] || fail "100,000 tensors: status $got: $(cat err)"
+run 0 inspect many.npz 'u9999[0-9]'
+has out "10 tensors, 10 bytes (of 100000 tensors)"
+rm -f many.safetensors many.npz header
+
 # a signal leaves no temporary behind
 truncate -s 400000000 big
 { printf "$(le 8 75)"; printf '%-75s' '{"w":{"dtype":"U8","shape":[20000,20000],"data_offsets":[0,400000000]}}'; cat big; } >big.safetensors
