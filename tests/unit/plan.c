@@ -1,0 +1,417 @@
+/* plan.c: plans that are sound, each way in which one can lie, damaged bytes, and plans as text. */
+#include "tests/unit/plans.h"
+
+#include "runtime/base/sha256.h"
+
+static const uint64_t shape_23[] = {2, 3}, shape_32[] = {3, 2}, shape_6[] = {6};
+
+/* "t" [3 2] is "s" [2 3] transposed. */
+static Wmap__Move *transposed(draft *d)
+{
+    draft_begin(d);
+    uint32_t s = draft_source(d, "s", WMAP_F32, 2, shape_23), t = draft_target(d, "t", WMAP_F32, 2, shape_32);
+    return draft_move(d, 2, shape_32, draft_access(d, t, 2, 2, NULL, NULL),
+                      draft_access(d, s, 2, 2, NULL, (int64_t[]){0, 1, 1, 0}));
+}
+
+static void test_good(void **state)
+{
+    (void)state;
+    draft d;
+    transposed(&d);
+    wmap_plan *plan = draft_accept(&d);
+    bool dropped = true;
+    assert_int_equal(wmap_plan_source_count(plan), 1);
+    assert_int_equal(wmap_plan_target_count(plan), 1);
+    assert_int_equal(wmap_plan_move_count(plan), 1);
+    assert_string_equal(wmap_plan_source(plan, 0, &dropped)->name, "s");
+    assert_false(dropped);
+    assert_int_equal(wmap_plan_target(plan, 0)->shape[0], 3);
+    wmap_plan_free(plan);
+    draft_end(&d);
+    /* nothing at all is a plan too */
+    draft_begin(&d);
+    plan = draft_accept(&d);
+    assert_int_equal(wmap_plan_target_count(plan), 0);
+    wmap_plan_free(plan);
+    wmap_plan_free(NULL);
+    draft_end(&d);
+}
+
+/* Each byte changed, each length cut: refused, always. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    draft d;
+    transposed(&d);
+    size_t size;
+    uint8_t *file = draft_bytes(&d, &size);
+    wmap_error err;
+    assert_true(wmap_plan_probe(file, size));
+    assert_false(wmap_plan_probe(file, 7));
+    for (size_t i = 0; i < size; i++)
+        for (unsigned flip = 1; flip < 256; flip += 42) {
+            file[i] ^= (uint8_t)flip;
+            assert_null(wmap_plan_parse(file, size, "p", &err));
+            assert_int_equal(err.code, WMAP_E_PLAN);
+            file[i] ^= (uint8_t)flip;
+        }
+    for (size_t cut = 0; cut < size; cut++) {
+        uint8_t *part = malloc(cut ? cut : 1); /* exactly as long, so that a sanitizer sees more being read */
+        assert_non_null(part);
+        memcpy(part, file, cut);
+        assert_null(wmap_plan_parse(part, cut, "p", &err));
+        assert_int_equal(err.code, WMAP_E_PLAN);
+        free(part);
+    }
+    uint8_t *more = malloc(size + 1);
+    assert_non_null(more);
+    memcpy(more, file, size);
+    more[size] = 0;
+    assert_null(wmap_plan_parse(more, size + 1, "p", &err));
+    free(more);
+    free(file);
+    draft_end(&d);
+}
+
+/* A header that is right about a message that is not. */
+static void test_malformed_message(void **state)
+{
+    (void)state;
+    draft d;
+    transposed(&d);
+    size_t packed = wmap__plan__get_packed_size(&d.plan), size;
+    uint8_t *message = malloc(packed), *file;
+    assert_non_null(message);
+    wmap__plan__pack(&d.plan, message);
+    wmap_error err;
+    for (size_t i = 0; i < packed; i++)
+        for (unsigned flip = 1; flip < 256; flip *= 2) {
+            message[i] ^= (uint8_t)flip;
+            assert_true(wm_plan_wrap(message, packed, &file, &size));
+            wmap_plan *plan = wmap_plan_parse(file, size, "p", &err); /* may be sound still: a name, a line */
+            assert_true(plan || err.code == WMAP_E_PLAN);
+            wmap_plan_free(plan);
+            free(file);
+            message[i] ^= (uint8_t)flip;
+        }
+    for (size_t cut = 0; cut < packed; cut++) {
+        assert_true(wm_plan_wrap(message, cut, &file, &size));
+        wmap_plan_free(wmap_plan_parse(file, size, "p", &err));
+        free(file);
+    }
+    free(message);
+    draft_end(&d);
+}
+
+static void set_le32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (8 * i));
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t version, oldest;
+        const char *text; /* NULL: accepted */
+    } cases[] = {{1, 1, NULL}, {9, 1, NULL}, {9, 9, "newer wmap"}, {0, 0, "version"}, {1, 2, "version"}};
+    draft d;
+    transposed(&d);
+    size_t size;
+    uint8_t *file = draft_bytes(&d, &size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        wmap_error err;
+        set_le32(file + 40, cases[i].version);
+        set_le32(file + 44, cases[i].oldest);
+        wm_sha256(file + 40, size - 40, file + 8);
+        wmap_plan *plan = wmap_plan_parse(file, size, "p", &err);
+        assert_true((plan != NULL) == (cases[i].text == NULL));
+        if (cases[i].text)
+            assert_non_null(strstr(err.message, cases[i].text));
+        wmap_plan_free(plan);
+    }
+    free(file);
+    draft_end(&d);
+}
+
+/* A small message that would become large in memory is refused before it does. */
+static void test_amplified(void **state)
+{
+    (void)state;
+    size_t count = (size_t)4 << 20, size;
+    uint8_t *message = malloc(2 * count), *file;
+    assert_non_null(message);
+    for (size_t i = 0; i < count; i++) { /* empty moves: two bytes each, more than 100 in memory */
+        message[2 * i] = 5 << 3 | 2;
+        message[2 * i + 1] = 0;
+    }
+    assert_true(wm_plan_wrap(message, 2 * count, &file, &size));
+    wmap_error err;
+    assert_null(wmap_plan_parse(file, size, "p", &err));
+    assert_int_equal(err.code, WMAP_E_PLAN);
+    assert_non_null(strstr(err.message, "memory"));
+    free(file);
+    free(message);
+}
+
+/* ---- lies ---- */
+
+#define LIE(change, text)                                                                                    \
+    do {                                                                                                     \
+        draft d;                                                                                             \
+        Wmap__Move *m = transposed(&d);                                                                      \
+        (void)m;                                                                                             \
+        change;                                                                                              \
+        draft_refuse(&d, text);                                                                              \
+        draft_end(&d);                                                                                       \
+    } while (0)
+
+static void test_lies_about_tensors(void **state)
+{
+    (void)state;
+    LIE(d.plan.sources[0]->dtype = 0, "dtype");
+    LIE(d.plan.targets[0]->dtype = 99, "dtype");
+    LIE(d.plan.targets[0]->dtype = WMAP_OPAQUE, "dtype");
+    LIE(d.plan.sources[0]->dtype = WMAP_OPAQUE, "dtype");
+    LIE(d.plan.targets[0]->dropped = 1, "dropped");
+    LIE(d.plan.sources[0]->dropped = 1, "dropped and read");
+    LIE(d.plan.files[0]->sha256.len = 31, "digest");
+    LIE(draft_source(&d, "s", WMAP_F32, 1, shape_6), "twice");
+    LIE(draft_target(&d, "t", WMAP_F32, 0, NULL), "twice");
+    LIE(draft_target(&d, "u", WMAP_F32, 1, shape_6), "exactly once");
+    uint64_t huge[] = {(uint64_t)1 << 40, (uint64_t)1 << 30}, wide[65];
+    for (int i = 0; i < 65; i++)
+        wide[i] = 1;
+    LIE(draft_source(&d, "u", WMAP_F32, 2, huge), "2^63");
+    LIE(draft_source(&d, "u", WMAP_F32, 65, wide), "dimensions");
+    char *name = calloc(1, ((size_t)64 << 10) + 2);
+    assert_non_null(name);
+    memset(name, 'n', ((size_t)64 << 10) + 1);
+    LIE(draft_source(&d, name, WMAP_F32, 0, NULL), "name is too long");
+    free(name);
+    draft d; /* an opaque entry may be left behind, an empty tensor has no moves */
+    transposed(&d);
+    d.plan.sources[draft_source(&d, "module", WMAP_OPAQUE, 0, NULL)]->dropped = 1;
+    draft_target(&d, "empty", WMAP_F32, 2, (uint64_t[]){0, 7});
+    wmap_plan_free(draft_accept(&d));
+    draft_end(&d);
+}
+
+static void test_lies_about_moves(void **state)
+{
+    (void)state;
+    LIE(m->target = NULL, "no target");
+    LIE(m->target->tensor = 1, "no target");
+    LIE(m->sources[0]->tensor = 1, "no such source");
+    LIE(m->file = 1, "no file");
+    LIE(m->extents[0] = 0, "no size");
+    LIE((m->extents[0] = (uint64_t)1 << 40, m->extents[1] = (uint64_t)1 << 40), "no size");
+    LIE(m->extents[0] = 2, "exactly once");
+    LIE(m->extents[0] = 4, "outside");
+    LIE(m->extents[1] = UINT64_MAX / 4, "no size");
+    LIE(m->extents[0] = (uint64_t)INT64_MAX / 2, "outside");
+    LIE(m->sources[0]->coef[1] = 2, "outside");
+    LIE(m->sources[0]->coef[1] = -1, "outside");
+    LIE(m->sources[0]->coef[1] = INT64_MAX, "outside");
+    LIE(m->sources[0]->coef[1] = INT64_MIN, "outside");
+    LIE(m->sources[0]->n_coef = 3, "coefficients");
+    LIE(m->n_extents = 1, "coefficients");
+    LIE((m->target->n_start = 1, m->target->start = (int64_t[]){0}), "start");
+    LIE((m->target->n_start = 2, m->target->start = (int64_t[]){1, 0}), "outside");
+    LIE((m->target->n_start = 2, m->target->start = (int64_t[]){0, -1}), "outside");
+    LIE((m->target->n_start = 2, m->target->start = (int64_t[]){INT64_MAX, INT64_MIN}), "outside");
+    LIE((m->target->n_coef = 4, m->target->coef = (int64_t[]){1, 0, 0, 0}), "exactly once");
+    LIE(draft_move(&d, 1, shape_6, draft_access(&d, 0, 2, 1, NULL, NULL), NULL), "coefficients");
+    LIE(draft_move(&d, 2, shape_32, m->target, m->sources[0]), "exactly once");
+    LIE(draft_move(&d, 2, shape_32, draft_access(&d, 0, 2, 2, NULL, NULL), NULL), "operations");
+    LIE((m->n_sources = 2, m->sources = (Wmap__Access *[]){m->sources[0], m->sources[0]}), "source");
+    LIE(d.plan.n_moves = 0, "exactly once");
+    /* the order of targets */
+    draft d;
+    Wmap__Move *m = transposed(&d);
+    uint32_t u = draft_target(&d, "u", WMAP_F32, 2, shape_23);
+    draft_move(&d, 2, shape_23, draft_access(&d, u, 2, 2, NULL, NULL), draft_access(&d, 0, 2, 2, NULL, NULL));
+    wmap_plan_free(draft_accept(&d));
+    d.plan.moves[0] = d.plan.moves[1];
+    d.plan.moves[1] = m;
+    draft_refuse(&d, "order");
+    draft_end(&d);
+}
+
+static void test_lies_about_operations(void **state)
+{
+    (void)state;
+    LIE(d.plan.targets[0]->dtype = WMAP_F16, "operations");
+    LIE(draft_fill(&d, m, 0), "operations");
+    LIE((m->n_sources = 0, draft_cast(&d, m, WMAP_F32, 0)), "operations");
+    LIE(draft_cast(&d, m, WMAP_F16, 0), "operations");
+    LIE((d.plan.targets[0]->dtype = WMAP_F16, draft_cast(&d, m, WMAP_F16, 7)), "operations");
+    LIE((d.plan.targets[0]->dtype = WMAP_C64, draft_cast(&d, m, WMAP_C64, 0)), "operations");
+    LIE((d.plan.targets[0]->dtype = WMAP_RAW32, draft_cast(&d, m, WMAP_RAW32, 0)), "operations");
+    LIE(draft_op(&d, m, 9), "operations");
+    LIE((m->n_sources = 0, d.plan.targets[0]->dtype = WMAP_U8, draft_fill(&d, m, 256)), "operations");
+    LIE((m->n_sources = 0, draft_op(&d, m, WMAP__OP__CODE__CONST)), "operations");
+    draft d;
+    Wmap__Move *m = transposed(&d);
+    d.plan.targets[0]->dtype = WMAP_F16;
+    draft_cast(&d, m, WMAP_F16, WMAP__OP__POLICY__ALLOW);
+    wmap_plan_free(draft_accept(&d));
+    draft_end(&d);
+}
+
+/* More axes than 62, of which few are longer than 1; coefficients of those that are may be anything. */
+static void test_axes_of_one(void **state)
+{
+    (void)state;
+    draft d;
+    draft_begin(&d);
+    uint32_t s = draft_source(&d, "s", WMAP_F32, 1, shape_6), t = draft_target(&d, "t", WMAP_F32, 1, shape_6);
+    uint64_t extents[300];
+    int64_t coef[300], other[300];
+    for (int i = 0; i < 300; i++) {
+        extents[i] = i == 170 ? 6 : 1;
+        coef[i] = other[i] = i == 170 ? 1 : INT64_MAX - i;
+    }
+    draft_move(&d, 300, extents, draft_access(&d, t, 1, 300, NULL, coef),
+               draft_access(&d, s, 1, 300, NULL, other));
+    wmap_plan_free(draft_accept(&d));
+    d.plan.moves[0]->n_extents = 299;
+    draft_refuse(&d, "coefficients");
+    draft_end(&d);
+}
+
+/* One element of a tensor of any rank: no axes, so no coefficients. */
+static void test_no_axes(void **state)
+{
+    (void)state;
+    draft d;
+    draft_begin(&d);
+    static const uint64_t ones[] = {1, 1};
+    uint32_t s = draft_source(&d, "s", WMAP_F32, 2, shape_23), t = draft_target(&d, "t", WMAP_F32, 2, ones);
+    draft_move(&d, 0, NULL, draft_access(&d, t, 2, 0, NULL, NULL),
+               draft_access(&d, s, 2, 0, (int64_t[]){1, 2}, NULL));
+    uint32_t u = draft_target(&d, "u", WMAP_F32, 1, shape_6); /* a scalar repeated */
+    uint32_t c = draft_source(&d, "c", WMAP_F32, 0, NULL);
+    draft_move(&d, 1, shape_6, draft_access(&d, u, 1, 1, NULL, NULL), draft_access(&d, c, 0, 1, NULL, NULL));
+    wmap_plan_free(draft_accept(&d));
+    d.plan.moves[0]->sources[0]->start[1] = 3;
+    draft_refuse(&d, "outside");
+    draft_end(&d);
+}
+
+/* ---- as text ---- */
+
+static void expect_text(const draft *d, bool moves, const char *text)
+{
+    char *got = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&got, &size);
+    assert_non_null(out);
+    wmap_plan *plan = draft_accept(d);
+    wmap_plan_print(plan, out, moves);
+    wmap_plan_free(plan);
+    fclose(out);
+    assert_string_equal(got, text);
+    free(got);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    draft d;
+    transposed(&d);
+    expect_text(&d, false,
+                "map m: 1 source, 1 target, 1 move\n"
+                "\"t\" f32 [3 2]\n"
+                "    [a b] <- \"s\" [b a]\n");
+    uint32_t u = draft_target(&d, "u\"\n", WMAP_F16, 2, shape_23);
+    Wmap__Move *m = draft_move(&d, 2, shape_23, draft_access(&d, u, 2, 2, NULL, NULL),
+                               draft_access(&d, 0, 2, 2, NULL, NULL));
+    draft_cast(&d, m, WMAP_F16, WMAP__OP__POLICY__SATURATE);
+    uint32_t v = draft_target(&d, "v", WMAP_F32, 2, (uint64_t[]){4, 3}); /* rows of s, flipped, and zeros */
+    draft_move(&d, 2, shape_23, draft_access(&d, v, 2, 2, (int64_t[]){2, 0}, NULL),
+               draft_access(&d, 0, 2, 2, (int64_t[]){0, 2}, (int64_t[]){1, 0, 0, -1}));
+    draft_fill(&d, draft_move(&d, 2, shape_23, draft_access(&d, v, 2, 2, NULL, NULL), NULL), 0);
+    uint32_t w = draft_target(&d, "w", WMAP_F32, 1, shape_6); /* a factor of a dimension */
+    draft_move(&d, 2, shape_23, draft_access(&d, w, 1, 2, NULL, (int64_t[]){1, 2}),
+               draft_access(&d, 0, 2, 2, NULL, NULL));
+    uint32_t x = draft_target(&d, "x", WMAP_I64, 0, NULL);
+    draft_fill(&d, draft_move(&d, 0, NULL, draft_access(&d, x, 0, 0, NULL, NULL), NULL), -7);
+    uint32_t y = draft_target(&d, "y", WMAP_F32, 1, shape_6); /* every other one, one of two rows */
+    for (int64_t i = 0; i < 2; i++)
+        draft_move(&d, 1, (uint64_t[]){3}, draft_access(&d, y, 1, 1, (int64_t[]){i}, (int64_t[]){2}),
+                   draft_access(&d, 0, 2, 1, (int64_t[]){i, 0}, (int64_t[]){0, 1}));
+    d.plan.sources[draft_source(&d, "Adam", WMAP_F32, 0, NULL)]->dropped = 1;
+    expect_text(&d, false,
+                "map m: 2 sources (1 dropped), 6 targets, 8 moves\n"
+                "\"t\" f32 [3 2]\n"
+                "    [a b] <- \"s\" [b a]\n"
+                "\"u\\\"\\x0a\" f16 [2 3]\n"
+                "    <- \"s\" | cast f16 saturate\n"
+                "\"v\" f32 [4 3]\n"
+                "    [a:2..3 b] <- \"s\" [a -b]\n"
+                "    [a:0..1 b] <- fill 0\n"
+                "\"w\" f32 [6]\n"
+                "    [(a b)] <- \"s\" [b a]\n"
+                "\"x\" i64 []\n"
+                "    <- fill -7\n"
+                "\"y\" f32 [6]\n"
+                "    [0+2*a] <- \"s\" [0 a]\n"
+                "    [1+2*a] <- \"s\" [1 a]\n"
+                "drop \"Adam\" f32 []\n");
+    draft_end(&d);
+    transposed(&d);
+    expect_text(&d, true,
+                "map m: 1 source, 1 target, 1 move\n"
+                "\"t\" f32 [3 2]\n"
+                "    [a b] <- \"s\" [b a]\n"
+                "        move (3 2) to [0 0] + [1 0] [0 1] from [0 0] + [0 1] [1 0] at m.wmap:3:5\n");
+    draft_end(&d);
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    draft d;
+    transposed(&d);
+    size_t size;
+    uint8_t *file = draft_bytes(&d, &size);
+    char path[64];
+    wmap_error err = {0};
+    file_make(path, file, size);
+    wmap_plan *plan = wmap_plan_open(path, &err);
+    assert_non_null(plan);
+    wmap_plan_free(plan);
+    assert_int_equal(truncate(path, (off_t)size - 1), 0);
+    assert_null(wmap_plan_open(path, &err));
+    assert_int_equal(err.code, WMAP_E_PLAN);
+    assert_string_equal(err.file, path);
+    unlink(path);
+    assert_null(wmap_plan_open(path, &err));
+    assert_int_equal(err.code, WMAP_E_IO);
+    assert_null(wmap_plan_open("/tmp", &err));
+    assert_int_equal(err.code, WMAP_E_IO);
+    free(file);
+    draft_end(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_malformed_message),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_amplified),
+        cmocka_unit_test(test_lies_about_tensors),
+        cmocka_unit_test(test_lies_about_moves),
+        cmocka_unit_test(test_lies_about_operations),
+        cmocka_unit_test(test_axes_of_one),
+        cmocka_unit_test(test_no_axes),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
