@@ -92,8 +92,8 @@ static const char *check_access(const Wmap__Access *a, const Wmap__Move *m, cons
     size_t axes = m->n_extents;
     if (a->n_start && a->n_start != t->rank)
         return "a start has not one number a dimension";
-    if (a->n_coef ? a->n_coef != axes * t->rank
-                  : axes && axes != t->rank) /* no axes: one element, at the start */
+    /* none: the identity, or there is nothing to say, for one element or a scalar */
+    if (a->n_coef != axes * t->rank && (a->n_coef || axes != t->rank))
         return "coefficients do not match axes and dimensions";
     for (uint32_t d = 0; d < t->rank; d++) {
         __int128 low = wm_access_start(a, d), high = low;
