@@ -363,6 +363,7 @@ static void override(wm_resolver *r, wm_decl *decl)
         value = (wm_val){.kind = WM_VAL_FLOAT, .f = (double)value.i};
     if (expr && done == WM_EVAL_OK && value.kind == decl->value.kind) {
         decl->value = value;
+        unit->source_count = source; /* nothing points into it: it is no file of the plan */
         return;
     }
     decl->state = WM_DECL_FAILED;
