@@ -20,14 +20,30 @@ typedef struct inference {
 
 /* ---- facts ---- */
 
-static bool learn(inference *i, uint32_t axis, int64_t extent, wm_span span, const char *text)
+static bool learn_origin(inference *i, uint32_t axis, int64_t extent, wm_origin origin)
 {
     if (i->in->extents[axis] >= 0)
         return i->in->extents[axis] == extent;
     i->in->extents[axis] = extent;
-    i->in->origins[axis] = (wm_origin){span, text};
+    i->in->origins[axis] = origin;
     i->changed = true;
     return true;
+}
+
+static bool learn(inference *i, uint32_t axis, int64_t extent, wm_span span, const char *text)
+{
+    return learn_origin(i, axis, extent, (wm_origin){.span = span, .text = text});
+}
+
+/* "of `fc1` f32 [4096 10]" */
+static const char *origin_text(inference *i, const wm_origin *o)
+{
+    if (o->text || !o->bound)
+        return o->text ? o->text : "";
+    const wm_bound *b = o->bound;
+    return wm_format_text(i->unit->arena, "of %s %s", wm_quote(i->unit, o->name),
+                          b->dtype ? wm_show_type(i->unit, b->dtype, b->rank, b->shape)
+                                   : wm_show_shape(i->unit, b->rank, b->shape));
 }
 
 static struct wm_shared_slot *shared_slot(inference *i, const wm_axis *axis)
@@ -51,7 +67,7 @@ static struct wm_shared_slot *shared_slot(inference *i, const wm_axis *axis)
         return slot;
     }
     slot->extent = value.i;
-    slot->origin = (wm_origin){item->expr->span, "given here"};
+    slot->origin = (wm_origin){.span = item->expr->span, .text = "given here"};
     return slot;
 }
 
@@ -62,12 +78,12 @@ static void exchange_shared(inference *i, bool import)
             continue;
         struct wm_shared_slot *slot = shared_slot(i, &i->form->axes[a]);
         if (import && slot->extent >= 0) {
-            if (!learn(i, a, slot->extent, slot->origin.span, slot->origin.text)) {
+            if (!learn_origin(i, a, slot->extent, slot->origin)) {
                 wm_diag *d = wm_instance_error(i->state, i->in, WM_E0503, i->in->origins[a].span,
                                                "axis %s is %lld here, but %lld in the block around it",
                                                wm_quote(i->unit, i->form->axes[a].name),
                                                (long long)i->in->extents[a], (long long)slot->extent);
-                wm_diag_also(i->unit, d, slot->origin.span, "%s", slot->origin.text);
+                wm_diag_also(i->unit, d, slot->origin.span, "%s", origin_text(i, &slot->origin));
             }
         } else if (!import && slot->extent < 0 && i->in->extents[a] >= 0) {
             slot->extent = i->in->extents[a];
@@ -135,7 +151,7 @@ static void use_where(inference *i)
             wm_diag *d = wm_instance_error(
                 i->state, i->in, WM_E0503, b->span, "`where` says that %s is %lld, but it is %lld",
                 wm_quote(i->unit, b->names->text), (long long)value.i, (long long)i->in->extents[axis]);
-            wm_diag_also(i->unit, d, i->in->origins[axis].span, "%s", i->in->origins[axis].text);
+            wm_diag_also(i->unit, d, i->in->origins[axis].span, "%s", origin_text(i, &i->in->origins[axis]));
             wm_note_tensors(i->state, i->in, d);
         }
     }
@@ -176,20 +192,13 @@ static void point_at_axes(inference *i, wm_diag *d, const wm_node *node, wm_span
         bool same = o->span.file == main.file && o->span.beg == main.beg && o->span.end == main.end;
         for (uint32_t l = 0; l < d->label_count; l++)
             same |= d->labels[l].span.file == o->span.file && d->labels[l].span.beg == o->span.beg;
-        if (o->text && !same)
-            wm_diag_also(i->unit, d, o->span, "%s", o->text);
+        if ((o->text || o->bound) && !same)
+            wm_diag_also(i->unit, d, o->span, "%s", origin_text(i, o));
         return;
     }
     for (uint32_t k = 0; k < node->count && (node->kind == WM_NODE_GROUP || node->kind == WM_NODE_BLOCKS);
          k++)
         point_at_axes(i, d, &node->kids[k], main);
-}
-
-static const char *origin_text(inference *i, const wm_bound *bound, wm_str name)
-{
-    return wm_format_text(i->unit->arena, "of %s %s", wm_quote(i->unit, name),
-                          bound->dtype ? wm_show_type(i->unit, bound->dtype, bound->rank, bound->shape)
-                                       : wm_show_shape(i->unit, bound->rank, bound->shape));
 }
 
 static void contradiction(inference *i, const wm_bound *bound, const wm_node *node, uint64_t size,
@@ -234,7 +243,7 @@ static void use_dimension(inference *i, const wm_bound *bound, const wm_node *no
         wm_note_tensors(i->state, i->in, d);
         return;
     }
-    learn(i, e.axis, rest / e.a, node->span, origin_text(i, bound, name));
+    learn_origin(i, e.axis, rest / e.a, (wm_origin){.span = node->span, .bound = bound, .name = name});
 }
 
 static void use_dots(inference *i, const wm_bound *bound, const wm_placement *p, wm_str name)
@@ -243,13 +252,13 @@ static void use_dots(inference *i, const wm_bound *bound, const wm_placement *p,
         uint64_t size = bound->shape[p->dots + k];
         uint32_t axis = wm_dot_axis(i->form, k);
         wm_span span = p->term->layout_given ? p->term->layout->span : p->term->name.span;
-        if (learn(i, axis, (int64_t)size, span, origin_text(i, bound, name)))
+        if (learn_origin(i, axis, (int64_t)size, (wm_origin){.span = span, .bound = bound, .name = name}))
             continue;
         wm_diag *d =
             wm_instance_error(i->state, i->in, WM_E0501, span,
                               "dimension %u is %lld on the other side, but this tensor has %llu", p->dots + k,
                               (long long)i->in->extents[axis], (unsigned long long)size);
-        wm_diag_also(i->unit, d, i->in->origins[axis].span, "%s", i->in->origins[axis].text);
+        wm_diag_also(i->unit, d, i->in->origins[axis].span, "%s", origin_text(i, &i->in->origins[axis]));
         if (bound->shape_span.file != WM_NO_FILE)
             wm_diag_also(i->unit, d, bound->shape_span, "declared here");
         wm_note_tensors(i->state, i->in, d);

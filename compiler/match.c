@@ -320,8 +320,9 @@ static void bind_stack(matcher *m, wm_instance *in, const table *t, const group 
             wm_diag_also(state->unit, d, in->origins[axis].span, "%s", in->origins[axis].text);
         }
         in->extents[axis] = counts[i];
-        in->origins[axis] = (wm_origin){t->term->name.span,
-                                        wm_format_text(arena_of(m), "%lld tensors", (long long)counts[i])};
+        in->origins[axis] =
+            (wm_origin){.span = t->term->name.span,
+                        .text = wm_format_text(arena_of(m), "%lld tensors", (long long)counts[i])};
     }
 }
 

@@ -128,7 +128,10 @@ typedef struct wm_bound {
 
 typedef struct wm_origin {
     wm_span span;
-    const char *text; /* "given here", "of `fc1` f32 [4096 10]" */
+    const char *text; /* "given here"; NULL if it is of a tensor */
+    const struct wm_bound
+        *bound; /* the operand whose shape said it, and its name: put into words when it is shown */
+    wm_str name;
 } wm_origin;
 
 typedef struct wm_instance {
