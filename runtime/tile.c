@@ -177,9 +177,22 @@ static int64_t longest_step(const tile *list, size_t count)
     return longest;
 }
 
+/* A tile of one index of its first step. */
+static tile index_of(const tile *t, int64_t index)
+{
+    tile one = {t->base + index * t->steps[0].to, 0, t->size / t->steps[0].extent, t->count - 1,
+                t->steps + 1};
+    one.last = one.base + span_of(one.steps, one.count);
+    return one;
+}
+
 /* The indices [begin, end) of a tile's first step, which stays. */
 static bool part_of(prover *p, const tile *t, int64_t begin, int64_t end, tile *part, wm_tiled *why)
 {
+    if (end - begin == 1) { /* no step of one index: the others are read as a mixed radix */
+        *part = index_of(t, begin);
+        return true;
+    }
     wm_step *steps = scratch(p, t->count, sizeof *steps, why);
     if (!steps)
         return false;
@@ -191,15 +204,6 @@ static bool part_of(prover *p, const tile *t, int64_t begin, int64_t end, tile *
     part->count = t->count;
     part->steps = steps;
     return true;
-}
-
-/* A tile of one index of its first step. */
-static tile index_of(const tile *t, int64_t index)
-{
-    tile one = {t->base + index * t->steps[0].to, 0, t->size / t->steps[0].extent, t->count - 1,
-                t->steps + 1};
-    one.last = one.base + span_of(one.steps, one.count);
-    return one;
 }
 
 /* Into rows of `row` positions, the first at `low`: up to three strips, for a first and a last row that are
