@@ -87,7 +87,12 @@ void wm_source_position(wm_arena *arena, wm_source *source, uint32_t at, uint32_
     }
     *line = lo + 1;
     uint32_t start = line_start(source, *line);
-    *column = at < start ? 1 : characters_before(source, at) - characters_before(source, start) + 1;
+    if (at < start)
+        *column = 1;
+    else if (at - start < MARK)
+        *column = characters(source->text + start, at - start) + 1;
+    else
+        *column = characters_before(source, at) - characters_before(source, start) + 1;
 }
 
 wm_str wm_source_line(wm_arena *arena, wm_source *source, uint32_t line)
