@@ -20,10 +20,13 @@ static wm_linear join(wm_linear x, wm_linear y, bool times)
     bool over;
     if (times) {
         int64_t c, e;
-        over = __builtin_mul_overflow(x.a, y.b, &c) | __builtin_mul_overflow(y.a, x.b, &e);
-        over |= __builtin_add_overflow(c, e, &r.a) | __builtin_mul_overflow(x.b, y.b, &r.b);
+        over = __builtin_mul_overflow(x.a, y.b, &c);
+        over |= __builtin_mul_overflow(y.a, x.b, &e);
+        over |= __builtin_add_overflow(c, e, &r.a);
+        over |= __builtin_mul_overflow(x.b, y.b, &r.b);
     } else {
-        over = __builtin_add_overflow(x.a, y.a, &r.a) | __builtin_add_overflow(x.b, y.b, &r.b);
+        over = __builtin_add_overflow(x.a, y.a, &r.a);
+        over |= __builtin_add_overflow(x.b, y.b, &r.b);
     }
     if (over)
         return bad(true);
