@@ -26,7 +26,7 @@ files() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
         git ls-files -- "$@" | while IFS= read -r f; do [ -f "$f" ] && printf '%s\n' "$f"; done
     else
-        find . -type f \( -name build -prune -o -print \) | sed 's,^\./,,' | grep -E "$(printf '%s\n' "$@" |
+        find . \( -name 'build*' -o -name .venv -o -name .git \) -prune -o -type f -print | sed 's,^\./,,' | grep -E "$(printf '%s\n' "$@" |
             sed 's/[.]/[.]/g; s/\*/.*/g; s/^/^/; s/$/$/' | paste -sd'|')"
     fi
 }
