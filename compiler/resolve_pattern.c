@@ -82,6 +82,23 @@ static bool check_text_hole(wm_resolver *r, const wm_scope *scope, const wm_part
     return false;
 }
 
+/* E0301: only tables have entries, a capture has none. */
+static bool check_indexed(wm_resolver *r, const wm_scope *scope, const wm_expr *expr)
+{
+    if (!expr)
+        return true;
+    if (expr->kind == WM_EX_INDEX && is_plain_name(expr->a)) {
+        const wm_word *word = expr->a->name->parts;
+        wm_span declared;
+        if (!wm_scope_has(scope, word->text, &declared)) {
+            wm_error(r->unit, WM_E0301, word->span, "no table is called %s here",
+                     wm_quote(r->unit, word->text));
+            return false;
+        }
+    }
+    return check_indexed(r, scope, expr->a) && check_indexed(r, scope, expr->b);
+}
+
 bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string, wm_use use, wm_vars *vars)
 {
     noting n = {r, vars, NULL, true};
@@ -102,6 +119,7 @@ bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string
             wm_error(r->unit, WM_E0207, p->span, "a width is 0 and one digit or two, as in `{n:02}`");
             n.ok = false;
         } else if (p->kind == WM_PART_HOLE) {
+            n.ok &= check_indexed(r, scope, p->expr);
             wm_free_names(scope, p->expr, note, &n);
         }
     }

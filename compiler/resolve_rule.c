@@ -370,6 +370,7 @@ typedef struct builder {
     bool *axis;   /* by variable: it stands in a layout */
     bool *seen;   /* of one name */
     bool ok;
+    bool unnamed; /* a finding in a name: no more is said of names */
 } builder;
 
 static wm_line new_line(const wm_context *c, wm_line_kind kind, wm_span span)
@@ -407,7 +408,8 @@ static void find_axes(builder *b)
 /* E0403: a name that is written has only variables that something binds. */
 static void check_bound(builder *b, bool left_axes)
 {
-    for (size_t v = b->bound; v < b->vars.count; v++) {
+    bool lost = false;
+    for (size_t v = b->bound; v < b->vars.count && !b->unnamed; v++) {
         const wm_var *var = &b->vars.items[v];
         bool found = false;
         wm_near near;
@@ -427,8 +429,10 @@ static void check_bound(builder *b, bool left_axes)
             wm_diag_hint(b->r->unit, d, "did you mean %s?", wm_quote(b->r->unit, near.best));
         else
             wm_diag_hint(b->r->unit, d, "capture it in a name that is read, or bind it by `for`");
-        b->ok = false;
+        lost = true;
     }
+    b->unnamed |= lost; /* what a misspelt variable was meant for is not missing as well */
+    b->ok &= !lost;
 }
 
 static wm_names *no_names(wm_resolver *r)
@@ -464,7 +468,7 @@ static void make_name(builder *b, size_t place, wm_use use, wm_pattern *pattern)
     const wm_string *name = b->info->places[place]->name;
     forget_seen(b);
     if (!wm_make_pattern(b->r, b->c->scope, name, use, &b->vars, pattern, b->seen) ||
-        (use == WM_USE_READ && !can_solve(b->r, pattern, &b->vars))) {
+        (use == WM_USE_READ && !b->unnamed && !can_solve(b->r, pattern, &b->vars))) {
         *pattern = (wm_pattern){.span = name->span, .scope = b->c->scope};
         b->ok = false;
         return;
@@ -477,8 +481,8 @@ static void make_name(builder *b, size_t place, wm_use use, wm_pattern *pattern)
                                   wm_quote(b->r->unit, var->name));
             wm_diag_also(b->r->unit, d, b->info->places[place]->layout->span, "the layout");
             b->ok = false;
-        } else if (use == WM_USE_WRITTEN && v < b->bound && b->line.kind == WM_LINE_RULE && !b->axis[v] &&
-                   !b->seen[v]) {
+        } else if (use == WM_USE_WRITTEN && v < b->bound && b->line.kind == WM_LINE_RULE && !b->unnamed &&
+                   !b->axis[v] && !b->seen[v]) {
             wm_diag *d = wm_error(b->r->unit, WM_E0404, pattern->span,
                                   "this name lacks %s, so several tensors would be written under it",
                                   wm_quote(b->r->unit, var->name));
@@ -591,7 +595,8 @@ static void end_line(builder *b)
 static void note_names(builder *b, size_t from, size_t to, wm_use use)
 {
     for (size_t i = from; i < to; i++)
-        b->ok &= wm_note_vars(b->r, b->c->scope, b->info->places[i]->name, use, &b->vars);
+        b->unnamed |= !wm_note_vars(b->r, b->c->scope, b->info->places[i]->name, use, &b->vars);
+    b->ok &= !b->unnamed;
 }
 
 static void note_targets(builder *b)
