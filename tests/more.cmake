@@ -15,6 +15,7 @@ if(TARGET wmap-cli AND WMAP_BASH)
   wmap_script_test(manual)
   wmap_script_test(hostile)
   wmap_script_test(library)
+  wmap_script_test(readme)
   # An instrumented library needs the sanitizers' runtime in whatever links it, which is not what is tested here.
   if(NOT WMAP_SANITIZE)
     wmap_script_test(install)
