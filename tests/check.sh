@@ -61,9 +61,8 @@ plain() {
 }
 
 if command -v clang-format >/dev/null; then
-    for f in "${code[@]}"; do
-        clang-format "$f" | cmp -s - "$f" || printf '%s\n' "$f"
-    done | rule "not as clang-format writes it (clang-format -i FILE)"
+    clang-format --dry-run "${code[@]}" 2>&1 | sed -n 's/^\([^:]*\):.*-Wclang-format-violations.*/\1/p' | sort -u |
+        rule "not as clang-format writes it (clang-format -i FILE)"
 fi
 
 plain "${product[@]}" |
@@ -98,6 +97,10 @@ raised=$(grep -ohE 'WM_[EW][0-9]{4}' compiler/*.c grammar/*.y grammar/*.l | sed 
 for id in $raised; do
     ls tests/language/diag/"$id"/*.wmap >/dev/null 2>&1 || printf '%s\n' "$id"
 done | rule "a diagnostic that can be raised, without a case in tests/language/diag"
+for id in $(plain_ids=$(grep -ohE '(WM_|")[EWR][0-9]{4}' compiler/*.c runtime/*.c runtime/*/*.c cli/*.c grammar/*.[ly]) &&
+    printf '%s\n' "$plain_ids" | grep -oE '[EWR][0-9]{4}' | sort -u); do
+    grep -E "^\| $id \|.*not raised by this version" docs/language.md
+done | rule "docs/language.md says of a diagnostic that it is not raised, but it is"
 for dir in tests/language/diag/*/; do
     id=$(basename "$dir")
     grep -q "WM_DIAG($id," compiler/diag.def || printf '%s\n' "$id"
