@@ -31,8 +31,9 @@ static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *
         wm_say("all fits: %zu tensors would be written", wmap_plan_target_count(plan));
     } else if (!quiet) {
         char bytes[32];
-        wm_say("%s: %" PRIu64 " tensors, %s in %.2f s", options.output, stats.tensors,
-               wm_human_bytes((double)stats.bytes, bytes, sizeof bytes), stats.seconds);
+        wm_say("%s: %" PRIu64 " tensor%s, %s in %.2f s", options.output, stats.tensors,
+               stats.tensors == 1 ? "" : "s", wm_human_bytes((double)stats.bytes, bytes, sizeof bytes),
+               stats.seconds);
     }
     return WM_EXIT_DONE;
 }
