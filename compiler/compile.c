@@ -121,11 +121,9 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
                     (d->rank == 0 || memcmp(t->shape, d->shape, d->rank * sizeof *d->shape) == 0);
         if (same && t->dtype == d->dtype)
             continue;
-        wm_diag *e = wm_error(unit, WM_E0527, same ? d->dtype_span : d->shape_span,
-                              "%s is %s in %s, the model says %s", wm_quote(unit, d->name),
-                              wm_show_type(unit, t->dtype, t->rank, t->shape), t->label,
-                              wm_show_type(unit, d->dtype, d->rank, d->shape));
-        (void)e;
+        wm_error(unit, WM_E0527, same ? d->dtype_span : d->shape_span, "%s is %s in %s, the model says %s",
+                 wm_quote(unit, d->name), wm_show_type(unit, t->dtype, t->rank, t->shape), t->label,
+                 wm_show_type(unit, d->dtype, d->rank, d->shape));
     }
     size_t extra = 0, first = 0;
     for (size_t n = 0; n < file->count; n++)
@@ -144,47 +142,6 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
 }
 
 /* ---- the text ---- */
-
-#define MAX_SPEC ((off_t)64 << 20)
-
-static bool read_file(wm_arena *arena, const char *path, char **text, size_t *size, wmap_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        int number = errno;
-        if (fd >= 0)
-            close(fd);
-        wm_fail_errno(err, WMAP_E_IO, number, "cannot read the spec");
-        return wm_error_file(err, path);
-    }
-    bool regular = S_ISREG(st.st_mode);
-    if (!regular || st.st_size > MAX_SPEC) {
-        close(fd);
-        wm_fail(err, WMAP_E_IO, regular ? "a spec is at most 64 MiB" : "a spec is a regular file");
-        return wm_error_file(err, path);
-    }
-    size_t have = 0, want = (size_t)st.st_size;
-    *text = malloc(want + 1);
-    (void)arena;
-    ssize_t n = 1;
-    while (*text && have < want && (n = read(fd, *text + have, want - have)) != 0) {
-        if (n < 0 && errno != EINTR)
-            break;
-        have += n > 0 ? (size_t)n : 0;
-    }
-    int number = errno;
-    close(fd);
-    if (!*text)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    if (n < 0) {
-        free(*text);
-        wm_fail_errno(err, WMAP_E_IO, number, "cannot read the spec");
-        return wm_error_file(err, path);
-    }
-    *size = have;
-    return true;
-}
 
 /* ---- the passes ---- */
 
@@ -208,7 +165,7 @@ static void parse_spec(compilation *c)
                             o->text ? o->text_len : c->size);
     wm_source *source = c->unit.sources[c->file];
     source->rules_only = o->rules_only;
-    if (!o->text && o->path && stat(o->path, &c->st) == 0) {
+    if (!o->text) {
         source->dev = (uint64_t)c->st.st_dev;
         source->ino = (uint64_t)c->st.st_ino;
     }
@@ -297,6 +254,32 @@ static bool analyse(compilation *c, wmap_error *err)
     return c->unit.errors == 0;
 }
 
+static bool unreadable(const wmap_compile_options *options, int number, wmap_error *err)
+{
+    wm_fail_errno(err, WMAP_E_IO, number, "cannot read the spec");
+    return wm_error_file(err, options->path);
+}
+
+static bool read_spec(compilation *c, wmap_error *err)
+{
+    const wmap_compile_options *o = c->options;
+    if (stat(o->path, &c->st) < 0)
+        return unreadable(o, errno, err);
+    bool regular = S_ISREG(c->st.st_mode);
+    if (!regular || (uint64_t)c->st.st_size > WM_MAX_SPEC) {
+        wm_fail(err, WMAP_E_IO, regular ? "a spec is at most 64 MiB" : "a spec is a regular file");
+        return wm_error_file(err, o->path);
+    }
+    c->text = malloc((size_t)c->st.st_size + 1);
+    if (!c->text)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    ssize_t size = wm_read_text(o->path, c->text, (size_t)c->st.st_size, &c->st);
+    if (size < 0)
+        return unreadable(o, errno, err);
+    c->size = (size_t)size;
+    return true;
+}
+
 static bool begin(compilation *c, const wmap_compile_options *options, wmap_error *err)
 {
     memset(c, 0, sizeof *c);
@@ -306,9 +289,8 @@ static bool begin(compilation *c, const wmap_compile_options *options, wmap_erro
     if (!options->path && !options->text)
         return wm_fail(err, WMAP_E_USAGE, "no spec was given");
     if (options->text)
-        return options->text_len <= (size_t)MAX_SPEC ||
-               wm_fail(err, WMAP_E_USAGE, "a spec is at most 64 MiB");
-    return read_file(&c->arena, options->path, &c->text, &c->size, err);
+        return options->text_len <= WM_MAX_SPEC || wm_fail(err, WMAP_E_USAGE, "a spec is at most 64 MiB");
+    return read_spec(c, err);
 }
 
 static void end(compilation *c)
@@ -317,9 +299,20 @@ static void end(compilation *c)
     wm_arena_release(&c->arena);
 }
 
-/* What happens between the setjmp and the end. */
-static bool compile(compilation *c, uint8_t **bytes, size_t *size, wmap_report **report, wmap_error *err)
+/* What a caller wants of a compilation; the one that is not wanted is NULL. */
+typedef struct wanted {
+    uint8_t **bytes; /* a plan */
+    size_t *size;
+    const char *stage; /* a form, printed to `out` */
+    FILE *out;
+    wmap_report **report;
+} wanted;
+
+static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
 {
+    uint8_t **bytes = w->bytes;
+    size_t *size = w->size;
+    wmap_report **report = w->report;
     wmap_error other = {0};
     bool ok = false;
     parse_spec(c);
@@ -345,50 +338,19 @@ static bool compile(compilation *c, uint8_t **bytes, size_t *size, wmap_report *
     return wm_fail(err, WMAP_E_NOMEM, "out of memory");
 }
 
-static bool out_of_memory(compilation *c, wmap_error *err)
-{
-    if (c) {
-        end(c);
-        free(c);
-    }
-    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-}
-
-bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size, wmap_report **report,
-                  wmap_error *err)
-{
-    compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
-    *bytes = NULL;
-    *size = 0;
-    *report = NULL;
-    if (!c)
-        return out_of_memory(NULL, err);
-    if (!begin(c, options, err)) {
-        end(c);
-        free(c);
-        return false;
-    }
-    if (setjmp(*wm_arena_oom(&c->arena)))
-        return out_of_memory(c, err);
-    bool ok = compile(c, bytes, size, report, err);
-    end(c);
-    free(c);
-    return ok;
-}
-
-static bool print_stage(compilation *c, const char *stage, FILE *out, wmap_report **report, wmap_error *err)
+static bool print_stage(compilation *c, const wanted *w, wmap_error *err)
 {
     wmap_error other = {0};
-    bool tree = strcmp(stage, "ast") == 0;
+    bool tree = strcmp(w->stage, "ast") == 0;
     parse_spec(c);
     if (tree)
-        wm_ast_print(c->ast, out);
+        wm_ast_print(c->ast, w->out);
     else
         analyse(c, &other);
     if (!tree && c->state.program)
-        wm_program_print(&c->unit, c->state.program, out);
-    *report = wm_report_of(&c->unit, c->took_part);
-    if (!*report)
+        wm_program_print(&c->unit, c->state.program, w->out);
+    *w->report = wm_report_of(&c->unit, c->took_part);
+    if (!*w->report)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     if (other.code != WMAP_OK && err)
         *err = other;
@@ -397,24 +359,39 @@ static bool print_stage(compilation *c, const char *stage, FILE *out, wmap_repor
     return c->unit.errors == 0 || wm_fail(err, WMAP_E_SPEC, "the spec has errors");
 }
 
+/* Between the setjmp and the end nothing but arena memory is held. */
+static bool run(const wmap_compile_options *options, const wanted *w, wmap_error *err)
+{
+    compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
+    if (!c)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    bool ok = begin(c, options, err);
+    if (!ok)
+        goto done;
+    if (setjmp(*wm_arena_oom(&c->arena)))
+        ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    else
+        ok = w->stage ? print_stage(c, w, err) : make_plan(c, w, err);
+done:
+    end(c);
+    free(c);
+    return ok;
+}
+
+bool wmap_compile(const wmap_compile_options *options, uint8_t **bytes, size_t *size, wmap_report **report,
+                  wmap_error *err)
+{
+    *bytes = NULL;
+    *size = 0;
+    *report = NULL;
+    return run(options, &(wanted){.bytes = bytes, .size = size, .report = report}, err);
+}
+
 bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, FILE *out,
                         wmap_report **report, wmap_error *err)
 {
     *report = NULL;
     if (strcmp(stage, "ast") != 0 && strcmp(stage, "statements") != 0)
         return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
-    compilation *c = malloc(sizeof *c);
-    if (!c)
-        return out_of_memory(NULL, err);
-    if (!begin(c, options, err)) {
-        end(c);
-        free(c);
-        return false;
-    }
-    if (setjmp(*wm_arena_oom(&c->arena)))
-        return out_of_memory(c, err);
-    bool ok = print_stage(c, stage, out, report, err);
-    end(c);
-    free(c);
-    return ok;
+    return run(options, &(wanted){.stage = stage, .out = out, .report = report}, err);
 }

@@ -112,8 +112,7 @@ static void suggest_name(const evaluator *e, wm_diag *diag, wm_str name)
         wm_diag_hint(e->unit, diag, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
 }
 
-/* The text of a name as it is written, with its dots. */
-static wm_str dotted(wm_arena *arena, const wm_qname *name)
+wm_str wm_qname_text(wm_arena *arena, const wm_qname *name)
 {
     if (!name->parts->next)
         return name->parts->text;
@@ -151,7 +150,7 @@ static result eval_name(const evaluator *e, const wm_expr *expr)
             break;
         }
     }
-    wm_str name = dotted(e->unit->arena, expr->name);
+    wm_str name = wm_qname_text(e->unit->arena, expr->name);
     wm_diag *d =
         wm_error(e->unit, WM_E0301, expr->span, "nothing is called %s here", wm_quote(e->unit, name));
     suggest_name(e, d, name);
@@ -520,7 +519,7 @@ static result call(const evaluator *e, const wm_expr *expr, size_t f, const resu
 
 static result eval_call(const evaluator *e, const wm_expr *expr)
 {
-    wm_str name = dotted(e->unit->arena, expr->name);
+    wm_str name = wm_qname_text(e->unit->arena, expr->name);
     wm_near near;
     wm_near_init(&near, name);
     size_t f = 0;

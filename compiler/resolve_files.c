@@ -10,23 +10,9 @@
 
 #include "compiler/resolve_internal.h"
 
-#define MAX_SPEC    ((off_t)64 << 20)
 #define MAX_DEPTH   64
 #define MAX_FILES   4096
 #define MAX_FOLDERS 10 /* said in one message */
-
-wm_str wm_qname_text(wm_arena *arena, const wm_qname *name)
-{
-    if (!name->parts->next)
-        return name->parts->text;
-    wm_buffer b = {.arena = arena};
-    for (const wm_word *w = name->parts; w; w = w->next) {
-        wm_buffer_add(&b, w->text.p, w->text.len);
-        if (w->next)
-            wm_buffer_add(&b, ".", 1);
-    }
-    return (wm_str){b.text, (uint32_t)b.len};
-}
 
 /* ---- finding and reading ---- */
 
@@ -96,32 +82,6 @@ static found find_file(wm_resolver *r, const wm_file *from, const char *name, wm
     for (size_t i = 0; i < r->options->include_count && !f.path && (!report || i < MAX_FOLDERS); i++)
         try_folder(r, r->options->includes[i], name, report, &f);
     return f;
-}
-
-/* Reads a file into `text` of `size` bytes; gives how many came, -1 on failure. No arena is touched while it
- * is open. */
-static ssize_t read_text(const char *path, char *text, size_t size, struct stat *st)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return -1;
-    size_t have = 0;
-    ssize_t n = 0;
-    if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
-        n = -1;
-    while (n >= 0 && have < size) {
-        n = read(fd, text + have, size - have);
-        if (n == 0)
-            break;
-        if (n > 0)
-            have += (size_t)n;
-        else if (errno == EINTR)
-            n = 0;
-    }
-    int number = errno;
-    close(fd);
-    errno = number;
-    return n < 0 ? -1 : (ssize_t)have;
 }
 
 /* ---- declarations ---- */
@@ -248,13 +208,13 @@ static wm_file *follow(wm_resolver *r, wm_file *file, const wm_item *item, uint3
                  depth >= MAX_DEPTH ? MAX_DEPTH : MAX_FILES);
         return NULL;
     }
-    if (f.st.st_size > MAX_SPEC) {
+    if ((uint64_t)f.st.st_size > WM_MAX_SPEC) {
         wm_error(unit, WM_E0904, span, "this file is larger than 64 MiB");
         return NULL;
     }
     size_t size = (size_t)f.st.st_size;
     char *text = wm_alloc(unit->arena, size + 1);
-    ssize_t have = read_text(f.path, text, size, &f.st);
+    ssize_t have = wm_read_text(f.path, text, size, &f.st);
     if (have < 0) {
         wm_error(unit, WM_E0121, span, "this file cannot be read: %s", strerror(errno));
         return NULL;

@@ -66,9 +66,6 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
 /* A hint over the maps or models that a file sees. */
 void wm_suggest_decl(wm_resolver *r, wm_diag *diag, const wm_file *file, wm_str name, wm_item_kind kind);
 
-/* A name as it is written, with its dots. */
-wm_str wm_qname_text(wm_arena *arena, const wm_qname *name);
-
 /* ---- model.c ---- */
 
 /* The model that `from` or `to` names, with its arguments; NULL if there is none (reported). */

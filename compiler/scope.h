@@ -101,4 +101,7 @@ wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *
 /* Whether some name of the source matches; UNKNOWN if the names are not known. */
 wm_evaluated wm_has_name(wm_unit *unit, const wm_scope *scope, const wm_string *string, bool *found);
 
+/* The text of a name as it is written, with its dots. */
+wm_str wm_qname_text(wm_arena *arena, const wm_qname *name);
+
 #endif

@@ -2,7 +2,11 @@
  * move notes where it came from, never before. */
 #include "compiler/source.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "compiler/grammar.h"
 #include "compiler/parse.h"
@@ -105,4 +109,28 @@ wm_str wm_source_line(wm_arena *arena, wm_source *source, uint32_t line)
     if (end > beg && source->text[end - 1] == '\r')
         end--;
     return (wm_str){source->text + beg, end - beg};
+}
+
+ssize_t wm_read_text(const char *path, char *text, size_t size, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    size_t have = 0;
+    ssize_t n = 0;
+    if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
+        n = -1;
+    while (n >= 0 && have < size) {
+        n = read(fd, text + have, size - have);
+        if (n == 0)
+            break;
+        if (n > 0)
+            have += (size_t)n;
+        else if (errno == EINTR)
+            n = 0;
+    }
+    int number = errno;
+    close(fd);
+    errno = number;
+    return n < 0 ? -1 : (ssize_t)have;
 }

@@ -6,7 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/types.h>
+
 #include "runtime/base/arena.h"
+
+struct stat;
 
 /* A byte range of one file. file is an index into the unit's files; WM_NO_FILE: nowhere. */
 typedef struct wm_span {
@@ -41,6 +45,12 @@ typedef struct wm_source {
     bool rules_only;   /* -e: the statements of one map */
     uint32_t *marks;   /* characters before each 4096th byte, made with `lines` */
 } wm_source;
+
+#define WM_MAX_SPEC ((uint64_t)64 << 20) /* bytes of a spec's text */
+
+/* Reads a regular file into `text` of `size` bytes and fills `st`. Gives how many bytes came, -1 with errno
+ * set on failure. It touches no arena, so nothing can jump while the file is open. */
+ssize_t wm_read_text(const char *path, char *text, size_t size, struct stat *st);
 
 /* Line and column of a byte, both from 1; columns count characters (UTF-8), a tab is one. */
 void wm_source_position(wm_arena *arena, wm_source *source, uint32_t at, uint32_t *line, uint32_t *column);
