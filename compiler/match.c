@@ -154,9 +154,10 @@ static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *cap
 {
     wm_arena *arena = state->unit->arena;
     if (state->instance_count >= MAX_INSTANCES) {
-        if (state->instance_count == MAX_INSTANCES)
+        if (!state->too_many)
             wm_error(state->unit, WM_E0906, form->line->span,
                      "this rule and those before it match more than %d times", MAX_INSTANCES);
+        state->too_many = true;
         return NULL;
     }
     wm_instance *in = wm_new(arena, wm_instance, 1);

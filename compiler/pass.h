@@ -206,6 +206,7 @@ typedef struct wm_state {
     wm_form **forms;   /* one a line; NULL for lines without operands */
     wm_instance **instances;
     size_t instance_count, instance_cap;
+    bool too_many;          /* E0906 was reported */
     size_t *first_instance; /* of a line; first_instance[count] is the end */
     wm_out *outs;
     size_t out_count, out_cap;
