@@ -27,15 +27,22 @@ typedef struct wm_file {
     const uint8_t *map; /* whole file, mapped by wm_archive_view when first needed; NULL before */
 } wm_file;
 
+/* A checksum that the file states for a range of bytes. */
+typedef struct wm_sum {
+    uint64_t begin, size; /* bytes of the entry's file */
+    uint32_t crc32;
+} wm_sum;
+
 /* One tensor of an archive. `strides` are in elements, one a dimension, never negative; NULL is row-major. */
 typedef struct wm_entry {
     wmap_tensor tensor;
     const int64_t *strides;
-    bool direct;      /* its elements stand in files[file], little-endian, uncompressed: read them in place */
-    uint32_t file;    /* direct: index in archive->files */
-    uint64_t offset;  /* direct: bytes from the start of that file to the element of index 0, 0, ... */
-    uint64_t id;      /* the format's own; for decode() */
-    const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
+    bool direct;     /* its elements stand in files[file], little-endian, uncompressed: read them in place */
+    uint32_t file;   /* direct: index in archive->files */
+    uint64_t offset; /* direct: bytes from the start of that file to the element of index 0, 0, ... */
+    const wm_sum *sum; /* direct: checked once, before the first view; MAY be NULL: nothing to check */
+    uint64_t id;       /* the format's own; for decode() */
+    const char *note;  /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
 } wm_entry;
 
 struct wmap_archive {

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/crc.h"
 #include "runtime/spool.h"
 
+/* What is made of an entry once: its decoded bytes, or the knowledge that its checksum is right. */
 struct slot {
     enum { ABSENT, BUSY, READY } state;
-    int fd;
+    int fd; /* -1: nothing was decoded */
     const uint8_t *map;
     uint64_t size;
 };
@@ -22,7 +24,7 @@ struct slot {
 struct wm_views {
     pthread_mutex_t lock; /* of the slots' states and of wm_file.map */
     pthread_cond_t done;  /* a slot is BUSY no more */
-    struct slot *slots;   /* one an entry; NULL if all entries are direct */
+    struct slot *slots;   /* one an entry; NULL if no entry needs one */
 };
 
 static const uint8_t nothing[16]; /* an address for the bytes of empty tensors */
@@ -30,12 +32,12 @@ static const uint8_t nothing[16]; /* an address for the bytes of empty tensors *
 bool wm_views_init(wmap_archive *archive, wmap_error *err)
 {
     struct wm_views *views = calloc(1, sizeof *views);
-    bool direct = true;
+    bool slots = false;
     for (size_t i = 0; i < archive->entry_count; i++)
-        direct = direct && archive->entries[i].direct;
-    if (views && !direct)
+        slots = slots || !archive->entries[i].direct || archive->entries[i].sum;
+    if (views && slots)
         views->slots = wm_new(&archive->arena, struct slot, archive->entry_count);
-    if (!views || (!direct && !views->slots)) {
+    if (!views || (slots && !views->slots)) {
         free(views);
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     }
@@ -56,7 +58,8 @@ static void drop(struct slot *slot)
 {
     if (slot->state == READY) {
         unmap(slot->map, slot->size);
-        close(slot->fd);
+        if (slot->fd >= 0)
+            close(slot->fd);
     }
     slot->state = ABSENT;
 }
@@ -133,7 +136,30 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, struct slot *sl
     return true;
 }
 
-static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
+/* Reads a range and compares its checksum. With pread, so that a file cut meanwhile raises no signal here. */
+static bool check_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *err)
+{
+    const size_t step = (size_t)1 << 20;
+    uint8_t *buffer = malloc(step);
+    uint32_t crc = 0;
+    bool ok = buffer || wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    for (uint64_t at = 0; ok && at < entry->sum->size; at += step) {
+        uint64_t left = entry->sum->size - at;
+        size_t size = left < step ? (size_t)left : step;
+        ok = wm_archive_read(archive, entry->file, entry->sum->begin + at, buffer, size, err);
+        if (ok)
+            crc = wm_crc32(crc, buffer, size);
+    }
+    free(buffer);
+    if (!ok || crc == entry->sum->crc32)
+        return ok;
+    wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the file says %08x, its bytes give %08x", entry->sum->crc32,
+            crc);
+    return wm_error_offset(err, entry->sum->begin);
+}
+
+/* Makes an entry's slot READY, once, whoever asks first. */
+static bool make_ready(wmap_archive *archive, size_t index, wmap_error *err)
 {
     const wm_entry *entry = &archive->entries[index];
     struct wm_views *views = archive->views;
@@ -145,8 +171,8 @@ static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wma
     if (slot->state == ABSENT) {
         slot->state = BUSY;
         pthread_mutex_unlock(&views->lock);
-        struct slot made = {.state = READY};
-        ok = decode(archive, entry, &made, err);
+        struct slot made = {.state = READY, .fd = -1};
+        ok = entry->direct ? check_sum(archive, entry, err) : decode(archive, entry, &made, err);
         pthread_mutex_lock(&views->lock);
         if (ok)
             *slot = made;
@@ -154,10 +180,17 @@ static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wma
             slot->state = ABSENT;
         pthread_cond_broadcast(&views->done);
     }
-    if (ok)
-        *view = (wm_view){slot->fd, 0, slot->map, entry->strides};
     pthread_mutex_unlock(&views->lock);
     return ok;
+}
+
+static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
+{
+    if (!make_ready(archive, index, err))
+        return false;
+    const struct slot *slot = &archive->views->slots[index]; /* READY stays until it is forgotten */
+    *view = (wm_view){slot->fd, 0, slot->map, archive->entries[index].strides};
+    return true;
 }
 
 bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
@@ -168,7 +201,7 @@ bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_er
         ok = wm_fail(err, WMAP_E_UNSUPPORTED, "wmap cannot read this: %s",
                      entry->note ? entry->note : "opaque");
     else if (entry->direct)
-        ok = view_direct(archive, entry, view, err);
+        ok = (!entry->sum || make_ready(archive, index, err)) && view_direct(archive, entry, view, err);
     else if (archive->format->decode)
         ok = view_decoded(archive, index, view, err);
     else
