@@ -121,6 +121,15 @@ wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status
 /* Reads a whole stream of at most `limit` bytes; malloc'ed and ended by NUL. NULL and words on stderr. */
 char *wm_read_all(FILE *in, const char *name, size_t limit, size_t *len);
 
+/* specs.c: the specs that the words of a command line name; of folders all `.wmap` files below. Says what is
+ * wrong and gives the status to end with. `-` is kept as it is. Free it in any case. */
+typedef struct wm_specs {
+    char **paths;
+    size_t count, room;
+} wm_specs;
+int wm_specs_find(wm_specs *specs, const wm_args *args);
+void wm_specs_free(wm_specs *specs);
+
 /* progress.c: a line on a terminal with bytes, rate and time left. */
 typedef struct wm_meter {
     double start, last;

@@ -167,6 +167,16 @@ static inline wm_span wm_join(wm_span a, wm_span b)
     return (wm_span){a.file, a.beg, b.end};
 }
 
+/* Does a statement go on over a newline between tokens of these kinds? */
+bool wm_goes_on(int before, int next);
+
+/* The tokens of a text that parses, for `fmt`: strings whole (T_STRING), newlines left out. */
+typedef struct wm_lexeme {
+    int kind;
+    uint32_t beg, end;
+} wm_lexeme;
+wm_lexeme *wm_lexemes(wm_unit *unit, uint32_t file, size_t *count);
+
 /* ---- grammar/wmap.l ---- */
 
 int wm_scan(wm_node *value, wm_span *span, void *scanner);

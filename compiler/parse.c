@@ -264,6 +264,11 @@ static void fetch(wm_parser *p, wm_token *t, bool *newline)
     } while (t->kind == WM_NEWLINE);
 }
 
+bool wm_goes_on(int before, int next)
+{
+    return goes_on_after(before) || goes_on_with(next);
+}
+
 static bool ends_statement(wm_parser *p, const wm_token *t, bool newline)
 {
     if (wm_at_start(p))
@@ -272,7 +277,7 @@ static bool ends_statement(wm_parser *p, const wm_token *t, bool newline)
         return true;
     if (t->kind == '}')
         return top(p)->kind != 'L';
-    return newline && !in_list(p) && !goes_on_after(p->previous) && !goes_on_with(t->kind);
+    return newline && !in_list(p) && !wm_goes_on(p->previous, t->kind);
 }
 
 static void next(wm_parser *p, wm_token *t);
@@ -486,6 +491,33 @@ wm_ast *wm_parse(wm_unit *unit, uint32_t file)
     }
     p->ast->failed = p->failed;
     return p->ast;
+}
+
+wm_lexeme *wm_lexemes(wm_unit *unit, uint32_t file, size_t *count)
+{
+    wm_parser *p = open_parser(unit, file, T_START_ITEMS);
+    wm_lexeme *list = NULL;
+    size_t cap = 0;
+    bool quoted = false;
+    p->quiet = true;
+    *count = 0;
+    open_scanner(p);
+    for (wm_token t = {0};;) {
+        t.span = (wm_span){file, p->source->size, p->source->size};
+        t.kind = wm_scan(&t.value, &t.span, p->scanner);
+        if (t.kind == 0)
+            break;
+        if (t.kind == T_UNQUOTE) {
+            list[*count - 1].end = t.span.end;
+            quoted = false;
+        } else if (t.kind != WM_NEWLINE && !quoted) {
+            quoted = t.kind == T_QUOTE;
+            *wm_push(p->arena, list, *count, cap) =
+                (wm_lexeme){quoted || t.kind == T_RAW ? T_STRING : t.kind, t.span.beg, t.span.end};
+        }
+    }
+    wm_scan_close(p->scanner);
+    return list;
 }
 
 wm_expr *wm_parse_expr(wm_unit *unit, uint32_t file)

@@ -5,6 +5,7 @@
 #include "wmap/archive.h"
 #include "wmap/compile.h"
 #include "wmap/error.h"
+#include "wmap/format.h"
 #include "wmap/plan.h"
 #include "wmap/run.h"
 #include "wmap/tensor.h"

@@ -1,5 +1,6 @@
 /* Fuzz target: any bytes as a spec, as the statements of `-e` and as an expression of `-D`; then the tree and
- * the findings are printed. Whatever the text is, it is left as it was, and a failed parse says why. */
+ * the findings are printed. Whatever the text is, it is left as it was, and a failed parse says why. A text
+ * that parses can be laid out, and then stays as it is. */
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "compiler/parse.h"
+#include "wmap/format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,9 +52,35 @@ static void parse(const uint8_t *data, size_t size, bool rules_only)
     wm_arena_release(&arena);
 }
 
+static char *lay_out(const char *text, size_t size, bool rules_only, size_t *len)
+{
+    wmap_format_options options = {"spec", text, size, rules_only};
+    wmap_report *report;
+    wmap_error err = {0};
+    char *out;
+    bool done = wmap_format_spec(&options, &out, len, &report, &err);
+    require(done || err.code == WMAP_E_SPEC);
+    wmap_report_free(report);
+    return out;
+}
+
+static void format(const uint8_t *data, size_t size, bool rules_only)
+{
+    size_t once_size, twice_size;
+    char *once = lay_out((const char *)data, size, rules_only, &once_size);
+    if (!once)
+        return;
+    char *twice = lay_out(once, once_size, rules_only, &twice_size);
+    require(twice && once_size == twice_size && memcmp(once, twice, once_size) == 0);
+    free(twice);
+    free(once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     parse(data, size, false);
     parse(data, size, true);
+    format(data, size, false);
+    format(data, size, true);
     return 0;
 }
