@@ -13,7 +13,7 @@ const wm_flag wm_flags[WM_FLAG_COUNT] = {
 
 static bool takes(const wm_command *command, size_t flag)
 {
-    return (command->flags >> flag & 1u) != 0;
+    return (command->flags >> flag & 1) != 0;
 }
 
 static void say_unknown_long(const wm_command *command, const char *name)

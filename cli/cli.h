@@ -13,7 +13,7 @@ typedef enum wm_flag_id {
 #define FLAG(id, name, letter, arg, fallback, help) WM_FLAG_##id,
 #include "flags.def"
 #undef FLAG
-    WM_FLAG_COUNT
+    WM_FLAG_COUNT /* at most 64 */
 } wm_flag_id;
 
 typedef struct wm_flag {
@@ -33,7 +33,7 @@ typedef struct wm_command {
     const char *args;
     const char *summary;
     const char *example;
-    unsigned flags; /* bit i: takes wm_flags[i] */
+    uint64_t flags; /* bit i: takes wm_flags[i] */
     int (*run)(const wm_args *args);
 } wm_command;
 

@@ -3,7 +3,7 @@
 
 #include "cli.h"
 
-#define F(id) (1u << WM_FLAG_##id)
+#define F(id) (UINT64_C(1) << WM_FLAG_##id)
 /* What every command takes that reads a spec. */
 #define COMPILING (F(SOURCE) | F(TARGET_LIKE) | F(MAP) | F(DEFINE) | F(INCLUDE) | F(RULES))
 
@@ -87,7 +87,7 @@ void wm_help_command(FILE *out, const wm_command *command)
     fprintf(out, "%c%s.\n", command->summary[0] - 'a' + 'A', command->summary + 1);
     fprintf(out, "Example: %s\n\nFlags:\n", command->example);
     for (size_t i = 0; i < WM_FLAG_COUNT; i++) {
-        if (command->flags >> i & 1u) {
+        if (command->flags >> i & 1) {
             const wm_flag *flag = &wm_flags[i];
             char head[64];
             flag_head(flag, head, sizeof head);
@@ -147,7 +147,7 @@ void wm_help_roff(FILE *out)
         roff_text(out, command->summary);
         fputs(".\nFlags:", out);
         for (size_t k = 0; k < WM_FLAG_COUNT; k++) {
-            if (command->flags >> k & 1u) {
+            if (command->flags >> k & 1) {
                 fputs(" \\-\\-", out);
                 roff_text(out, wm_flags[k].name);
             }
