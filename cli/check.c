@@ -28,13 +28,16 @@ int wm_cmd_check(const wm_args *args)
     if (status == WM_EXIT_DONE) {
         wmap_plan *plan = wm_input_plan(&input, args, &status);
         if (plan && input.is_plan && input.archive_count) {
-            /* A plan knows what it wants of its sources; a dry run compares. No target format takes part. */
+            /* A plan knows what it wants of its sources; a dry run compares. */
             wmap_run_options options = {.output = NULL, .dry_run = true};
             wmap_error err = {0};
             if (!wmap_run(plan, input.archives, input.prefixes, input.archive_count, &options, NULL, &err)) {
                 wm_say_error(&err);
                 status = wmap_exit_status(err.code);
             }
+        }
+        if (plan && status == WM_EXIT_DONE) {
+            status = wm_input_fits(plan, args);
         }
         if (status == WM_EXIT_DONE && !wm_args_has(args, WM_FLAG_QUIET)) {
             if (plan) {

@@ -118,6 +118,9 @@ int wm_compile(const wm_input *input, const wm_args *args, const char *stage, ui
  * whose source nobody knows. */
 wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status);
 
+/* Can the format of --to-format hold what the plan writes? The status; without the flag all is well. */
+int wm_input_fits(const wmap_plan *plan, const wm_args *args);
+
 /* Reads a whole stream of at most `limit` bytes; malloc'ed and ended by NUL. NULL and words on stderr. */
 char *wm_read_all(FILE *in, const char *name, size_t limit, size_t *len);
 

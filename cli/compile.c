@@ -74,6 +74,22 @@ static int write_plan(const char *path, const uint8_t *bytes, size_t size, bool 
     return WM_EXIT_DONE;
 }
 
+/* Is the plan, just made, one that --to-format can hold? */
+static int fits(const uint8_t *bytes, size_t size, const wm_args *args)
+{
+    if (!wm_args_has(args, WM_FLAG_TO_FORMAT)) {
+        return WM_EXIT_DONE;
+    }
+    wmap_error err = {0};
+    wmap_plan *plan = wmap_plan_parse(bytes, size, "the plan", &err);
+    int status = plan ? wm_input_fits(plan, args) : wmap_exit_status(err.code);
+    if (!plan) {
+        wm_say_error(&err);
+    }
+    wmap_plan_free(plan);
+    return status;
+}
+
 int wm_cmd_compile(const wm_args *args)
 {
     const char *output = wm_args_value(args, WM_FLAG_OUTPUT);
@@ -95,6 +111,9 @@ int wm_cmd_compile(const wm_args *args)
             wm_say("compile: a plan needs to know its source: add the file, or `map ... from` a model");
             status = WM_EXIT_FAILED;
         } else if (status == WM_EXIT_DONE) {
+            status = fits(bytes, size, args);
+        }
+        if (status == WM_EXIT_DONE) {
             status = write_plan(output, bytes, size, wm_args_has(args, WM_FLAG_FORCE));
         }
         free(bytes);

@@ -474,3 +474,14 @@ wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status
     }
     return plan;
 }
+
+int wm_input_fits(const wmap_plan *plan, const wm_args *args)
+{
+    const char *format = wm_args_value(args, WM_FLAG_TO_FORMAT);
+    wmap_error err = {0};
+    if (!format || wmap_plan_fits(plan, format, &err)) {
+        return WM_EXIT_DONE;
+    }
+    wm_say_error(&err);
+    return wmap_exit_status(err.code);
+}

@@ -155,23 +155,31 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edit distance (Levenshtein) of two texts, or `limit` if it is not less than that. */
+/* Edit distance of two texts, a swap of neighbours being one edit (optimal string alignment), or `limit` if
+ * it is not less than that. */
 static size_t distance(wm_str a, wm_str b, size_t limit)
 {
-    size_t row[NEAR_MAX + 1];
+    size_t rows[3][NEAR_MAX + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= b.len; j++)
         row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0], least = i;
+    for (size_t i = 1, least_above = 0; i <= a.len; i++) {
+        size_t *free_row = before, least = i;
+        before = above;
+        above = row;
+        row = free_row;
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
-            size_t changed = diagonal + (a.p[i - 1] != b.p[j - 1]);
-            diagonal = row[j];
-            row[j] = smaller(changed, smaller(row[j - 1], row[j]) + 1);
-            least = smaller(least, row[j]);
+            size_t best =
+                smaller(above[j - 1] + (a.p[i - 1] != b.p[j - 1]), smaller(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
+                best = smaller(best, before[j - 2] + 1);
+            row[j] = best;
+            least = smaller(least, best);
         }
-        if (least >= limit)
+        if (least >= limit && least_above >= limit) /* a swap looks two rows back */
             return limit;
+        least_above = least;
     }
     return smaller(row[b.len], limit);
 }

@@ -84,6 +84,30 @@ static found find_file(wm_resolver *r, const wm_file *from, const char *name, wm
     return f;
 }
 
+/* A file of that name in a folder further on is not read; whoever meant that one should know (W0001). */
+static void warn_of_shadowed(wm_resolver *r, const wm_file *from, const char *name, const found *f,
+                             wm_span span)
+{
+    const char *first = folder_of(r->unit->arena, from->path);
+    wm_diag *d = NULL;
+    for (size_t i = 0; i < r->options->include_count; i++) {
+        found other = {NULL, {0}};
+        if (strcmp(r->options->includes[i], first) != 0)
+            try_folder(r, r->options->includes[i], name, NULL, &other);
+        if (!other.path || (other.st.st_ino == f->st.st_ino && other.st.st_dev == f->st.st_dev))
+            continue;
+        if (!d)
+            d = wm_warn(r->unit, WM_W0001, span, "this import is %s and shadows another file",
+                        wm_quote(r->unit, (wm_str){f->path, (uint32_t)strlen(f->path)}));
+        wm_diag_note(r->unit, d, "not read: %s",
+                     wm_quote(r->unit, (wm_str){other.path, (uint32_t)strlen(other.path)}));
+    }
+    if (d)
+        wm_diag_hint(r->unit, d,
+                     "the folder of the importing file comes first, then those of `-I`, then "
+                     "`WMAP_PATH`, then the installed library");
+}
+
 /* ---- declarations ---- */
 
 static const char *kind_of(const wm_decl *decl)
@@ -202,6 +226,7 @@ static wm_file *follow(wm_resolver *r, wm_file *file, const wm_item *item, uint3
             cycle(r, file, r->files[i], span);
         return r->files[i]->loading ? NULL : r->files[i];
     }
+    warn_of_shadowed(r, file, name, &f, span);
     if (depth >= MAX_DEPTH || r->file_count >= MAX_FILES) {
         wm_error(unit, depth >= MAX_DEPTH ? WM_E0902 : WM_E0901, span,
                  depth >= MAX_DEPTH ? "imports are more than %d deep" : "more than %d files are imported",

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "runtime/base/text.h"
+#include "runtime/fit.h"
 
 /* ---- do the sources fit? ---- */
 
@@ -205,20 +206,8 @@ static bool put(wm_writer *writer, uint64_t offset, const void *bytes, size_t si
 
 static bool lay_out(wm_run *run, const wm_format *format, wmap_error *err)
 {
-    wm_writer *w = &run->writer;
-    size_t count = run->plan->message->n_targets;
-    *w = (wm_writer){.format = format, .arena = &run->arena, .count = count, .put = put};
-    w->targets = wm_new(&run->arena, wm_target, count);
-    if (!w->targets)
-        return no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        w->targets[i].tensor = run->plan->targets[i];
-        if (!wmap_tensor_bytes(&w->targets[i].tensor, &w->targets[i].bytes))
-            return wm_fail(err, WMAP_E_INTERNAL, "a target that was verified has no size");
-    }
-    if (format->layout(w, err))
-        return true;
-    return wm_error_file(err, run->options->output);
+    run->writer = (wm_writer){.format = format, .arena = &run->arena, .put = put};
+    return wm_fit_targets(&run->writer, run->plan, err) || wm_error_file(err, run->options->output);
 }
 
 /* ---- the run ---- */

@@ -37,6 +37,10 @@ typedef struct wmap_run_stats {
 WMAP_API bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
                        size_t count, const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err);
 
+/* Can a file of this format (a name of wmap_format_at) hold all that the plan writes? No source takes part.
+ * TARGET (E0610) naming the tensor and the spec's line, USAGE for a format that isn't written, NOMEM. */
+WMAP_API bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err);
+
 /* Deletes temporary files of runs in progress; async-signal-safe, for a handler of SIGINT and SIGTERM. */
 WMAP_API void wmap_run_cleanup(void);
 

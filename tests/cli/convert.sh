@@ -109,6 +109,37 @@ absent f.xyz
 run 2 run -e 'keep rest' a.safetensors -o f.npz --to-format nosuch
 absent f.npz
 
+# what the target's format can't hold: E0610, status 1, before any data move; asked when the format is known
+cat >hold.wmap <<'SPEC'
+wmap 1
+map main {
+  "w" -> "w"
+  "b" -> "__metadata__"
+}
+SPEC
+run 1 run hold.wmap a.safetensors -o hold.safetensors
+has err '`__metadata__`: E0610: '
+has err hold.wmap:4:
+absent hold.safetensors
+run 1 run hold.wmap a.safetensors --dry-run --to-format safetensors
+has err E0610
+run 1 check hold.wmap a.safetensors --to-format safetensors
+has err '`__metadata__`: E0610: '
+run 0 check hold.wmap a.safetensors --to-format npz
+run 0 check hold.wmap a.safetensors
+run 1 compile hold.wmap a.safetensors -o hold.plan --to-format safetensors
+has err hold.wmap:4:
+absent hold.plan
+run 2 check hold.wmap a.safetensors --to-format keras-h5
+run 2 check hold.wmap a.safetensors --to-format nosuch
+run 0 compile hold.wmap a.safetensors -o hold.plan --to-format npz
+run 1 check hold.plan --to-format safetensors
+has err E0610
+run 1 check hold.wmap a.safetensors --to-format npy
+has err E0610
+run 1 run -e '"w" | cast bf16 -> "x"; "b" | cast bf16 -> "y"' a.safetensors -o hold.npz
+has err 'and 1 more'
+
 # --target-like
 run 0 run t.wmap a.safetensors -o like.safetensors --target-like t.safetensors
 run 3 run t.wmap a.safetensors -o like2.safetensors --target-like a.safetensors
@@ -129,6 +160,8 @@ WMAP_PATH=$scratch/path run 0 explain imports.wmap a.safetensors
 has out from_path
 WMAP_PATH=$scratch/path run 0 explain imports.wmap a.safetensors -I inc
 has out from_inc
+has err "warning[W0001]"
+has err "path/lib.wmap"
 echo 'wmap 1
 import "keras/torch"
 map main { keep rest }' >library.wmap

@@ -556,6 +556,8 @@ static void test_near(void **state)
         {"ab", {"cd", "xa"}, NULL},
         {"a", {"b"}, NULL},
         {"abc", {"abd", "abc"}, "abc"},
+        {"mian", {"other", "main"}, "main"}, /* a swap is one mistake */
+        {"kernle_bais", {"bias", "kernel_bias"}, "kernel_bias"},
         {"encoder.layer", {"encoder.layers", "decoder.layer"}, "encoder.layers"},
         {"", {"a"}, NULL},
         {"abcdef", {"ghijkl", ""}, NULL},

@@ -1,0 +1,92 @@
+/* fit.c: can a format hold what a plan writes? Asked before any data move, so that E0610 costs nothing: the
+ * format lays its file out, and the first tensor that it can't hold is told with the line that writes it. */
+#include "runtime/fit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wmap/run.h"
+
+/* How many targets the format could not hold if each were alone; the first of them. */
+static uint64_t unfit(const wm_writer *writer, size_t *first)
+{
+    uint64_t count = 0;
+    for (size_t i = writer->count; i-- > 0;) {
+        wm_arena arena;
+        wm_target alone = writer->targets[i];
+        wmap_error why = {0};
+        wm_arena_init(&arena);
+        wm_writer one = {.format = writer->format, .arena = &arena, .targets = &alone, .count = 1};
+        if (!writer->format->layout(&one, &why) && why.code == WMAP_E_TARGET) {
+            *first = i;
+            count++;
+        }
+        wm_arena_release(&arena);
+    }
+    return count;
+}
+
+/* ", as FILE:LINE:COLUMN writes it"; "" if the plan doesn't say. */
+static const char *written_at(const wmap_plan *plan, size_t target, char *out, size_t size)
+{
+    char place[256];
+    out[0] = 0;
+    for (uint32_t m = plan->first[target]; m < plan->first[target + 1]; m++)
+        if (wm_move_place(plan, plan->message->moves[m], place, sizeof place)[0]) {
+            snprintf(out, size, ", as %s writes it", place);
+            break;
+        }
+    return out;
+}
+
+bool wm_fit_layout(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
+{
+    wmap_error why = {0};
+    if (writer->format->layout(writer, &why))
+        return true;
+    if (err)
+        *err = why;
+    if (!err || why.code != WMAP_E_TARGET)
+        return false;
+    size_t first = 0;
+    uint64_t count = unfit(writer, &first);
+    char place[300] = "", more[60] = "";
+    if (count)
+        written_at(plan, first, place, sizeof place);
+    if (count > 1)
+        snprintf(more, sizeof more, " (and %" PRIu64 " more that it can't hold)", count - 1);
+    wm_fail(err, WMAP_E_TARGET, "E0610: %s%s%s", why.message, place, more);
+    memcpy(err->tensor, why.tensor, sizeof err->tensor);
+    return false;
+}
+
+bool wm_fit_targets(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
+{
+    writer->count = plan->message->n_targets;
+    writer->targets = wm_new(writer->arena, wm_target, writer->count);
+    if (!writer->targets)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < writer->count; i++) {
+        writer->targets[i].tensor = plan->targets[i];
+        if (!wmap_tensor_bytes(&writer->targets[i].tensor, &writer->targets[i].bytes))
+            return wm_fail(err, WMAP_E_INTERNAL, "a target that was verified has no size");
+    }
+    return wm_fit_layout(writer, plan, err);
+}
+
+bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
+{
+    const wm_format *f = wm_format_named(format);
+    if (!f)
+        return wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", format);
+    if (!f->layout)
+        return wm_fail(err, WMAP_E_USAGE, "wmap reads %s files (%s), but does not write them", f->name,
+                       f->title);
+    wm_arena arena;
+    wm_arena_init(&arena);
+    wm_writer writer = {.format = f, .arena = &arena};
+    bool ok = wm_fit_targets(&writer, plan, err);
+    wm_arena_release(&arena);
+    return ok;
+}
