@@ -184,6 +184,27 @@ static const char *show_extent(inference *i, const wm_node *node)
     return *text ? text : "1";
 }
 
+/* Neighbours that say the same are one label: `where h=7, w=7`. */
+static bool widen_label(inference *i, wm_diag *d, const wm_origin *o)
+{
+    for (uint32_t l = 0; l < d->label_count; l++) {
+        wm_span *s = &d->labels[l].span;
+        bool before = o->span.end <= s->beg;
+        uint32_t from = before ? o->span.end : s->end, to = before ? s->beg : o->span.beg;
+        if (s->file != o->span.file || from > to || strcmp(d->labels[l].text, origin_text(i, o)) != 0)
+            continue;
+        const char *text = i->unit->sources[s->file]->text;
+        while (from < to && (text[from] == ' ' || text[from] == ','))
+            from++;
+        if (from < to)
+            continue;
+        s->beg = before ? o->span.beg : s->beg;
+        s->end = before ? s->end : o->span.end;
+        return true;
+    }
+    return false;
+}
+
 /* Points at where the extents of a dimension's axes come from. */
 static void point_at_axes(inference *i, wm_diag *d, const wm_node *node, wm_span main)
 {
@@ -192,7 +213,7 @@ static void point_at_axes(inference *i, wm_diag *d, const wm_node *node, wm_span
         bool same = o->span.file == main.file && o->span.beg == main.beg && o->span.end == main.end;
         for (uint32_t l = 0; l < d->label_count; l++)
             same |= d->labels[l].span.file == o->span.file && d->labels[l].span.beg == o->span.beg;
-        if ((o->text || o->bound) && !same)
+        if ((o->text || o->bound) && !same && !widen_label(i, d, o))
             wm_diag_also(i->unit, d, o->span, "%s", origin_text(i, o));
         return;
     }
@@ -475,6 +496,36 @@ static const wm_node *dimension_of(const inference *i, uint32_t axis, uint64_t *
     return NULL;
 }
 
+/* What an equation says of its unknown factors or terms: ", so h * w = 49"; "" if that is nothing new. */
+static const char *what_follows(inference *i, const wm_node *dim, uint64_t size)
+{
+    wm_arena *arena = i->unit->arena;
+    bool product = dim->kind == WM_NODE_GROUP;
+    uint64_t known = product ? 1 : 0;
+    const char *rest = "";
+    if (!product && dim->kind != WM_NODE_BLOCKS)
+        return "";
+    for (uint32_t k = 0; k < dim->count; k++) {
+        wm_linear e = wm_node_extent(i->in, &dim->kids[k]);
+        if (!e.ok && e.overflow)
+            return "";
+        if (e.ok && e.axis == WM_NONE) {
+            if (product ? __builtin_mul_overflow(known, (uint64_t)e.b, &known)
+                        : __builtin_add_overflow(known, (uint64_t)e.b, &known))
+                return "";
+            continue;
+        }
+        if (dim->kids[k].kind != WM_NODE_AXIS)
+            return "";
+        rest = wm_format_text(arena, "%s%s%s", rest, *rest ? (product ? " * " : " + ") : "",
+                              show_extent(i, &dim->kids[k]));
+    }
+    if (!*rest || known == (product ? 1 : 0) || (product ? size % known != 0 : size < known))
+        return "";
+    return wm_format_text(arena, ", so %s = %llu", rest,
+                          (unsigned long long)(product ? size / known : size - known));
+}
+
 static void report_unknown(inference *i)
 {
     uint32_t first = WM_NONE, count = 0;
@@ -498,7 +549,8 @@ static void report_unknown(inference *i)
     wm_diag *d = wm_instance_error(i->state, i->in, WM_E0505, dim ? dim->span : i->form->axes[first].span,
                                    "the extent%s of %s cannot be determined", count > 1 ? "s" : "", names);
     if (dim)
-        wm_diag_label(i->unit, d, "%s = %llu", show_extent(i, dim), (unsigned long long)size);
+        wm_diag_label(i->unit, d, "%s = %llu%s", show_extent(i, dim), (unsigned long long)size,
+                      what_follows(i, dim, size));
     if (*example)
         wm_diag_hint(i->unit, d, "give %s, as in `where %s=...`", count > 1 ? "all but one of them" : "it",
                      example);

@@ -244,12 +244,14 @@ static void report_gap(matcher *m, wm_instance *in, const table *t, const uint32
     for (uint32_t h = 0; h < t->term->name.count; h++)
         if (t->term->name.holes[h].var == axis->var)
             span = t->term->name.holes[h].span;
-    wm_diag *d = t->placement->name_axis_count == 1
-                     ? wm_instance_error(m->state, in, WM_E0405, span,
-                                         "%s numbers an axis, but its values have gaps: %s",
-                                         wm_quote(unit, axis->name), show_runs(unit, tensors, (int64_t)total))
-                     : wm_instance_error(m->state, in, WM_E0405, span,
-                                         "these holes number axes, but their values have gaps");
+    const char *round = wm_instance_round(unit, in), *comma = *round ? ", for " : "";
+    wm_diag *d =
+        t->placement->name_axis_count == 1
+            ? wm_instance_error(
+                  m->state, in, WM_E0405, span, "%s numbers an axis, but its values have gaps: %s%s%s",
+                  wm_quote(unit, axis->name), show_runs(unit, tensors, (int64_t)total), comma, round)
+            : wm_instance_error(m->state, in, WM_E0405, span,
+                                "these holes number axes, but their values have gaps%s%s", comma, round);
     wm_diag_also(unit, d, axis->span, "the axis");
     wm_capture *captures = wm_new(unit->arena, wm_capture, m->line->var_count);
     memcpy(captures, in->captures, m->line->var_count * sizeof *captures);

@@ -187,6 +187,19 @@ static wm_found find_capture(void *user, wm_str name, wm_val *value)
     return WM_FOUND_NO;
 }
 
+/* The one name in an expression, if it is one. */
+struct only {
+    wm_str name;
+    bool several;
+};
+
+static void only_name(void *user, const wm_word *name)
+{
+    struct only *o = user;
+    o->several |= o->name.len && !wm_str_eq(o->name, name->text);
+    o->name = name->text;
+}
+
 /* Finds for each hole how it is solved, and whether all can be, in some order. */
 static bool prepare(matcher *m)
 {
@@ -237,7 +250,11 @@ static bool prepare(matcher *m)
     for (uint32_t h = 0; h < p->count; h++) {
         if (done[h])
             continue;
-        wm_diag *d = wm_error(m->unit, WM_E0407, p->holes[h].span, "this hole cannot be solved");
+        struct only of = {{NULL, 0}, false};
+        wm_free_names(p->scope, p->holes[h].expr, only_name, &of);
+        bool one = of.name.len && !of.several;
+        wm_diag *d = wm_error(m->unit, WM_E0407, p->holes[h].span, "this hole cannot be solved%s%s",
+                              one ? " for " : "", one ? wm_quote(m->unit, of.name) : "");
         wm_diag_hint(m->unit, d,
                      "on the side that is read a hole must be a*x + b in one unknown x; capture the parts "
                      "and compute on the other side");

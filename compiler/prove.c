@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "compiler/pass.h"
+
+#define LAYOUT_SHOWN 60 /* bytes of a layout that a hint repeats */
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 
@@ -79,7 +81,13 @@ static void report_uncovered(prover *p, wm_instance *in, const wm_placement *pl,
                 (int)f->axes[axis].name.len, f->axes[axis].name.p);
         }
     } else if (!left) {
-        wm_diag_hint(u, d, "say what the others are, as in `... else 0` after the layout");
+        const wm_term *term = pl->term;
+        const wm_span at = term->layout->span;
+        const char *text = term->layout_given ? u->sources[at.file]->text + at.beg : "";
+        if (*text == '[' && at.end - at.beg <= LAYOUT_SHOWN) /* not a verb's */
+            wm_diag_hint(u, d, "say what the others are, as in `%.*s else 0`", (int)(at.end - at.beg), text);
+        else
+            wm_diag_hint(u, d, "say what the others are, as in `... else 0` after the layout");
     }
     wm_note_tensors(p->state, in, d);
 }
@@ -162,10 +170,12 @@ static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const
     if (bound->dtype_span.file != WM_NO_FILE)
         wm_diag_also(u, d, bound->dtype_span, "declared here");
     if (in->form->line->left_count == 1 && castable(gives, bound->dtype)) {
-        const wm_span s = in->form->line->left[0].span;
+        const wm_span s = in->form->line->left[0].span, t = term->name.span;
         const char *text = p->unit->sources[s.file]->text;
-        wm_diag_hint(u, d, "`%.*s | cast %s -> ...`", (int)(s.end - s.beg), text + s.beg,
-                     wmap_dtype_name(bound->dtype));
+        bool alone = in->form->line->right_count == 1;
+        wm_diag_hint(u, d, "`%.*s | cast %s -> %.*s`", (int)(s.end - s.beg), text + s.beg,
+                     wmap_dtype_name(bound->dtype), alone ? (int)(t.end - t.beg) : 3,
+                     alone ? u->sources[t.file]->text + t.beg : "...");
     }
 }
 

@@ -69,6 +69,32 @@ static void bare_names(wm_unit *unit, wm_side *side)
         side->bare[i] = bare_name(unit, side->names[i]);
 }
 
+static bool is_separator(char c)
+{
+    return c == '/' || c == '.';
+}
+
+/* Narrows the finding to the components of the pattern, as it is written, that differ from what was meant. */
+static void point_at(wm_unit *unit, wm_diag *diag, const wm_pattern *pattern, wm_str meant)
+{
+    wm_span span = pattern->span;
+    if (span.file == WM_NO_FILE || span.end - span.beg < 3 || diag->span.beg != span.beg)
+        return;
+    const char *text = unit->sources[span.file]->text + span.beg + 1;
+    uint32_t len = span.end - span.beg - 2, head = 0, tail = 0;
+    if (text[-1] != '"' || text[len] != '"')
+        return;
+    for (uint32_t i = 0; i < len && i < meant.len && text[i] == meant.p[i]; i++)
+        head = is_separator(text[i]) ? i + 1 : head;
+    for (uint32_t i = 0;
+         i < len - head && i < meant.len - head && text[len - 1 - i] == meant.p[meant.len - 1 - i]; i++)
+        tail = is_separator(text[len - 1 - i]) ? i + 1 : tail;
+    if (head + tail == 0 || head + tail >= len)
+        return;
+    diag->span.beg = span.beg + 1 + head;
+    diag->span.end = span.end - 1 - tail;
+}
+
 void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side)
 {
     wm_unit *unit = state->unit;
@@ -97,11 +123,13 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
         return;
     if (pattern->literal) {
         wm_diag_hint(unit, diag, "did you mean %s?", wm_quote(unit, side->names[best]));
+        point_at(unit, diag, pattern, side->names[best]);
         return;
     }
     for (size_t i = 0; i < side->count; i++)
         count += wm_str_eq(names[i], near.best);
-    wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that",
-                 wm_quote(unit, with_holes(unit, pattern, side->names[best])), count,
+    wm_str meant = with_holes(unit, pattern, side->names[best]);
+    point_at(unit, diag, pattern, meant);
+    wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that", wm_quote(unit, meant), count,
                  count == 1 ? " matches" : "s match");
 }
