@@ -133,6 +133,16 @@ typedef struct wm_specs {
 int wm_specs_find(wm_specs *specs, const wm_args *args);
 void wm_specs_free(wm_specs *specs);
 
+/* fold.c: like tensors in one row. Writes at most `count` rows, in the order of their first tensors, and
+ * gives their number; SIZE_MAX: out of memory. */
+typedef struct wm_row {
+    char *name; /* "layers.{0..47}.weight" */
+    size_t name_len;
+    size_t first, count; /* the tensor that comes first, and how many there are */
+} wm_row;
+size_t wm_fold(const wmap_tensor *const *tensors, size_t count, wm_row *rows);
+void wm_rows_free(wm_row *rows, size_t count);
+
 /* progress.c: a line on a terminal with bytes, rate and time left. */
 typedef struct wm_meter {
     double start, last;

@@ -125,7 +125,7 @@ static bool match_archive(wm_run *run, const wm_map *names, wmap_archive *archiv
             return no_memory(err);
         uint32_t index = wm_map_get(names, name, len);
         if (index == WM_MAP_NONE) {
-            if (t->dtype != WMAP_OPAQUE)
+            if (t->dtype != WMAP_OPAQUE && !run->options->partial)
                 no_fit(extra, wmap_archive_path(archive), name, len,
                        "the plan knows no tensor of this name, neither used nor dropped");
         } else if (run->found[index].archive) {

@@ -19,6 +19,7 @@ typedef struct wmap_run_options {
     const char *to_format; /* a format's name, or NULL to take it from the suffix of `output` */
     unsigned jobs;         /* threads; 0 is one a core */
     bool force;            /* replace an existing output */
+    bool partial;          /* the sources may hold tensors that the plan does not know */
     bool dry_run;          /* check that the sources fit and the format can hold the targets; write nothing */
     void (*progress)(void *user, const wmap_progress *progress); /* called from one thread; may be NULL */
     void *user;

@@ -6,6 +6,7 @@
 #include "wmap/compile.h"
 #include "wmap/error.h"
 #include "wmap/format.h"
+#include "wmap/look.h"
 #include "wmap/plan.h"
 #include "wmap/run.h"
 #include "wmap/tensor.h"
