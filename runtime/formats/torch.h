@@ -6,8 +6,6 @@
 #include "runtime/archive.h"
 #include "runtime/formats/pickle.h"
 
-#define WM_TORCH_DEPTH 256 /* of dicts, lists and objects inside of each other */
-
 /* The bytes that tensors are views of. */
 typedef struct wm_torch_storage {
     const char *key; /* borrowed from the pickle while the file is opened */

@@ -11,19 +11,9 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/pickle_walk.h"
 
 #define WRAPPERS 16 /* calls around a rebuild call: parameter of a subclass of ... */
-
-enum { MARK_NEW, MARK_OPEN, MARK_BARREN };
-
-typedef struct walk {
-    wm_torch *torch;
-    wmap_error *err;
-    char *path; /* the name so far */
-    size_t len, cap;
-    size_t depth;
-    uint64_t steps, max_steps;
-} walk;
 
 /* A tensor as it was pickled. */
 typedef struct view {
@@ -37,100 +27,6 @@ typedef struct view {
     int64_t strides[WMAP_MAX_RANK];
     bool conjugate, negate;
 } view;
-
-/* ---- errors ---- */
-
-static bool fail_at(walk *w, wmap_code code, const wm_pickle_node *node, const char *what)
-{
-    wm_fail(w->err, code, "%s", what);
-    wm_error_tensor(w->err, w->path, w->len);
-    return wm_error_offset(w->err, node->offset);
-}
-
-static bool bad(walk *w, const wm_pickle_node *node, const char *what)
-{
-    return fail_at(w, WMAP_E_CORRUPT, node, what);
-}
-
-static bool no_memory(walk *w)
-{
-    return wm_fail(w->err, WMAP_E_NOMEM, "out of memory while listing tensors");
-}
-
-/* ---- names ---- */
-
-static bool path_add(walk *w, const wm_pickle_node *node, const char *bytes, size_t len)
-{
-    if (len > WM_MAX_NAME - w->len)
-        return bad(w, node, "the name of a tensor is longer than 64 KiB");
-    char *grown = wm_grow(&w->torch->pickle->arena, w->path, w->len, w->len + len + 1, &w->cap, 1);
-    if (!grown)
-        return no_memory(w);
-    w->path = grown;
-    if (len)
-        memcpy(w->path + w->len, bytes, len);
-    w->len += len;
-    return true;
-}
-
-/* Bytes, and a str of Python 2, are UTF-8, or Latin-1 if they can't be that. */
-static bool path_add_bytes(walk *w, const wm_pickle_node *key, const char *bytes, size_t len)
-{
-    if (wm_utf8_valid(bytes, len))
-        return path_add(w, key, bytes, len);
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = (uint8_t)bytes[i];
-        char two[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
-        if (!(c < 0x80 ? path_add(w, key, bytes + i, 1) : path_add(w, key, two, 2)))
-            return false;
-    }
-    return true;
-}
-
-/* One part of a name, readable whatever the key is. */
-static bool path_add_key(walk *w, const wm_pickle_node *key, unsigned depth)
-{
-    char buf[600], name[520];
-    const char *bytes;
-    size_t len;
-    switch ((wm_pickle_kind)key->kind) {
-    case WM_PICKLE_TEXT:
-        return path_add(w, key, key->as.text.bytes, key->as.text.len);
-    case WM_PICKLE_BYTES:
-        return path_add_bytes(w, key, key->as.text.bytes, key->as.text.len);
-    case WM_PICKLE_INT:
-        snprintf(buf, sizeof buf, "%" PRId64, key->as.integer);
-        break;
-    case WM_PICKLE_BIG:
-        if (key->digits)
-            return path_add(w, key, key->as.text.bytes, key->as.text.len);
-        snprintf(buf, sizeof buf, "int(%zu bytes)", key->as.text.len);
-        break;
-    case WM_PICKLE_FLOAT:
-        snprintf(buf, sizeof buf, "%.17g", key->as.real);
-        break;
-    case WM_PICKLE_BOOL:
-        snprintf(buf, sizeof buf, "%s", key->as.integer ? "True" : "False");
-        break;
-    case WM_PICKLE_NONE:
-        snprintf(buf, sizeof buf, "None");
-        break;
-    case WM_PICKLE_TUPLE:
-        if (depth > 2)
-            return path_add(w, key, "(...)", 5);
-        for (size_t i = 0; i < key->as.list.count; i++)
-            if (!path_add(w, key, i ? ", " : "(", i ? 2 : 1) ||
-                !path_add_key(w, key->as.list.items[i], depth + 1))
-                return false;
-        return key->as.list.count ? path_add(w, key, ")", 1) : path_add(w, key, "()", 2);
-    default:
-        if (wm_pickle_bytes(&w->torch->pickle->arena, key, &bytes, &len))
-            return path_add_bytes(w, key, bytes, len);
-        snprintf(buf, sizeof buf, "<%s>", wm_pickle_name(key, name, sizeof name));
-        break;
-    }
-    return path_add(w, key, buf, strlen(buf));
-}
 
 /* ---- storages ---- */
 
@@ -158,36 +54,36 @@ static bool key_is_sound(const char *key, size_t len)
 }
 
 /* The storage of a persistent id ('storage', class, key, location, elements): index in torch->storages. */
-static bool find_storage(walk *w, const wm_pickle_node *node, uint32_t *index)
+static bool find_storage(wm_walk *w, const wm_pickle_node *node, uint32_t *index)
 {
     const wm_pickle_node *id = node->kind == WM_PICKLE_PERSISTENT ? node->as.id : NULL;
     if (!id || id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
         !wm_pickle_says(id->as.list.items[0], "storage"))
-        return bad(w, node, "a tensor without a storage");
+        return wm_walk_bad(w, node, "a tensor without a storage");
     const wm_pickle_node *class = id->as.list.items[1], *key = id->as.list.items[2];
     wm_torch_storage storage = {0};
     if (class->kind != WM_PICKLE_GLOBAL || class->as.global.name_len < 7 ||
         memcmp(class->as.global.name + class->as.global.name_len - 7, "Storage", 7) != 0)
-        return bad(w, node, "a storage whose class is none of torch");
+        return wm_walk_bad(w, node, "a storage whose class is none of torch");
     if ((key->kind != WM_PICKLE_TEXT && key->kind != WM_PICKLE_BYTES) ||
         !key_is_sound(key->as.text.bytes, key->as.text.len))
-        return bad(w, node, "a storage whose key can't be a file's name");
+        return wm_walk_bad(w, node, "a storage whose key can't be a file's name");
     if (!read_size(id->as.list.items[4], &storage.elements))
-        return bad(w, node, "a storage whose number of elements is none");
+        return wm_walk_bad(w, node, "a storage whose number of elements is none");
     storage.key = key->as.text.bytes;
     storage.key_len = key->as.text.len;
     storage.class_name = class->as.global.name;
     storage.class_len = class->as.global.name_len;
     storage.dtype = dtype_of_class(storage.class_name, storage.class_len);
 
-    wm_torch *torch = w->torch;
+    wm_torch *torch = w->context;
     *index = wm_map_get(&torch->by_key, storage.key, storage.key_len);
     if (*index != WM_MAP_NONE) {
         const wm_torch_storage *known = &torch->storages[*index];
         if (known->class_len != storage.class_len || known->elements != storage.elements ||
             memcmp(known->class_name, storage.class_name, storage.class_len) != 0)
-            return bad(w, node,
-                       "a storage that was declared before with another class or number of elements");
+            return wm_walk_bad(w, node,
+                               "a storage that was declared before with another class or number of elements");
         return true;
     }
     if (!torch->find(torch, &storage, w->err)) {
@@ -209,10 +105,10 @@ static bool find_storage(walk *w, const wm_pickle_node *node, uint32_t *index)
     wm_torch_storage *slot =
         wm_push(&torch->archive->arena, torch->storages, torch->storage_count, torch->storage_cap);
     if (!slot)
-        return no_memory(w);
+        return wm_walk_nomem(w);
     *slot = storage;
     wm_map_put(&torch->by_key, storage.key, storage.key_len, *index, &oom);
-    return oom ? no_memory(w) : true;
+    return oom ? wm_walk_nomem(w) : true;
 }
 
 /* ---- tensors ---- */
@@ -225,56 +121,57 @@ static const wm_pickle_node *int_tuple(const wm_pickle_node *node)
     return node->kind == WM_PICKLE_TUPLE || node->kind == WM_PICKLE_LIST ? node : NULL;
 }
 
-static bool read_shape(walk *w, view *v, const wm_pickle_node *size)
+static bool read_shape(wm_walk *w, view *v, const wm_pickle_node *size)
 {
     size = int_tuple(size);
     if (!size)
-        return bad(w, v->node, "a tensor's size is no tuple");
+        return wm_walk_bad(w, v->node, "a tensor's size is no tuple");
     if (size->as.list.count > WMAP_MAX_RANK)
-        return fail_at(w, WMAP_E_UNSUPPORTED, v->node, "a tensor of more than 64 dimensions");
+        return wm_walk_fail(w, WMAP_E_UNSUPPORTED, v->node, "a tensor of more than 64 dimensions");
     v->rank = (uint32_t)size->as.list.count;
     for (uint32_t d = 0; d < v->rank; d++)
         if (!read_size(size->as.list.items[d], &v->shape[d]))
-            return bad(w, v->node, "a tensor's size is negative or no number");
+            return wm_walk_bad(w, v->node, "a tensor's size is negative or no number");
     return true;
 }
 
 /* Offset and strides, in elements of the tensor. */
-static bool read_place(walk *w, view *v, const wm_pickle_node *offset, const wm_pickle_node *strides)
+static bool read_place(wm_walk *w, view *v, const wm_pickle_node *offset, const wm_pickle_node *strides)
 {
     strides = int_tuple(strides);
     if (!read_size(offset, &v->first))
-        return bad(w, v->node, "a tensor's offset in its storage is negative or no number");
+        return wm_walk_bad(w, v->node, "a tensor's offset in its storage is negative or no number");
     if (!strides || strides->as.list.count != v->rank)
-        return bad(w, v->node, "a tensor has not as many strides as dimensions");
+        return wm_walk_bad(w, v->node, "a tensor has not as many strides as dimensions");
     for (uint32_t d = 0; d < v->rank; d++) {
         uint64_t stride;
         if (!read_size(strides->as.list.items[d], &stride))
-            return bad(w, v->node, "a tensor's stride is negative or no number");
+            return wm_walk_bad(w, v->node, "a tensor's stride is negative or no number");
         v->strides[d] = (int64_t)stride;
     }
     return true;
 }
 
 /* All elements lie in the storage. */
-static bool check_window(walk *w, const view *v, uint64_t width)
+static bool check_window(wm_walk *w, const view *v, uint64_t width)
 {
+    const wm_torch *torch = w->context;
     uint64_t count, last = v->first, span, bytes;
     if (!wm_shape_count(v->shape, v->rank, &count))
-        return bad(w, v->node, "a tensor of 2^63 elements or more");
+        return wm_walk_bad(w, v->node, "a tensor of 2^63 elements or more");
     bool sound = true;
     for (uint32_t d = 0; d < v->rank && count; d++)
         sound = sound && wm_size_mul(v->shape[d] - 1, (uint64_t)v->strides[d], &span) &&
                 wm_size_add(last, span, &last);
     sound = sound && wm_size_add(last, count ? 1 : 0, &last) && wm_size_mul(last, width, &bytes);
     /* An empty tensor reads nothing, but torch wants its offset inside too. */
-    if (!sound || bytes > w->torch->storages[v->storage].bytes)
-        return bad(w, v->node, "a tensor reaches over the end of its storage");
+    if (!sound || bytes > torch->storages[v->storage].bytes)
+        return wm_walk_bad(w, v->node, "a tensor reaches over the end of its storage");
     return true;
 }
 
 /* {"conj": True, "neg": True}: views that torch conjugates or negates when it reads them. */
-static bool read_metadata(walk *w, view *v, const wm_pickle_node *metadata)
+static bool read_metadata(wm_walk *w, view *v, const wm_pickle_node *metadata)
 {
     const wm_pickle_node *conj = wm_pickle_get(metadata, "conj"), *neg = wm_pickle_get(metadata, "neg");
     v->conjugate = conj && conj->kind == WM_PICKLE_BOOL && conj->as.integer;
@@ -283,7 +180,7 @@ static bool read_metadata(walk *w, view *v, const wm_pickle_node *metadata)
     if (!info)
         return true;
     if (v->conjugate && info->kind != WM_KIND_COMPLEX)
-        return bad(w, v->node, "a tensor that is conjugated but not complex");
+        return wm_walk_bad(w, v->node, "a tensor that is conjugated but not complex");
     if (v->negate && info->kind != WM_KIND_COMPLEX && info->kind != WM_KIND_FLOAT) {
         snprintf(v->note, sizeof v->note, "torch.%s with its neg bit set", info->torch);
         v->dtype = WMAP_OPAQUE;
@@ -294,21 +191,22 @@ static bool read_metadata(walk *w, view *v, const wm_pickle_node *metadata)
 /* _rebuild_tensor(storage, offset, size, stride)
  * _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
  * _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]) */
-static bool read_tensor(walk *w, view *v, const wm_pickle_node *args, int version)
+static bool read_tensor(wm_walk *w, view *v, const wm_pickle_node *args, int version)
 {
+    const wm_torch *torch = w->context;
     wm_pickle_node *const *arg = args->as.list.items;
     size_t count = args->as.list.count, least = version == 1 ? 4 : version == 2 ? 6 : 7;
     if (count < least)
-        return bad(w, v->node, "a tensor with too few arguments");
+        return wm_walk_bad(w, v->node, "a tensor with too few arguments");
     if (!find_storage(w, arg[0], &v->storage) || !read_shape(w, v, arg[2]) ||
         !read_place(w, v, arg[1], arg[3]))
         return false;
-    const wm_torch_storage *storage = &w->torch->storages[v->storage];
+    const wm_torch_storage *storage = &torch->storages[v->storage];
     const char *name = storage->class_name;
     size_t len = storage->class_len;
     if (version == 3) {
         if (arg[6]->kind != WM_PICKLE_GLOBAL)
-            return bad(w, v->node, "a tensor without a dtype");
+            return wm_walk_bad(w, v->node, "a tensor without a dtype");
         name = arg[6]->as.global.name;
         len = arg[6]->as.global.name_len;
         v->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, len);
@@ -328,7 +226,7 @@ static bool read_tensor(walk *w, view *v, const wm_pickle_node *args, int versio
 
 /* Tensors of kinds that we don't read: what they are called, and their size where it stands among the
  * arguments. */
-static bool read_opaque(walk *w, view *v, const wm_pickle_node *function, const wm_pickle_node *args)
+static bool read_opaque(wm_walk *w, view *v, const wm_pickle_node *function, const wm_pickle_node *args)
 {
     static const struct {
         const char *name, *note;
@@ -358,10 +256,8 @@ static bool read_opaque(walk *w, view *v, const wm_pickle_node *function, const 
     return true;
 }
 
-typedef enum found { FOUND_NOTHING, FOUND_TENSOR, FOUND_ERROR } found;
-
 /* Is this call a tensor? Unwraps parameters and subclasses. */
-static found find_tensor(walk *w, view *v, const wm_pickle_node *node)
+static wm_found find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
 {
     memset(v, 0, sizeof *v);
     const wm_pickle_node *function = node->as.call.callable, *args = node->as.call.args;
@@ -373,7 +269,7 @@ static found find_tensor(walk *w, view *v, const wm_pickle_node *node)
             wm_pickle_is(function, "torch.tensor", "_rebuild_from_type_v2") ||
             wm_pickle_is(function, "torch._tensor", "_rebuild_from_type")) {
             if (count < 3 || arg[0]->kind != WM_PICKLE_GLOBAL || arg[2]->kind != WM_PICKLE_TUPLE)
-                return bad(w, node, "a subclass of tensor with the wrong arguments"), FOUND_ERROR;
+                return wm_walk_bad(w, node, "a subclass of tensor with the wrong arguments"), WM_FOUND_ERROR;
             function = arg[0];
             args = arg[2];
             continue;
@@ -384,7 +280,7 @@ static found find_tensor(walk *w, view *v, const wm_pickle_node *node)
             wm_pickle_is(function, "torch.nn.parameter", "Parameter") ||
             wm_pickle_is(function, "torch.nn.parameter", "Buffer")) {
             if (!count || arg[0]->kind != WM_PICKLE_CALL)
-                return bad(w, node, "a parameter without its tensor"), FOUND_ERROR;
+                return wm_walk_bad(w, node, "a parameter without its tensor"), WM_FOUND_ERROR;
             node = arg[0];
             function = node->as.call.callable;
             args = node->as.call.args;
@@ -395,20 +291,20 @@ static found find_tensor(walk *w, view *v, const wm_pickle_node *node)
                       : wm_pickle_is(function, "torch._utils", "_rebuild_tensor_v3") ? 3
                                                                                      : 0;
         if (version && node->as.call.extra)
-            return bad(w, node, "a tensor with keys or items of its own"), FOUND_ERROR;
+            return wm_walk_bad(w, node, "a tensor with keys or items of its own"), WM_FOUND_ERROR;
         if (version)
-            return read_tensor(w, v, args, version) ? FOUND_TENSOR : FOUND_ERROR;
+            return read_tensor(w, v, args, version) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
         const char *name = function->kind == WM_PICKLE_GLOBAL ? function->as.global.name : "";
         if (function->kind == WM_PICKLE_GLOBAL && function->as.global.module_len == 12 &&
             memcmp(function->as.global.module, "torch._utils", 12) == 0 && function->as.global.name_len > 9 &&
             memcmp(name, "_rebuild_", 9) == 0)
-            return read_opaque(w, v, function, args) ? FOUND_TENSOR : FOUND_ERROR;
+            return read_opaque(w, v, function, args) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
         if (wrappers == 0)
-            return FOUND_NOTHING;
-        return read_opaque(w, v, function, args) ? FOUND_TENSOR
-                                                 : FOUND_ERROR; /* a parameter of something foreign */
+            return WM_FOUND_NOTHING;
+        return read_opaque(w, v, function, args) ? WM_FOUND_TENSOR
+                                                 : WM_FOUND_ERROR; /* a parameter of something foreign */
     }
-    return bad(w, node, "a parameter of a parameter of a parameter ..."), FOUND_ERROR;
+    return wm_walk_bad(w, node, "a parameter of a parameter of a parameter ..."), WM_FOUND_ERROR;
 }
 
 /* True if the strides are those of row-major order; a dimension of 1 may have any, and so may an empty
@@ -435,28 +331,28 @@ static bool is_empty(const view *v)
 }
 
 /* For an entry that is not direct: how decode() gets its elements. */
-static bool add_view(walk *w, const view *v, const int64_t *strides, wm_entry *entry)
+static bool add_view(wm_walk *w, const view *v, const int64_t *strides, wm_entry *entry)
 {
-    wm_torch *torch = w->torch;
+    wm_torch *torch = w->context;
     wm_arena *arena = &torch->archive->arena;
     int64_t *kept = NULL;
     if (strides) {
         kept = wm_new(arena, int64_t, v->rank);
         if (!kept)
-            return no_memory(w);
+            return wm_walk_nomem(w);
         memcpy(kept, strides, v->rank * sizeof *kept);
     }
     entry->id = torch->view_count;
     wm_torch_view *slot = wm_push(arena, torch->views, torch->view_count, torch->view_cap);
     if (!slot)
-        return no_memory(w);
+        return wm_walk_nomem(w);
     *slot = (wm_torch_view){v->storage, v->first, kept, v->conjugate, v->negate};
     return true;
 }
 
-static bool add_entry(walk *w, const view *v)
+static bool add_entry(wm_walk *w, const view *v)
 {
-    wm_torch *torch = w->torch;
+    wm_torch *torch = w->context;
     wmap_archive *archive = torch->archive;
     const wm_dtype_info *info = wm_dtype(v->dtype); /* NULL: opaque */
     const wm_torch_storage *storage = info ? &torch->storages[v->storage] : NULL;
@@ -472,7 +368,7 @@ static bool add_entry(walk *w, const view *v)
     }
     if (!info) {
         entry->note = wm_copy(&archive->arena, v->note, strlen(v->note));
-        return entry->note ? true : no_memory(w);
+        return entry->note ? true : wm_walk_nomem(w);
     }
     if (!direct)
         return add_view(w, v, strides, entry);
@@ -481,45 +377,7 @@ static bool add_entry(walk *w, const view *v)
     return wm_entry_check(archive, entry, storage->offset, storage->offset + storage->bytes, w->err);
 }
 
-/* ---- the walk ---- */
-
-static bool walk_node(walk *w, wm_pickle_node *node);
-
-/* Walks `node` under the present name and `key`, and takes the key away again. */
-static bool walk_child(walk *w, const wm_pickle_node *key, wm_pickle_node *node)
-{
-    if (++w->steps > w->max_steps)
-        return fail_at(w, WMAP_E_UNSUPPORTED, node,
-                       "the same objects occur far too often inside of each other");
-    if (node->kind < WM_PICKLE_TUPLE || node->kind == WM_PICKLE_GLOBAL || node->mark != MARK_NEW)
-        return true; /* no container, or known to lead to no tensor, or one that we are in already */
-    size_t len = w->len;
-    bool done = (len == 0 || path_add(w, key, ".", 1)) && path_add_key(w, key, 0) && walk_node(w, node);
-    if (done)
-        w->len = len;
-    return done;
-}
-
-static bool walk_mapping(walk *w, const wm_pickle_node *mapping)
-{
-    wm_pickle_node *key, *value;
-    size_t count = wm_pickle_pair_count(mapping);
-    for (size_t i = 0; i < count; i++)
-        if (wm_pickle_pair(mapping, i, &key, &value) && !walk_child(w, key, value))
-            return false;
-    return true;
-}
-
-static bool walk_list(walk *w, const wm_pickle_node *list)
-{
-    for (size_t i = 0; i < list->as.list.count; i++) {
-        wm_pickle_node key = {.kind = WM_PICKLE_INT, .offset = list->offset};
-        key.as.integer = (int64_t)i;
-        if (!walk_child(w, &key, list->as.list.items[i]))
-            return false;
-    }
-    return true;
-}
+/* ---- objects ---- */
 
 /* A set of names that are left out of a module's state dict. */
 static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
@@ -539,8 +397,11 @@ static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
 }
 
 /* A pickled torch.nn.Module: the names of its state_dict(), in the same order. */
-static bool walk_module(walk *w, const wm_pickle_node *state)
+static wm_found walk_module(wm_walk *w, const wm_pickle_node *node)
 {
+    const wm_pickle_node *state = node->as.call.state;
+    if (!wm_pickle_get(state, "_parameters") || !wm_pickle_get(state, "_modules"))
+        return WM_FOUND_NOTHING;
     const wm_pickle_node *transient = wm_pickle_get(state, "_non_persistent_buffers_set");
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
@@ -549,127 +410,35 @@ static bool walk_module(walk *w, const wm_pickle_node *state)
         for (size_t i = 0; mapping && i < wm_pickle_pair_count(mapping); i++) {
             if (!wm_pickle_pair(mapping, i, &key, &value) || (p == 1 && set_has(transient, key)))
                 continue;
-            if (!walk_child(w, key, value))
-                return false;
+            if (!wm_walk_child(w, key, value))
+                return WM_FOUND_ERROR;
         }
     }
-    return true;
-}
-
-/* True if the mapping holds this very value under this very key. */
-static bool has_pair(walk *w, const wm_pickle_node *mapping, const wm_pickle_node *key,
-                     const wm_pickle_node *value)
-{
-    wm_pickle_node *other, *held;
-    size_t count = mapping ? wm_pickle_pair_count(mapping) : 0;
-    for (size_t i = 0; i < count && ++w->steps <= w->max_steps; i++)
-        if (wm_pickle_pair(mapping, i, &other, &held) && held == value && other->kind == key->kind &&
-            key->kind == WM_PICKLE_TEXT && key->as.text.len == other->as.text.len &&
-            memcmp(key->as.text.bytes, other->as.text.bytes, key->as.text.len) == 0)
-            return true;
-    return false;
-}
-
-/* Attributes; dicts whose keys are attributes too (EasyDict, ModelOutput) hold the same under both. */
-static bool walk_attributes(walk *w, const wm_pickle_node *attributes, const wm_pickle_node *mapping)
-{
-    wm_pickle_node *key, *value;
-    size_t count = wm_pickle_pair_count(attributes);
-    for (size_t i = 0; i < count; i++)
-        if (wm_pickle_pair(attributes, i, &key, &value) && value->kind >= WM_PICKLE_TUPLE &&
-            !has_pair(w, mapping, key, value) && !walk_child(w, key, value))
-            return false;
-    return true;
-}
-
-/* An object of any class: what it holds as a dict, as a list, and as attributes. */
-static bool walk_object(walk *w, const wm_pickle_node *node)
-{
-    const wm_pickle_node *state = node->as.call.state;
-    const wm_pickle_node *mapping = wm_pickle_mapping(node), *attributes = wm_pickle_mapping(state);
-    if (attributes && wm_pickle_get(state, "_parameters") && wm_pickle_get(state, "_modules"))
-        return walk_module(w, state);
-    if (mapping && !walk_mapping(w, mapping))
-        return false;
-    if (node->as.call.extra && node->as.call.extra->items && !walk_list(w, node->as.call.extra->items))
-        return false;
-    if (wm_pickle_is(node->as.call.callable, "collections", "OrderedDict"))
-        return true; /* its attributes are versions of modules */
-    if (attributes)
-        return walk_attributes(w, attributes, mapping);
-    if (state && state->kind == WM_PICKLE_TUPLE) { /* attributes, and those in slots */
-        for (size_t i = 0; i < state->as.list.count; i++)
-            if ((mapping = wm_pickle_mapping(state->as.list.items[i])) && !walk_mapping(w, mapping))
-                return false;
-        return true;
-    }
-    /* A named tuple is made of its fields. */
-    return node->made && !state && !mapping ? walk_list(w, node->as.call.args) : true;
-}
-
-/* Kept out of walk_node, which recurses: the view is large. */
-__attribute__((noinline)) static found walk_tensor(walk *w, const wm_pickle_node *node)
-{
-    view v;
-    found what = find_tensor(w, &v, node);
-    if (what == FOUND_TENSOR && !add_entry(w, &v))
-        return FOUND_ERROR;
-    return what;
+    return WM_FOUND_TENSOR;
 }
 
 /* A storage that is no tensor's: listed, so that nobody misses it. */
-__attribute__((noinline)) static bool walk_persistent(walk *w, const wm_pickle_node *node)
+static bool add_storage(wm_walk *w, const wm_pickle_node *node)
 {
     view v = {.node = node, .dtype = WMAP_OPAQUE};
     const wm_pickle_node *id = node->as.id;
     if (id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
         !wm_pickle_says(id->as.list.items[0], "storage"))
-        return bad(w, node, "a persistent id that is no storage");
+        return wm_walk_bad(w, node, "a persistent id that is no storage");
     char name[520];
     snprintf(v.note, sizeof v.note, "%.*s", (int)sizeof v.note - 1,
              wm_pickle_name(id->as.list.items[1], name, sizeof name));
     return find_storage(w, node, &v.storage) && add_entry(w, &v);
 }
 
-/* An array alone is called 0. */
-static bool walk_leaf(walk *w, const wm_pickle_node *node, found *what)
+/* Kept out of the walk, which recurses: the view is large. */
+__attribute__((noinline)) static wm_found walk_leaf(wm_walk *w, const wm_pickle_node *node)
 {
-    bool nameless = w->len == 0 && w->depth == 0;
-    if (nameless && !path_add(w, node, "0", 1))
-        return false;
     if (node->kind == WM_PICKLE_PERSISTENT)
-        *what = walk_persistent(w, node) ? FOUND_TENSOR : FOUND_ERROR;
-    else
-        *what = walk_tensor(w, node);
-    if (nameless && *what != FOUND_ERROR)
-        w->len = 0;
-    return *what != FOUND_ERROR;
-}
-
-static bool walk_node(walk *w, wm_pickle_node *node)
-{
-    found what = FOUND_NOTHING;
-    if (node->kind == WM_PICKLE_CALL || node->kind == WM_PICKLE_PERSISTENT) {
-        if (!walk_leaf(w, node, &what))
-            return false;
-        if (what == FOUND_TENSOR)
-            return true;
-    }
-    if (w->depth == WM_TORCH_DEPTH)
-        return fail_at(w, WMAP_E_UNSUPPORTED, node, "objects nested deeper than 256");
-    size_t before = w->torch->archive->entry_count;
-    node->mark = MARK_OPEN;
-    w->depth++;
-    bool done = true;
-    if (node->kind == WM_PICKLE_CALL)
-        done = walk_object(w, node);
-    else if (node->kind == WM_PICKLE_DICT)
-        done = walk_mapping(w, node);
-    else if (node->kind == WM_PICKLE_TUPLE || node->kind == WM_PICKLE_LIST)
-        done = walk_list(w, node);
-    w->depth--;
-    node->mark = w->torch->archive->entry_count == before ? MARK_BARREN : MARK_NEW;
-    return done;
+        return add_storage(w, node) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
+    view v;
+    wm_found what = find_tensor(w, &v, node);
+    return what == WM_FOUND_TENSOR && !add_entry(w, &v) ? WM_FOUND_ERROR : what;
 }
 
 /* ---- classes that are not ours ---- */
@@ -726,44 +495,14 @@ static bool is_known(const wm_pickle_node *global)
            memcmp(name, "_rebuild_", 9) == 0;
 }
 
-/* One warning for all of them: the first by name, the others by number. If nothing else is there, an error.
- */
-static bool tell_foreign(walk *w)
-{
-    const wm_pickle *pickle = w->torch->pickle;
-    const wm_pickle_node *first = NULL;
-    size_t others = 0;
-    char name[520];
-    for (size_t i = 0; i < pickle->global_count; i++) {
-        if (is_known(pickle->globals[i]))
-            continue;
-        if (!first)
-            first = pickle->globals[i];
-        else if (first->as.global.name_len != pickle->globals[i]->as.global.name_len ||
-                 memcmp(first->as.global.name, pickle->globals[i]->as.global.name,
-                        first->as.global.name_len) != 0)
-            others++;
-    }
-    if (!first)
-        return true;
-    wm_pickle_name(first, name, sizeof name);
-    if (w->torch->archive->entry_count == 0) {
-        wm_fail(w->err, WMAP_E_UNSUPPORTED,
-                "holds a pickled %s and no tensor that could be read without running it", name);
-        return wm_error_offset(w->err, first->offset);
-    }
-    wm_archive_warn(w->torch->archive,
-                    "holds a pickled %s (at byte %" PRIu64 ")%s; only tensors are read, nothing is run", name,
-                    first->offset, others ? " and other classes" : "");
-    return true;
-}
-
 bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err)
 {
-    walk w = {.torch = torch, .err = err};
-    w.max_steps = ((uint64_t)1 << 16) + 16 * torch->pickle_size;
+    wm_walk w;
+    wm_walk_init(&w, torch->archive, torch->pickle, torch->pickle_size, err);
+    w.context = torch;
+    w.leaf = walk_leaf;
+    w.object = walk_module;
+    w.known = is_known;
     wm_map_init(&torch->by_key, &torch->pickle->arena, 0);
-    if (root->kind < WM_PICKLE_TUPLE || root->kind == WM_PICKLE_GLOBAL)
-        return tell_foreign(&w);
-    return walk_node(&w, root) && tell_foreign(&w);
+    return wm_walk_root(&w, root, NULL) && wm_walk_end(&w);
 }
