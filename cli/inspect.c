@@ -23,15 +23,16 @@ typedef struct view {
     bool stats;
 } view;
 
-static bool matches(const char *glob, const wmap_tensor *tensor)
+static bool matches(const char *glob, const char *name)
 {
-    return strcmp(glob, tensor->name) == 0 || fnmatch(glob, tensor->name, 0) == 0;
+    return name && (strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0);
 }
 
-static bool chosen(const filter *only, const wmap_tensor *tensor)
+static bool chosen(const filter *only, const wmap_archive *archive, size_t index)
 {
     for (size_t i = 0; i < only->count; i++) {
-        if (matches(only->globs[i], tensor)) {
+        if (matches(only->globs[i], wmap_archive_tensor(archive, index)->name) ||
+            matches(only->globs[i], wmap_archive_alias(archive, index))) {
             return true;
         }
     }
@@ -110,11 +111,16 @@ static int put_stats(const view *v, size_t index)
     return WM_EXIT_DONE;
 }
 
-static void put_size(const wmap_tensor *tensor)
+static void put_size(const wmap_tensor *tensor, const char *alias)
 {
     uint64_t bytes = 0;
-    if (tensor->dtype != WMAP_OPAQUE && wmap_tensor_bytes(tensor, &bytes)) {
-        printf("  %" PRIu64, bytes);
+    bool sized = tensor->dtype != WMAP_OPAQUE && wmap_tensor_bytes(tensor, &bytes);
+    if (sized) {
+        printf(alias ? "  %-11" PRIu64 : "  %" PRIu64, bytes);
+    }
+    if (alias) {
+        printf("%*s", sized ? 1 : 14, "");
+        wm_put_text(stdout, alias, strlen(alias));
     }
 }
 
@@ -138,7 +144,7 @@ static int print_table(const view *v)
         if (v->stats) {
             status = put_stats(v, v->indices[i]);
         } else {
-            put_size(tensor);
+            put_size(tensor, wmap_archive_alias(v->archive, v->indices[i]));
         }
         putchar('\n');
     }
@@ -356,8 +362,13 @@ static int print_json(const view *v)
            wmap_archive_size(v->archive));
     for (size_t i = 0; i < v->count; i++) {
         const wmap_tensor *tensor = v->tensors[i];
+        const char *alias = wmap_archive_alias(v->archive, v->indices[i]);
         fputs(i == 0 ? "{\"name\": " : ", {\"name\": ", stdout);
         wm_put_json(stdout, tensor->name, tensor->name_len);
+        if (alias) {
+            fputs(", \"alias\": ", stdout);
+            wm_put_json(stdout, alias, strlen(alias));
+        }
         printf(", \"dtype\": \"%s\", \"shape\": ", wmap_dtype_name(tensor->dtype));
         put_shape(stdout, tensor, ", ");
         if (v->stats) {
@@ -435,10 +446,9 @@ static bool choose(view *v, const filter *only)
         return false;
     }
     for (size_t i = 0; i < all; i++) {
-        const wmap_tensor *tensor = wmap_archive_tensor(v->archive, i);
-        if (chosen(only, tensor)) {
+        if (chosen(only, v->archive, i)) {
             v->indices[v->count] = i;
-            v->tensors[v->count++] = tensor;
+            v->tensors[v->count++] = wmap_archive_tensor(v->archive, i);
         }
     }
     return true;

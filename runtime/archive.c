@@ -41,7 +41,8 @@ static int open_plain(const char *path, uint64_t *size, wmap_error *err)
     bool ok = fstat(fd, &st) == 0 || wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
     if (ok && S_ISDIR(st.st_mode))
         ok = wm_fail(err, WMAP_E_UNSUPPORTED,
-                     "this is a folder; wmap reads weight files, so name one file in it");
+                     "this is a folder, and holds no set of weight files that wmap finds by itself; name one "
+                     "file in it");
     else if (ok && S_ISFIFO(st.st_mode)) {
         int flags = fcntl(fd, F_GETFL);
         int spool = flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? wm_spool_from(fd, err) : -1;
@@ -105,16 +106,110 @@ static bool find_format(wmap_archive *archive, wmap_error *err)
     return wm_fail_unknown(archive, err);
 }
 
+/* Asks all formats which file is meant. NULL with err->code WMAP_OK if none has an answer. */
+static const char *locate(wmap_archive *archive, wm_place place, wmap_error *err)
+{
+    const char *found = NULL;
+    *err = (wmap_error){0};
+    for (size_t i = 0; wm_formats[i]; i++) {
+        if (!wm_formats[i]->locate)
+            continue;
+        const char *file = wm_formats[i]->locate(archive, archive->path, place, err);
+        if (!file && err->code != WMAP_OK)
+            return NULL;
+        if (file && found && strcmp(file, found) != 0) {
+            wm_fail(err, WMAP_E_UNSUPPORTED, "this can be %s or %s; name one of them", found, file);
+            return NULL;
+        }
+        found = file ? file : found;
+    }
+    return found;
+}
+
+/* Forgets the file that was opened, to try another one. */
+static void restart(wmap_archive *archive)
+{
+    for (size_t i = 0; i < archive->file_count; i++)
+        close(archive->files[i].fd);
+    archive->file_count = 0;
+    archive->zip = NULL;
+    archive->zip_error = NULL;
+}
+
+static bool open_first(wmap_archive *archive, const char *path, wmap_error *err)
+{
+    uint64_t size = 0;
+    int fd = strcmp(path, "-") == 0 ? open_stdin(&size, err) : open_plain(path, &size, err);
+    return fd >= 0 && add_file(archive, path, fd, size, err) && find_format(archive, err);
+}
+
+/* Opens what `archive->path` means: a file that a format knows, or the first of a set of files. */
+static bool open_named(wmap_archive *archive, wmap_error *err)
+{
+    wmap_error failure = {0};
+    struct stat st;
+    const char *path = archive->path, *first = NULL;
+    wm_place place = WM_PLACE_FILE;
+    if (strcmp(path, "-") != 0 && stat(path, &st) != 0)
+        place = errno == ENOENT ? WM_PLACE_NOTHING : WM_PLACE_FILE; /* opening it says what is wrong */
+    else if (strcmp(path, "-") != 0 && S_ISDIR(st.st_mode))
+        place = WM_PLACE_FOLDER;
+    if (place == WM_PLACE_FILE) {
+        if (open_first(archive, path, err))
+            return true;
+        if (archive->file_count == 0 || strcmp(path, "-") == 0 || !S_ISREG(st.st_mode))
+            return false; /* there is no such file, or no other one to look for */
+    }
+    first = locate(archive, place, &failure);
+    if (!first && failure.code == WMAP_OK && place == WM_PLACE_FOLDER)
+        first = locate(archive, WM_PLACE_NOTHING, &failure); /* a folder may be called like a set beside it */
+    if (!first && failure.code != WMAP_OK) {
+        if (err)
+            *err = failure;
+        return false;
+    }
+    if (!first && place == WM_PLACE_FILE)
+        return false; /* find_format has said what it is */
+    restart(archive);
+    return open_first(archive, first ? first : path, err);
+}
+
+bool wm_aliases_settle(wmap_archive *archive, wmap_error *err)
+{
+    wm_arena scratch;
+    wm_map map;
+    size_t count = 0;
+    bool oom = false;
+    for (size_t i = 0; i < archive->entry_count; i++)
+        count += archive->entries[i].alias != NULL;
+    if (count == 0)
+        return true;
+    wm_arena_init(&scratch);
+    wm_map_init(&map, &scratch, count);
+    bool *shared = wm_new(&scratch, bool, archive->entry_count);
+    for (size_t i = 0; shared && i < archive->entry_count; i++) {
+        const char *alias = archive->entries[i].alias;
+        if (!alias)
+            continue;
+        uint32_t first = wm_map_put(&map, alias, strlen(alias), (uint32_t)i, &oom);
+        if (first != WM_MAP_NONE)
+            shared[i] = shared[first] = true;
+        else if (wm_map_get(&archive->names, alias, strlen(alias)) != WM_MAP_NONE)
+            shared[i] = true;
+    }
+    for (size_t i = 0; shared && i < archive->entry_count; i++)
+        if (shared[i])
+            archive->entries[i].alias = NULL;
+    bool ok = shared && !oom;
+    wm_arena_release(&scratch);
+    return ok || nomem(err);
+}
+
 static bool open_all(wmap_archive *archive, const char *path, wmap_error *err)
 {
-    bool standard = strcmp(path, "-") == 0;
-    uint64_t size = 0;
     archive->path = wm_copy(&archive->arena, path, strlen(path));
-    if (!archive->path)
-        return nomem(err);
-    int fd = standard ? open_stdin(&size, err) : open_plain(path, &size, err);
-    return fd >= 0 && add_file(archive, path, fd, size, err) && find_format(archive, err) &&
-           archive->format->open(archive, err) && wm_views_init(archive, err);
+    return (archive->path || nomem(err)) && open_named(archive, err) && archive->format->open(archive, err) &&
+           wm_aliases_settle(archive, err) && wm_views_init(archive, err);
 }
 
 wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
@@ -172,7 +267,7 @@ uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error
         wm_fail(err, WMAP_E_CORRUPT, "more than %d files in a set", MAX_FILES);
         return UINT32_MAX;
     }
-    char *path = beside(&archive->arena, archive->path, name);
+    char *path = beside(&archive->arena, archive->files[0].path, name);
     if (!path) {
         nomem(err);
         return UINT32_MAX;
@@ -331,6 +426,15 @@ bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err)
     return true;
 }
 
+bool wm_archive_alias(wmap_archive *archive, wm_entry *entry, const char *alias, size_t len, wmap_error *err)
+{
+    if (len == 0 || len > WM_MAX_NAME || memchr(alias, 0, len) ||
+        (len == entry->tensor.name_len && memcmp(alias, entry->tensor.name, len) == 0))
+        return true;
+    entry->alias = wm_copy(&archive->arena, alias, len);
+    return entry->alias || nomem(err);
+}
+
 /* Bytes from the first to just after the last element; 0 if there are none. */
 static bool span(const wm_entry *entry, uint64_t *bytes)
 {
@@ -407,6 +511,11 @@ size_t wmap_archive_count(const wmap_archive *archive)
 const wmap_tensor *wmap_archive_tensor(const wmap_archive *archive, size_t index)
 {
     return &archive->entries[index].tensor;
+}
+
+const char *wmap_archive_alias(const wmap_archive *archive, size_t index)
+{
+    return archive->entries[index].alias;
 }
 
 uint64_t wmap_archive_size(const wmap_archive *archive)

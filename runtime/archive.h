@@ -31,6 +31,7 @@ typedef struct wm_file {
 typedef struct wm_sum {
     uint64_t begin, size; /* bytes of the entry's file */
     uint32_t crc32;
+    bool castagnoli; /* it is a CRC-32C, else zip's CRC-32 */
 } wm_sum;
 
 /* One tensor of an archive. `strides` are in elements, one a dimension, never negative; NULL is row-major. */
@@ -43,6 +44,7 @@ typedef struct wm_entry {
     const wm_sum *sum; /* direct: checked once, before the first view; MAY be NULL: nothing to check */
     uint64_t id;       /* the format's own; for decode() */
     const char *note;  /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
+    const char *alias; /* another name that no other entry has, see wm_archive_alias; NULL if there is none */
 } wm_entry;
 
 struct wmap_archive {
@@ -89,6 +91,13 @@ typedef struct wm_writer {
     bool (*put)(struct wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err);
 } wm_writer;
 
+/* What stands at a path that names no file of a format. */
+typedef enum wm_place {
+    WM_PLACE_FILE,    /* a file that no probe knows */
+    WM_PLACE_FOLDER,  /* a folder */
+    WM_PLACE_NOTHING, /* nothing: the path may be the beginning of a name */
+} wm_place;
+
 /* A format. Slots are called from one thread, but decode(), which may be called for different entries at
  * once. MUST be set unless a comment says MAY. */
 struct wm_format {
@@ -107,6 +116,12 @@ struct wm_format {
 
     /* MAY (NULL if all entries are direct): sends the data of an entry that is not direct to `sink`. */
     bool (*decode)(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err);
+
+    /* MAY: the file to open when a set of files was named by something else: its folder, the beginning of its
+     * names, another file of it. A path in the arena, at or below the folder of `path`. NULL with err->code
+     * WMAP_OK: no such set. NULL with `err` filled: there is one, but which file is meant can't be told, or
+     * it's gone. */
+    const char *(*locate)(wmap_archive *archive, const char *path, wm_place place, wmap_error *err);
 
     /* MAY: closes what open() opened beyond the arena and the files. Also called after open() failed. */
     void (*close)(wmap_archive *archive);
@@ -138,6 +153,14 @@ wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_le
 /* Makes room for `count` entries before they are added, so that growing leaves no garbage behind. The count
  * must have been checked against bytes that are there. */
 bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err);
+
+/* Gives an entry another name, under which patterns find it that its own name doesn't match. If two entries
+ * get the same one, or one that is the name of an entry, it is nobody's when the archive is open. Empty names
+ * and those that hold a NUL are passed over. False: out of memory. */
+bool wm_archive_alias(wmap_archive *archive, wm_entry *entry, const char *alias, size_t len, wmap_error *err);
+
+/* Takes those back; archive.c calls it after open(). */
+bool wm_aliases_settle(wmap_archive *archive, wmap_error *err);
 
 /* Checks that all elements of a direct entry lie in [begin, end) of its file; CORRUPT naming the tensor if
  * not. */

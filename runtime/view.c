@@ -148,13 +148,14 @@ static bool check_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *
         size_t size = left < step ? (size_t)left : step;
         ok = wm_archive_read(archive, entry->file, entry->sum->begin + at, buffer, size, err);
         if (ok)
-            crc = wm_crc32(crc, buffer, size);
+            crc = entry->sum->castagnoli ? wm_crc32c(crc, buffer, size) : wm_crc32(crc, buffer, size);
     }
     free(buffer);
     if (!ok || crc == entry->sum->crc32)
         return ok;
     wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the file says %08x, its bytes give %08x", entry->sum->crc32,
             crc);
+    wm_error_file(err, archive->files[entry->file].path);
     return wm_error_offset(err, entry->sum->begin);
 }
 

@@ -11,8 +11,9 @@ extern "C" {
 typedef struct wmap_archive wmap_archive;
 
 /* Opens a weight file of any format that wmap reads; the format is found from the content. `path` may be
- * "-" for standard input, which is spooled to an unlinked temporary file. Returns NULL and fills `err` on
- * failure: IO, NOT_WEIGHTS, CORRUPT, UNSUPPORTED, NOMEM. Close with wmap_archive_close. */
+ * "-" for standard input, which is spooled to an unlinked temporary file. A set of files may be named by its
+ * first file, or as docs/formats.md says by its folder or by what its names begin with. Returns NULL and
+ * fills `err` on failure: IO, NOT_WEIGHTS, CORRUPT, UNSUPPORTED, NOMEM. Close with wmap_archive_close. */
 WMAP_API wmap_archive *wmap_archive_open(const char *path, wmap_error *err);
 
 /* Closes it and frees all that was borrowed from it. NULL is fine. */
@@ -29,6 +30,10 @@ WMAP_API const char *wmap_archive_format(const wmap_archive *archive);
  * borrowed from the archive. */
 WMAP_API size_t wmap_archive_count(const wmap_archive *archive);
 WMAP_API const wmap_tensor *wmap_archive_tensor(const wmap_archive *archive, size_t index);
+
+/* Another name of a tensor, ended by NUL, under which patterns find it that its own name doesn't match; no
+ * two tensors have the same one. NULL if there is none. Borrowed from the archive. */
+WMAP_API const char *wmap_archive_alias(const wmap_archive *archive, size_t index);
 
 /* Bytes of the file (or of all files of a set). */
 WMAP_API uint64_t wmap_archive_size(const wmap_archive *archive);

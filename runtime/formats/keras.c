@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/dtype.h"
+#include "runtime/base/natural.h"
 #include "runtime/base/size.h"
 #include "runtime/formats/zip.h"
 #include "runtime/spool.h"
@@ -145,56 +146,11 @@ static bool add_group(struct order *o, const char *root, const char *name)
     return !join(o, root_len, &part, &len) || add_weights(o, len);
 }
 
-/* Compares runs of digits by their value. */
-static int compare_parts(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    size_t i = 0, j = 0;
-    while (i < a_len && j < b_len) {
-        size_t x = i, y = j;
-        while (x < a_len && a[x] >= '0' && a[x] <= '9')
-            x++;
-        while (y < b_len && b[y] >= '0' && b[y] <= '9')
-            y++;
-        if (x == i || y == j) {
-            if (a[i] != b[j])
-                return (unsigned char)a[i] < (unsigned char)b[j] ? -1 : 1;
-            i++, j++;
-            continue;
-        }
-        while (i + 1 < x && a[i] == '0')
-            i++;
-        while (j + 1 < y && b[j] == '0')
-            j++;
-        int order = x - i != y - j ? (x - i < y - j ? -1 : 1) : memcmp(a + i, b + j, x - i);
-        if (order)
-            return order;
-        i = x, j = y;
-    }
-    return i < a_len ? 1 : j < b_len ? -1 : 0;
-}
-
-/* Natural order, component by component: layers/dense/vars/2, layers/dense/vars/10, layers/dense_1/vars/0. */
+/* HDF5 keeps no order of its own: 10 would come before 2. */
 static int compare_paths(const void *left, const void *right)
 {
     const wm_hdf5_item *a = *(const wm_hdf5_item *const *)left, *b = *(const wm_hdf5_item *const *)right;
-    size_t i = 0, j = 0;
-    while (i < a->path_len && j < b->path_len) {
-        const char *p = a->path + i, *q = b->path + j;
-        const char *p_end = memchr(p, '/', a->path_len - i), *q_end = memchr(q, '/', b->path_len - j);
-        size_t p_len = p_end ? (size_t)(p_end - p) : a->path_len - i;
-        size_t q_len = q_end ? (size_t)(q_end - q) : b->path_len - j;
-        int order = compare_parts(p, p_len, q, q_len);
-        if (order)
-            return order;
-        i += p_len + 1;
-        j += q_len + 1;
-    }
-    if (i < a->path_len || j < b->path_len)
-        return i < a->path_len ? 1 : -1;
-    /* Equal up to leading zeros: as bytes, so that the order never depends on the sort. */
-    size_t least = a->path_len < b->path_len ? a->path_len : b->path_len;
-    int order = memcmp(a->path, b->path, least);
-    return order ? order : a->path_len < b->path_len ? -1 : a->path_len > b->path_len;
+    return wm_natural_compare(a->path, a->path_len, b->path, b->path_len);
 }
 
 /* Whatever is left, but for those in the group `later`. */

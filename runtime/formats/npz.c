@@ -84,7 +84,7 @@ static bool add_member(wmap_archive *archive, const wm_zip_member *m, wmap_error
         wm_sum *sum = wm_new(&archive->arena, wm_sum, 1);
         if (!sum)
             return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-        *sum = (wm_sum){m->data, m->usize, m->crc32};
+        *sum = (wm_sum){.begin = m->data, .size = m->usize, .crc32 = m->crc32};
         entry->sum = sum;
         entry->offset = m->data + start;
         return wm_entry_check(archive, entry, m->data + start, m->data + m->usize, err);

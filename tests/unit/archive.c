@@ -228,6 +228,32 @@ static void test_add(void **state)
     bytes_free(&b);
 }
 
+/* An alias tells one entry: one that two share, or that is an entry's name, is nobody's. */
+static void test_alias(void **state)
+{
+    (void)state;
+    bytes b = tiny();
+    wmap_archive *a = accept(&b);
+    wmap_error err;
+    const char *const names[] = {"k1", "k2", "k3", "k4", "k5"};
+    const char *const aliases[] = {"one", "both", "both", "w", "k5"};
+    for (size_t i = 0; i < 5; i++) {
+        wm_entry *e = wm_archive_add(a, names[i], 2, WMAP_U8, 0, NULL, NULL, &err);
+        assert_non_null(e);
+        assert_null(wmap_archive_alias(a, i + 1));
+        assert_true(wm_archive_alias(a, e, aliases[i], strlen(aliases[i]), &err));
+        assert_true(wm_archive_alias(a, e, "", 0, &err));
+        assert_true(wm_archive_alias(a, e, "x\0y", 3, &err));
+    }
+    assert_true(wm_aliases_settle(a, &err));
+    assert_null(wmap_archive_alias(a, 0));
+    assert_string_equal(wmap_archive_alias(a, 1), "one");
+    for (size_t i = 2; i < 6; i++)
+        assert_null(wmap_archive_alias(a, i));
+    wmap_archive_close(a);
+    bytes_free(&b);
+}
+
 static bool window(uint32_t rank, const uint64_t *shape, const int64_t *strides, uint64_t offset,
                    uint64_t begin, uint64_t end)
 {
@@ -408,9 +434,10 @@ int main(void)
         cmocka_unit_test(test_kinds),       cmocka_unit_test(test_not_files),
         cmocka_unit_test(test_stdin),       cmocka_unit_test(test_cut_while_open),
         cmocka_unit_test(test_read_bounds), cmocka_unit_test(test_add_file),
-        cmocka_unit_test(test_add),         cmocka_unit_test(test_window),
-        cmocka_unit_test(test_warnings),    cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_tmpdir),      cmocka_unit_test(test_table),
+        cmocka_unit_test(test_add),         cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_window),      cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_tmpdir),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
