@@ -114,7 +114,8 @@ void wm_help_all(FILE *out)
         fprintf(out, "  %-14s %s (%s%s%s)\n", info.name, info.title, info.reads ? "read" : "",
                 info.reads && info.writes ? ", " : "", info.writes ? "write" : "");
     }
-    fputs("\nExit status: 0 done, 1 the spec has errors, 2 could not run, 3 the weights do not fit or are "
+    fputs("\nExit status: 0 done, 1 the spec has errors or files differ, 2 could not run, 3 the weights do "
+          "not fit or are "
           "damaged.\n"
           "`wmap help COMMAND` describes a command and its flags. `wmap --version` prints the version.\n",
           out);

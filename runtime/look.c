@@ -117,10 +117,14 @@ static void add_chunk(moments *m, wmap_stats *s, const double *x, size_t count)
     }
     if (n == 0)
         return;
-    double mean = sum / (double)n;
+    double mean = sum / (double)n, rest = 0; /* `rest` is what rounding took from the sum */
     for (size_t i = 0; i < count; i++)
-        if (isfinite(x[i]))
+        if (isfinite(x[i])) {
             squares += (x[i] - mean) * (x[i] - mean);
+            rest += x[i] - mean;
+        }
+    squares -= rest * (rest / (double)n);
+    mean += rest / (double)n;
     double apart = mean - m->mean, all = (double)(m->count + n);
     m->squares += squares + apart * apart * ((double)m->count / all) * (double)n;
     m->mean += apart * ((double)n / all);
@@ -144,8 +148,8 @@ bool wmap_archive_stats(wmap_archive *archive, size_t index, wmap_stats *stats, 
         wm_error_file(err, archive->path);
         return wm_error_tensor(err, t->name, t->name_len);
     }
-    uint8_t *bytes = malloc((size_t)CHUNK * WM_LARGEST_ELEMENT);
-    double *values = malloc((size_t)CHUNK * 2 * sizeof *values);
+    uint8_t *bytes = calloc(CHUNK, WM_LARGEST_ELEMENT);
+    double *values = calloc((size_t)CHUNK * 2, sizeof *values);
     moments m = {0};
     bool ok = (bytes && values) || wm_fail(err, WMAP_E_NOMEM, "out of memory");
     if (ok && all == 0)
@@ -304,7 +308,7 @@ bool wmap_compare(wmap_archive *a, size_t i, wmap_archive *b, size_t k, const wm
     c.a_info = wm_dtype(c.a);
     c.b_info = wm_dtype(c.b);
     difference->has_ulps = c.a == c.b && c.a_info->kind == WM_KIND_FLOAT;
-    buffers s = {malloc((size_t)CHUNK * WM_LARGEST_ELEMENT), malloc((size_t)CHUNK * WM_LARGEST_ELEMENT),
+    buffers s = {calloc(CHUNK, WM_LARGEST_ELEMENT), calloc(CHUNK, WM_LARGEST_ELEMENT),
                  calloc((size_t)CHUNK * 2, sizeof(double)), calloc((size_t)CHUNK * 2, sizeof(double))};
     bool ok = s.a && s.b && s.x && s.y ? compare_all(&c, &s, a, i, b, k, err)
                                        : wm_fail(err, WMAP_E_NOMEM, "out of memory");
