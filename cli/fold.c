@@ -31,7 +31,7 @@ static uint64_t number_at(const wmap_tensor *t, size_t at, size_t len)
  * before it. */
 static char *form_of(const wmap_tensor *t)
 {
-    char *form = malloc(2 * t->name_len + 1);
+    char *form = calloc(t->name_len + 1, 2);
     size_t size = 0;
     int runs = 0;
     for (size_t i = 0; form && i < t->name_len;) {
