@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli.h"
 
@@ -165,6 +166,68 @@ const char *wm_args_value(const wm_args *args, wm_flag_id flag)
 bool wm_args_has(const wm_args *args, wm_flag_id flag)
 {
     return wm_args_value(args, flag) != NULL;
+}
+
+/* A unit as people write it, decimal (GB) or binary (GiB); 0 for none. */
+static uint64_t unit_of(const char *unit)
+{
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {{"", 1},
+                 {"B", 1},
+                 {"KB", 1000},
+                 {"MB", 1000000},
+                 {"GB", 1000000000},
+                 {"TB", 1000000000000},
+                 {"KiB", (uint64_t)1 << 10},
+                 {"MiB", (uint64_t)1 << 20},
+                 {"GiB", (uint64_t)1 << 30},
+                 {"TiB", (uint64_t)1 << 40}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcasecmp(units[i].name, unit) == 0) {
+            return units[i].bytes;
+        }
+    }
+    return 0;
+}
+
+/* DIGITS[.DIGITS][UNIT], without a floating-point number between, so that 0.1GB is 100000000. */
+static bool parse_size(const char *text, uint64_t *size)
+{
+    size_t whole = strspn(text, "0123456789"), part = 0;
+    const char *unit = text + whole, *fraction = unit + 1;
+    if (*unit == '.') {
+        part = strspn(fraction, "0123456789");
+        unit = fraction + part;
+    }
+    uint64_t bytes = unit_of(unit + strspn(unit, " "));
+    if (whole == 0 || whole > 18 || part > 18 || (unit == fraction && part == 0) || bytes == 0) {
+        return false;
+    }
+    unsigned long long number = strtoull(text, NULL, 10);
+    if (number > (uint64_t)INT64_MAX / 2 / bytes) {
+        return false;
+    }
+    *size = number * bytes;
+    for (size_t i = 0; i < part && bytes; i++) { /* what is below a byte falls away */
+        uint64_t digit = (uint64_t)(fraction[i] - '0');
+        *size += digit * bytes / 10;
+        bytes /= 10;
+    }
+    return *size > 0;
+}
+
+bool wm_args_size(const wm_args *args, wm_flag_id flag, uint64_t *size)
+{
+    const char *text = wm_args_value(args, flag);
+    *size = 0;
+    if (!text || parse_size(text, size)) {
+        return true;
+    }
+    wm_say("%s: `--%s` wants a size such as 5GB, 1.5GiB or 500MB, not `%s`", args->command->name,
+           wm_flags[flag].name, text);
+    return false;
 }
 
 bool wm_args_number(const wm_args *args, wm_flag_id flag, size_t max, size_t fallback, size_t *value)

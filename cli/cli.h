@@ -64,6 +64,10 @@ bool wm_args_has(const wm_args *args, wm_flag_id flag);
 /* A whole number up to `max`; `fallback` without the flag; false (and words on stderr) for anything else. */
 bool wm_args_number(const wm_args *args, wm_flag_id flag, size_t max, size_t fallback, size_t *value);
 
+/* A size in bytes, above 0: "5GB" is 5 times 10^9, "5GiB" 5 times 2^30; 0 without the flag; false (and words
+ * on stderr) for anything else. */
+bool wm_args_size(const wm_args *args, wm_flag_id flag, uint64_t *size);
+
 /* help.c */
 const wm_command *wm_command_find(const char *name);
 void wm_help_all(FILE *out);
@@ -100,6 +104,7 @@ typedef struct wm_input {
     char **owned;          /* prefixes to free */
     size_t archive_count;
     wmap_archive *target; /* --target-like */
+    wmap_archive *like;   /* --like */
 } wm_input;
 
 /* Opens all that the command line names; on failure says why and returns the exit status to end with, else

@@ -144,12 +144,25 @@ static bool only_one_stream(const wm_args *args)
         const char *value = args->options[i].value;
         if (args->options[i].flag == WM_FLAG_SOURCE) {
             value += prefix_len(value) ? prefix_len(value) + 1 : 0;
-        } else if (args->options[i].flag != WM_FLAG_TARGET_LIKE) {
+        } else if (args->options[i].flag != WM_FLAG_TARGET_LIKE && args->options[i].flag != WM_FLAG_LIKE) {
             continue;
         }
         streams += strcmp(value, "-") == 0;
     }
     return streams < 2;
+}
+
+/* The file that a flag names, if it was given. */
+static int open_template(const wm_args *args, wm_flag_id flag, wmap_archive **archive)
+{
+    const char *path = wm_args_value(args, flag);
+    wmap_error err = {0};
+    *archive = path ? wmap_archive_open(path, &err) : NULL;
+    if (!path || *archive) {
+        return WM_EXIT_DONE;
+    }
+    wm_say_error(&err);
+    return wmap_exit_status(err.code);
 }
 
 static int open_sources(wm_input *input, const wm_args *args, size_t first)
@@ -175,17 +188,10 @@ static int open_sources(wm_input *input, const wm_args *args, size_t first)
             status = s > status ? s : status;
         }
     }
-    const char *like = wm_args_value(args, WM_FLAG_TARGET_LIKE);
-    if (like) {
-        wmap_error err = {0};
-        input->target = wmap_archive_open(like, &err);
-        if (!input->target) {
-            wm_say_error(&err);
-            int s = wmap_exit_status(err.code);
-            status = s > status ? s : status;
-        }
-    }
-    return status;
+    int target = open_template(args, WM_FLAG_TARGET_LIKE, &input->target);
+    int like = open_template(args, WM_FLAG_LIKE, &input->like);
+    status = target > status ? target : status;
+    return like > status ? like : status;
 }
 
 int wm_input_open(wm_input *input, const wm_args *args)
@@ -231,6 +237,7 @@ void wm_input_free(wm_input *input)
         free(input->owned[i]);
     }
     wmap_archive_close(input->target);
+    wmap_archive_close(input->like);
     free(input->archives);
     free(input->prefixes);
     free(input->owned);

@@ -9,6 +9,8 @@
 
 #include "cli.h"
 
+#define SHOWN_METAS ((size_t)20) /* keys in the text; JSON has all */
+
 typedef struct filter {
     const char **globs; /* none: all tensors */
     size_t count;
@@ -291,6 +293,22 @@ static int print_rows(const view *v, bool tree)
 
 /* ---- text and JSON ---- */
 
+/* The keys; values may be whole configurations. */
+static void print_metas(const wmap_archive *archive)
+{
+    size_t count = wmap_archive_meta_count(archive);
+    if (!count) {
+        return;
+    }
+    printf("%zu entr%s of metadata: ", count, count == 1 ? "y" : "ies");
+    for (size_t i = 0; i < count && i < SHOWN_METAS; i++) {
+        const wmap_meta *meta = wmap_archive_meta(archive, i);
+        fputs(i ? ", " : "", stdout);
+        wm_put_text(stdout, meta->key, meta->key_len);
+    }
+    puts(count > SHOWN_METAS ? ", ..." : "");
+}
+
 static int print_text(const view *v, const wm_args *args)
 {
     char human[32];
@@ -312,6 +330,7 @@ static int print_text(const view *v, const wm_args *args)
     } else {
         status = print_table(v);
     }
+    print_metas(v->archive);
     printf("%zu tensor%s, %s", v->count, v->count == 1 ? "" : "s",
            wm_human_bytes((double)total, human, sizeof human));
     printf(v->count < all ? " (of %zu tensors)\n" : "\n", all);
@@ -352,6 +371,20 @@ static int put_json_stats(const view *v, size_t index)
     return WM_EXIT_DONE;
 }
 
+/* The end of the object, with all that stands beside the tensors. */
+static void put_json_metas(const wmap_archive *archive)
+{
+    fputs("], \"metadata\": {", stdout);
+    for (size_t i = 0; i < wmap_archive_meta_count(archive); i++) {
+        const wmap_meta *meta = wmap_archive_meta(archive, i);
+        fputs(i ? ", " : "", stdout);
+        wm_put_json(stdout, meta->key, meta->key_len);
+        fputs(": ", stdout);
+        wm_put_json(stdout, meta->value, meta->value_len);
+    }
+    fputs("}}\n", stdout);
+}
+
 static int print_json(const view *v)
 {
     const char *path = wmap_archive_path(v->archive);
@@ -377,7 +410,7 @@ static int print_json(const view *v)
         }
         putchar('}');
     }
-    fputs("]}\n", stdout);
+    put_json_metas(v->archive);
     return status;
 }
 

@@ -4,20 +4,20 @@
 
 #include "cli.h"
 
-static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *args, size_t jobs)
+static void say_warning(void *user, const char *text)
+{
+    (void)user;
+    wm_say("warning: %s", text);
+}
+
+static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *args,
+                   wmap_run_options options)
 {
     bool quiet = wm_args_has(args, WM_FLAG_QUIET) || !wm_terminal(stderr);
     wm_meter meter;
     wm_meter_start(&meter);
-    wmap_run_options options = {
-        .output = wm_args_value(args, WM_FLAG_OUTPUT),
-        .to_format = wm_args_value(args, WM_FLAG_TO_FORMAT),
-        .jobs = (unsigned)jobs,
-        .force = wm_args_has(args, WM_FLAG_FORCE),
-        .dry_run = wm_args_has(args, WM_FLAG_DRY_RUN),
-        .progress = quiet ? NULL : wm_meter_update,
-        .user = &meter,
-    };
+    options.progress = quiet ? NULL : wm_meter_update;
+    options.user = &meter;
     wmap_run_stats stats = {0};
     wmap_error err = {0};
     bool done =
@@ -38,15 +38,34 @@ static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *
     return WM_EXIT_DONE;
 }
 
-int wm_cmd_run(const wm_args *args)
+/* What the flags say; false (after words on stderr) if they make no sense. */
+static bool read_options(const wm_args *args, wmap_run_options *options)
 {
     size_t jobs;
-    if (!wm_args_number(args, WM_FLAG_JOBS, 1024, 0, &jobs)) {
-        return WM_EXIT_FAILED;
+    *options = (wmap_run_options){
+        .output = wm_args_value(args, WM_FLAG_OUTPUT),
+        .to_format = wm_args_value(args, WM_FLAG_TO_FORMAT),
+        .force = wm_args_has(args, WM_FLAG_FORCE),
+        .no_sync = wm_args_has(args, WM_FLAG_NO_SYNC),
+        .dry_run = wm_args_has(args, WM_FLAG_DRY_RUN),
+        .warning = wm_args_has(args, WM_FLAG_QUIET) ? NULL : say_warning,
+    };
+    if (!wm_args_number(args, WM_FLAG_JOBS, 1024, 0, &jobs) ||
+        !wm_args_size(args, WM_FLAG_SHARD_SIZE, &options->shard_size)) {
+        return false;
     }
-    const char *output = wm_args_value(args, WM_FLAG_OUTPUT);
-    if ((!output || !*output) && !wm_args_has(args, WM_FLAG_DRY_RUN)) {
+    options->jobs = (unsigned)jobs;
+    if ((!options->output || !*options->output) && !options->dry_run) {
         wm_say("run: say where the result goes: -o PATH");
+        return false;
+    }
+    return true;
+}
+
+int wm_cmd_run(const wm_args *args)
+{
+    wmap_run_options options;
+    if (!read_options(args, &options)) {
         return WM_EXIT_FAILED;
     }
     wm_input input;
@@ -54,7 +73,8 @@ int wm_cmd_run(const wm_args *args)
     if (status == WM_EXIT_DONE) {
         wmap_plan *plan = wm_input_plan(&input, args, &status);
         if (plan) {
-            status = convert(plan, &input, args, jobs);
+            options.like = input.like;
+            status = convert(plan, &input, args, options);
         } else if (status == WM_EXIT_DONE) {
             wm_say("run: name the weight files to read");
             status = WM_EXIT_FAILED;

@@ -469,6 +469,20 @@ bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t
     return wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
 }
 
+bool wm_archive_meta_add(wmap_archive *archive, const char *key, size_t key_len, const char *value,
+                         size_t value_len, bool own, wmap_error *err)
+{
+    if (!wm_utf8_valid(key, key_len) || !wm_utf8_valid(value, value_len))
+        return wm_fail(err, WMAP_E_CORRUPT, "its metadata are not UTF-8");
+    const char *k = wm_copy(&archive->arena, key, key_len), *v = wm_copy(&archive->arena, value, value_len);
+    wm_meta *meta =
+        k && v ? wm_push(&archive->arena, archive->metas, archive->meta_count, archive->meta_cap) : NULL;
+    if (!meta)
+        return nomem(err);
+    *meta = (wm_meta){{k, key_len, v, value_len}, own};
+    return true;
+}
+
 void wm_archive_warn(wmap_archive *archive, const char *format, ...)
 {
     char raw[1024], *shown = NULL;
@@ -524,6 +538,16 @@ uint64_t wmap_archive_size(const wmap_archive *archive)
     for (size_t i = 0; i < archive->file_count; i++)
         total += archive->files[i].size;
     return total;
+}
+
+size_t wmap_archive_meta_count(const wmap_archive *archive)
+{
+    return archive->meta_count;
+}
+
+const wmap_meta *wmap_archive_meta(const wmap_archive *archive, size_t index)
+{
+    return &archive->metas[index].pair;
 }
 
 size_t wmap_archive_warnings(const wmap_archive *archive)

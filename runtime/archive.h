@@ -47,6 +47,12 @@ typedef struct wm_entry {
     const char *alias; /* another name that no other entry has, see wm_archive_alias; NULL if there is none */
 } wm_entry;
 
+/* What a file says about its tensors as a whole, beside them. */
+typedef struct wm_meta {
+    wmap_meta pair;
+    bool own; /* speaks of the container, not of what is in it: losing it is no loss */
+} wm_meta;
+
 struct wmap_archive {
     wm_arena arena; /* entries, names, and what the format keeps; does not jump */
     const wm_format *format;
@@ -56,6 +62,8 @@ struct wmap_archive {
     wm_entry *entries;
     size_t entry_count, entry_cap;
     wm_map names; /* name -> index in entries */
+    wm_meta *metas;
+    size_t meta_count, meta_cap;
     char **warnings;
     size_t warning_count, warning_cap;
     uint8_t head[4096]; /* the first bytes of files[0], for probes */
@@ -76,19 +84,46 @@ typedef struct wm_sink {
 typedef struct wm_target {
     wmap_tensor tensor;
     uint64_t bytes;  /* of its data */
-    uint64_t offset; /* set by layout(): where its data begin in the file */
-    uint32_t crc32;  /* of its data (zip's CRC-32); set before finish() if the format wants it */
+    uint32_t file;   /* set by layout(): in writer->parts; 0 is the first */
+    uint64_t offset; /* set by layout(): where its data begin in that file */
+    uint32_t sum;    /* of its data, as format->sum says; set before finish() */
 } wm_target;
+
+/* What becomes of a file of the output when all of them are complete. They take their names in the order of
+ * the list, which so holds data first. */
+typedef enum wm_part_role {
+    WM_PART_DATA,
+    WM_PART_ENTRY, /* what makes a set of the rest (an index): while others take their names, none stands */
+    WM_PART_GUEST, /* takes its name only if nothing stands there; what does stands on, and is no reason to
+                      refuse */
+    WM_PART_GONE   /* is not written: what stands there is removed, since it would be taken for the set */
+} wm_part_role;
+
+/* A file of the output. */
+typedef struct wm_part {
+    const char *name; /* a plain file name, in the folder of the output's path; NULL: the path itself */
+    uint64_t size;    /* bytes of the finished file */
+    wm_part_role role;
+} wm_part;
 
 typedef struct wm_writer {
     const wm_format *format;
-    wm_arena *arena; /* does not jump */
+    const char *path; /* where the output goes, "-" for standard output; "" if it goes nowhere (a dry run) */
+    wm_arena *arena;  /* does not jump */
     wm_target *targets;
     size_t count;
-    uint64_t size; /* set by layout(): bytes of the finished file */
-    void *state;   /* the format's own, in `arena` */
-    /* Writes bytes anywhere in [0, size) of the file; provided by the runtime. */
-    bool (*put)(struct wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err);
+    wmap_archive *like;   /* the template that --like names, opened; NULL without */
+    uint64_t shard_size;  /* bytes of data a file may hold, 0 for any number; for formats that write sets */
+    const wm_meta *metas; /* of the sources */
+    size_t meta_count;
+    bool *meta_kept; /* by index in metas: set by layout() for what the file will hold */
+    wm_part *parts;  /* set by layout() with wm_writer_add_part */
+    size_t part_count, part_cap;
+    void *state; /* the format's own, in `arena` */
+    /* Writes bytes anywhere in [0, parts[part].size) of a file; provided by the runtime. */
+    bool (*put)(struct wm_writer *writer, uint32_t part, uint64_t offset, const void *bytes, size_t size,
+                wmap_error *err);
+    void (*warn)(struct wm_writer *writer, const char *text); /* for wm_writer_warn; NULL: nobody listens */
 } wm_writer;
 
 /* What stands at a path that names no file of a format. */
@@ -97,6 +132,24 @@ typedef enum wm_place {
     WM_PLACE_FOLDER,  /* a folder */
     WM_PLACE_NOTHING, /* nothing: the path may be the beginning of a name */
 } wm_place;
+
+/* Adds a file to the output; `name` must live as long as the writer. False (NOMEM) if it can't. */
+bool wm_writer_add_part(wm_writer *writer, const char *name, uint64_t size, wm_part_role role,
+                        wmap_error *err);
+
+/* The plain name at the end of writer->path. */
+const char *wm_writer_name(const wm_writer *writer);
+
+/* Tells the user of something that does not keep the output from being written: one line. Not for what a
+ * target can't hold: layout() may be called just to find out. */
+void wm_writer_warn(wm_writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Checksums of targets that the runtime can take while it writes them. */
+typedef enum wm_sum_kind {
+    WM_SUM_NONE,
+    WM_SUM_CRC32, /* zip's: wm_crc32 */
+    WM_SUM_CRC32C /* Castagnoli's, not masked: wm_crc32c */
+} wm_sum_kind;
 
 /* A format. Slots are called from one thread, but decode(), which may be called for different entries at
  * once. MUST be set unless a comment says MAY. */
@@ -126,15 +179,21 @@ struct wm_format {
     /* MAY: closes what open() opened beyond the arena and the files. Also called after open() failed. */
     void (*close)(wmap_archive *archive);
 
-    /* MAY (NULL: can't be written): fixes every target's offset and the size of the file, in the order of the
-     * targets. WMAP_E_TARGET naming the tensor if the format can't hold its name, dtype or shape. */
+    /* MAY (NULL: can't be written): adds the parts, and fixes every target's part and offset, in the order of
+     * the targets. WMAP_E_TARGET naming the tensor if the format can't hold its name, dtype or shape. Without
+     * shard_size, formats that can do so write one part. */
     bool (*layout)(wm_writer *writer, wmap_error *err);
 
-    /* With layout(): puts all bytes of the file that are not tensor data. Targets' data are written by then.
+    /* With layout(): puts all bytes of the parts that are not tensor data. Targets' data are written by then.
      */
     bool (*finish)(wm_writer *writer, wmap_error *err);
 
-    bool wants_crc32; /* finish() needs wm_target.crc32 */
+    wm_sum_kind sum; /* what finish() needs in wm_target.sum */
+    bool shards;     /* layout() heeds shard_size */
+    bool likes;      /* layout() heeds like */
+
+    /* MAY: the name of the output in a folder that is named as the output. */
+    const char *in_folder;
 };
 
 /* The table of formats (formats.c), ended by NULL, in the order of probing. */
@@ -166,6 +225,11 @@ bool wm_aliases_settle(wmap_archive *archive, wmap_error *err);
  * not. */
 bool wm_entry_check(const wmap_archive *archive, const wm_entry *entry, uint64_t begin, uint64_t end,
                     wmap_error *err);
+
+/* Adds a pair to what the file says of itself (a model's configuration, whoever wrote it); both are copied.
+ * Keys must be different; key and value must be UTF-8 (else CORRUPT). `own`: see wm_meta. */
+bool wm_archive_meta_add(wmap_archive *archive, const char *key, size_t key_len, const char *value,
+                         size_t value_len, bool own, wmap_error *err);
 
 /* Remembers a warning (one line; control characters are made visible). */
 void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute__((format(printf, 2, 3)));

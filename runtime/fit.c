@@ -17,7 +17,8 @@ static uint64_t unfit(const wm_writer *writer, size_t *first)
         wm_target alone = writer->targets[i];
         wmap_error why = {0};
         wm_arena_init(&arena);
-        wm_writer one = {.format = writer->format, .arena = &arena, .targets = &alone, .count = 1};
+        wm_writer one = {
+            .format = writer->format, .path = writer->path, .arena = &arena, .targets = &alone, .count = 1};
         if (!writer->format->layout(&one, &why) && why.code == WMAP_E_TARGET) {
             *first = i;
             count++;
@@ -85,7 +86,7 @@ bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
                        f->title);
     wm_arena arena;
     wm_arena_init(&arena);
-    wm_writer writer = {.format = f, .arena = &arena};
+    wm_writer writer = {.format = f, .path = "", .arena = &arena};
     bool ok = wm_fit_targets(&writer, plan, err);
     wm_arena_release(&arena);
     return ok;

@@ -4,10 +4,12 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "runtime/base/text.h"
 #include "runtime/fit.h"
+#include "runtime/writer.h"
 
 /* ---- do the sources fit? ---- */
 
@@ -173,6 +175,14 @@ static bool match_sources(wm_run *run, wmap_archive *const *sources, const char 
 
 /* ---- can the format hold the targets? ---- */
 
+/* Is it a folder, or to be one? */
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    size_t len = strlen(path);
+    return (len && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
 static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
 {
     const wm_format *f;
@@ -182,6 +192,10 @@ static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
             wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", o->to_format);
     } else if (!strcmp(o->output, "-")) {
         wm_fail(err, WMAP_E_USAGE, "standard output has no suffix: say which format (--to-format)");
+        return NULL;
+    } else if (is_folder(o->output)) {
+        wm_fail(err, WMAP_E_USAGE, "a folder has no suffix: say which format (--to-format)");
+        wm_error_file(err, o->output);
         return NULL;
     } else {
         f = wm_format_of_suffix(o->output);
@@ -198,24 +212,90 @@ static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
     return f;
 }
 
-static bool put(wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err)
+static const wm_run *run_of(const wm_writer *writer)
 {
-    const wm_run *run = (const wm_run *)((const char *)writer - offsetof(wm_run, writer));
-    return wm_output_put(&run->output, offset, bytes, size, err);
+    return (const wm_run *)((const char *)writer - offsetof(wm_run, writer));
 }
 
-static bool lay_out(wm_run *run, const wm_format *format, wmap_error *err)
+static bool put(wm_writer *writer, uint32_t part, uint64_t offset, const void *bytes, size_t size,
+                wmap_error *err)
 {
-    run->writer = (wm_writer){.format = format, .arena = &run->arena, .put = put};
-    return wm_fit_targets(&run->writer, run->plan, err) || wm_error_file(err, run->options->output);
+    return wm_output_put(&run_of(writer)->output, part, offset, bytes, size, err);
+}
+
+static void warn(wm_writer *writer, const char *text)
+{
+    const wmap_run_options *o = run_of(writer)->options;
+    if (o->warning)
+        o->warning(o->user, text);
+}
+
+/* Where the output goes: in a folder, under the name that the format's files have there. */
+static const char *output_path(wm_run *run, const wm_format *format, wmap_error *err)
+{
+    const char *path = run->options->output;
+    if (!path)
+        return "";
+    if (strcmp(path, "-") == 0 || !*path || !is_folder(path))
+        return path;
+    if (!format->in_folder) {
+        wm_fail(err, WMAP_E_USAGE, "this is a folder, and %s files have no usual name: give them one",
+                format->name);
+        wm_error_file(err, path);
+        return NULL;
+    }
+    const char *slash = path[strlen(path) - 1] == '/' ? "" : "/";
+    const char *full = wm_format_text(&run->arena, "%s%s%s", path, slash, format->in_folder);
+    if (!full)
+        no_memory(err);
+    return full;
+}
+
+/* What is asked for beside the tensors: can the format do it? */
+static bool check_wishes(const wm_run *run, const wm_format *format, wmap_error *err)
+{
+    const wmap_run_options *o = run->options;
+    if (o->shard_size && !format->shards)
+        return wm_fail(err, WMAP_E_USAGE, "%s files (%s) cannot be split (--shard-size)", format->name,
+                       format->title);
+    if (o->like && !format->likes)
+        return wm_fail(err, WMAP_E_USAGE, "%s files (%s) are not written after a template (--like)",
+                       format->name, format->title);
+    return true;
+}
+
+static bool lay_out(wm_run *run, const wm_format *format, wmap_archive *const *sources, size_t source_count,
+                    wmap_error *err)
+{
+    size_t clashes;
+    wm_writer *w = &run->writer;
+    *w = (wm_writer){.format = format,
+                     .path = output_path(run, format, err),
+                     .arena = &run->arena,
+                     .like = run->options->like,
+                     .shard_size = run->options->shard_size,
+                     .put = put,
+                     .warn = warn};
+    if (!w->path || !check_wishes(run, format, err) ||
+        !wm_writer_gather(w, sources, source_count, &clashes, err))
+        return false;
+    if (!wm_fit_targets(w, run->plan, err))
+        return wm_error_file(err, run->options->output);
+    wm_writer_tell_lost(w, clashes);
+    return true;
 }
 
 /* ---- the run ---- */
 
 static bool write_output(wm_run *run, wmap_error *err)
 {
+    const wmap_run_options *o = run->options;
+    run->output = (wm_output){.path = run->writer.path,
+                              .force = o->force,
+                              .no_sync = o->no_sync,
+                              .make_folder = o->output[strlen(o->output) - 1] == '/'};
     if (!wm_run_plan_jobs(run, err) ||
-        !wm_output_open(&run->output, run->options->output, run->options->force, run->writer.size, err))
+        !wm_output_open(&run->output, run->writer.parts, run->writer.part_count, err))
         return false;
     if (!wm_run_work(run, err) || !run->writer.format->finish(&run->writer, err)) {
         wm_output_abandon(&run->output);
@@ -234,9 +314,8 @@ static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const
     const wm_format *format = to_format ? format_for(o, err) : NULL;
     if (to_format && !format)
         return false;
-    if (to_file && !wm_output_check(o->output, o->force, err))
-        return false;
-    if (!match_sources(run, sources, prefixes, count, err) || (format && !lay_out(run, format, err)))
+    if (!match_sources(run, sources, prefixes, count, err) ||
+        (format && !lay_out(run, format, sources, count, err)))
         return false;
     return !to_file || write_output(run, err);
 }

@@ -21,7 +21,7 @@ typedef struct wm_found {
 typedef struct wm_job {
     uint32_t first, count; /* in wm_run.order */
     uint64_t low, high;    /* elements, if count is 1 */
-    uint32_t crc;          /* of the bytes, if count is 1 */
+    uint32_t sum;          /* of the bytes, if count is 1 */
 } wm_job;
 
 /* Elements that broke the promise of a cast. Kept for the first target in file order that has any. */

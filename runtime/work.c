@@ -101,10 +101,10 @@ static uint32_t batch_at(const wm_run *run, size_t first, uint64_t *bytes)
 {
     const wm_target *list = run->writer.targets;
     uint64_t begin = list[run->order[first]].offset, end = begin;
-    uint32_t count = 0;
+    uint32_t count = 0, file = list[run->order[first]].file;
     for (size_t i = first; i < run->order_count && count < UINT32_MAX; i++, count++) {
         const wm_target *t = &list[run->order[i]];
-        if (t->bytes > SMALL || t->offset < end || t->offset - end > GAP ||
+        if (t->bytes > SMALL || t->file != file || t->offset < end || t->offset - end > GAP ||
             t->offset + t->bytes - begin > BATCH)
             break;
         end = t->offset + t->bytes;
@@ -117,6 +117,8 @@ static int compare_places(const void *a, const void *b, void *user)
 {
     const wm_target *list = user;
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    if (list[x].file != list[y].file)
+        return list[x].file < list[y].file ? -1 : 1;
     if (list[x].offset != list[y].offset)
         return list[x].offset < list[y].offset ? -1 : 1;
     return x < y ? -1 : x > y;
@@ -383,6 +385,30 @@ static void end_target(wm_run *run, uint32_t target)
     }
 }
 
+static uint32_t sum_of(const wm_run *run, const uint8_t *bytes, size_t size)
+{
+    switch (run->writer.format->sum) {
+    case WM_SUM_CRC32:
+        return wm_crc32(0, bytes, size);
+    case WM_SUM_CRC32C:
+        return wm_crc32c(0, bytes, size);
+    default:
+        return 0;
+    }
+}
+
+static uint32_t join_sums(const wm_run *run, uint32_t first, uint32_t second, uint64_t size)
+{
+    switch (run->writer.format->sum) {
+    case WM_SUM_CRC32:
+        return wm_crc32_join(first, second, size);
+    case WM_SUM_CRC32C:
+        return wm_crc32c_join(first, second, size);
+    default:
+        return 0;
+    }
+}
+
 static bool do_batch(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
 {
     wm_target *list = run->writer.targets;
@@ -394,12 +420,11 @@ static bool do_batch(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, 
         if (!do_range(run, job->first + k, 0, t->bytes / wmap_dtype_size(t->tensor.dtype), slab + to, staging,
                       err))
             return false;
-        if (run->writer.format->wants_crc32)
-            t->crc32 = wm_crc32(0, slab + to, (size_t)t->bytes);
+        t->sum = sum_of(run, slab + to, (size_t)t->bytes);
         at = to + t->bytes;
         atomic_fetch_add(&run->done, t->bytes);
     }
-    return wm_output_put(&run->output, begin, slab, at, err);
+    return wm_output_put(&run->output, list[run->order[job->first]].file, begin, slab, at, err);
 }
 
 static bool do_slab(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
@@ -408,9 +433,8 @@ static bool do_slab(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, w
     uint64_t size = wmap_dtype_size(t->tensor.dtype), bytes = (job->high - job->low) * size;
     if (!do_range(run, job->first, job->low, job->high, slab, staging, err))
         return false;
-    if (run->writer.format->wants_crc32)
-        job->crc = wm_crc32(0, slab, (size_t)bytes);
-    if (!wm_output_put(&run->output, t->offset + job->low * size, slab, bytes, err))
+    job->sum = sum_of(run, slab, (size_t)bytes);
+    if (!wm_output_put(&run->output, t->file, t->offset + job->low * size, slab, bytes, err))
         return false;
     atomic_fetch_add(&run->done, bytes);
     return true;
@@ -531,8 +555,8 @@ static bool guard_error(const wm_run *run, wmap_error *err)
     return wm_error_tensor(err, t->name, t->name_len);
 }
 
-/* The CRC of each target from those of its ranges. */
-static void join_crcs(wm_run *run)
+/* The checksum of each target from those of its ranges. */
+static void join_jobs(wm_run *run)
 {
     for (size_t i = 0; i < run->job_count; i++) {
         const wm_job *job = &run->jobs[i];
@@ -540,7 +564,7 @@ static void join_crcs(wm_run *run)
             continue;
         wm_target *t = &run->writer.targets[run->order[job->first]];
         uint64_t bytes = (job->high - job->low) * wmap_dtype_size(t->tensor.dtype);
-        t->crc32 = job->low ? wm_crc32_join(t->crc32, job->crc, bytes) : job->crc;
+        t->sum = job->low ? join_sums(run, t->sum, job->sum, bytes) : job->sum;
     }
 }
 
@@ -576,7 +600,6 @@ bool wm_run_work(wm_run *run, wmap_error *err)
         return false;
     }
     report(run);
-    if (run->writer.format->wants_crc32)
-        join_crcs(run);
+    join_jobs(run);
     return true;
 }

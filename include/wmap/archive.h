@@ -38,6 +38,19 @@ WMAP_API const char *wmap_archive_alias(const wmap_archive *archive, size_t inde
 /* Bytes of the file (or of all files of a set). */
 WMAP_API uint64_t wmap_archive_size(const wmap_archive *archive);
 
+/* What a file says of itself beside its tensors (who made it, a configuration). UTF-8, may hold NUL; also
+ * ended by NUL. */
+typedef struct wmap_meta {
+    const char *key;
+    size_t key_len;
+    const char *value;
+    size_t value_len;
+} wmap_meta;
+
+/* Number of such pairs, and pair `index` below it in the order of the file; borrowed. */
+WMAP_API size_t wmap_archive_meta_count(const wmap_archive *archive);
+WMAP_API const wmap_meta *wmap_archive_meta(const wmap_archive *archive, size_t index);
+
 /* Warnings met while opening (an opaque class in a pickle, a wrong CRC ...): number, and text of each, one
  * line; borrowed. */
 WMAP_API size_t wmap_archive_warnings(const wmap_archive *archive);

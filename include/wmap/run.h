@@ -15,13 +15,19 @@ typedef struct wmap_progress {
 
 /* All zero but `output` is a good start. */
 typedef struct wmap_run_options {
-    const char *output;    /* the target's path; "-" writes to standard output once all is proven */
+    /* The target's path; "-" writes to standard output once all is proven. A folder (one that is there, or a
+     * path that ends in a slash) gets files of the format's usual names. */
+    const char *output;
     const char *to_format; /* a format's name, or NULL to take it from the suffix of `output` */
+    wmap_archive *like;    /* a template, opened: what it holds beside the weights is kept; NULL for none */
+    uint64_t shard_size;   /* bytes of tensors a file, in formats that can be split; 0 writes one file */
     unsigned jobs;         /* threads; 0 is one a core */
     bool force;            /* replace an existing output */
     bool partial;          /* the sources may hold tensors that the plan does not know */
+    bool no_sync;          /* don't wait for the disk: after a power loss the output may be damaged */
     bool dry_run;          /* check that the sources fit and the format can hold the targets; write nothing */
     void (*progress)(void *user, const wmap_progress *progress); /* called from one thread; may be NULL */
+    void (*warning)(void *user, const char *text); /* one line, from the calling thread; may be NULL */
     void *user;
 } wmap_run_options;
 
@@ -32,7 +38,9 @@ typedef struct wmap_run_stats {
 } wmap_run_stats;
 
 /* Runs `plan` over `count` opened archives. `prefixes[i]` (the array may be NULL) puts "prefix/" before the
- * names of archive i. The output stands complete and synced at its path, or nothing was changed there.
+ * names of archive i. The output stands complete and synced at its path, or nothing was changed there. An
+ * output of several files stands beside that path: they take their names when all are complete, the one that
+ * makes them a set (an index) last.
  * Errors: MISMATCH (naming the tensor and the spec's line), GUARD, CORRUPT, TARGET, IO, NOMEM, USAGE.
  * `stats` may be NULL. The bytes written do not depend on the number of threads. */
 WMAP_API bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,

@@ -73,15 +73,15 @@ static bool layout(wm_writer *writer, wmap_error *err)
     if (!plan->size)
         return false;
     writer->targets[0].offset = plan->size;
-    writer->size = plan->size + writer->targets[0].bytes; /* both below 2^63 */
     writer->state = plan;
-    return true;
+    /* no overflow: both are below 2^63 */
+    return wm_writer_add_part(writer, NULL, plan->size + writer->targets[0].bytes, WM_PART_DATA, err);
 }
 
 static bool finish(wm_writer *writer, wmap_error *err)
 {
     const struct plan *plan = writer->state;
-    return writer->put(writer, 0, plan->header, plan->size, err);
+    return writer->put(writer, 0, 0, plan->header, plan->size, err);
 }
 
 extern const wm_format wm_format_npy;

@@ -175,7 +175,9 @@ static bool layout(wm_writer *writer, wmap_error *err)
     for (size_t i = 0; i < writer->count; i++)
         if (!layout_member(writer, plan, i, err))
             return false;
-    if (!wm_zip_layout(plan->zip, writer->count, &writer->size, err))
+    uint64_t size;
+    if (!wm_zip_layout(plan->zip, writer->count, &size, err) ||
+        !wm_writer_add_part(writer, NULL, size, WM_PART_DATA, err))
         return false;
     for (size_t i = 0; i < writer->count; i++)
         writer->targets[i].offset = plan->zip[i].data + plan->members[i].size;
@@ -190,11 +192,11 @@ static bool finish(wm_writer *writer, wmap_error *err)
         const struct member *m = &plan->members[i];
         const wm_target *target = &writer->targets[i];
         uLong crc = crc32_z(0, m->header, m->size);
-        plan->zip[i].crc32 = (uint32_t)crc32_combine(crc, target->crc32, (z_off_t)target->bytes);
-        if (!writer->put(writer, plan->zip[i].data, m->header, m->size, err))
+        plan->zip[i].crc32 = (uint32_t)crc32_combine(crc, target->sum, (z_off_t)target->bytes);
+        if (!writer->put(writer, 0, plan->zip[i].data, m->header, m->size, err))
             return false;
     }
-    return wm_zip_finish(writer, plan->zip, writer->count, err);
+    return wm_zip_finish(writer, 0, plan->zip, writer->count, err);
 }
 
 extern const wm_format wm_format_npz;
@@ -202,10 +204,11 @@ const wm_format wm_format_npz = {
     .name = "npz",
     .title = "NumPy archive",
     .suffixes = ".npz",
+    .in_folder = "model.npz",
     .probe = probe,
     .open = open_npz,
     .decode = decode,
     .layout = layout,
     .finish = finish,
-    .wants_crc32 = true,
+    .sum = WM_SUM_CRC32,
 };

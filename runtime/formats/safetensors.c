@@ -32,6 +32,11 @@ static bool is_space(int b)
     return b == ' ' || b == '\t' || b == '\n' || b == '\r';
 }
 
+static bool is_format(const char *key, size_t len)
+{
+    return len == 6 && memcmp(key, "format", 6) == 0;
+}
+
 static int peek(const wm_cursor *c)
 {
     return wm_cursor_left(c) ? c->bytes[c->at] : -1;
@@ -255,7 +260,7 @@ static bool read_object(struct reading *r, wm_cursor *c, pair_fn each, wmap_erro
     return wm_cursor_left(c) == 0 || corrupt(err, c, "something follows the JSON object");
 }
 
-/* Metadata are read to nothing, but checked: strings, each key once. */
+/* Strings, each key once. "format" says who may load the file (transformers asks), not what is in it. */
 static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
                           wmap_error *err)
 {
@@ -276,6 +281,8 @@ static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value,
     bool ok = parse_piece(&value, 0, &json, err);
     if (ok && !json_is_string(json))
         ok = corrupt(err, at, "a value of __metadata__ is no string");
+    ok = ok && wm_archive_meta_add(r->archive, copy, len, json_string_value(json), json_string_length(json),
+                                   is_format(copy, len), err);
     json_decref(json);
     return ok;
 }
@@ -514,6 +521,23 @@ static void add_target(struct text *t, const wm_target *target, uint64_t at)
     add_text(t, "]}");
 }
 
+static void add_metadata(struct text *t, const wm_writer *writer)
+{
+    /* transformers and accelerate ask for the framework; "pt" is what every reader takes. */
+    add_text(t, "{\"" METADATA "\":{\"format\":\"pt\"");
+    for (size_t i = 0; i < writer->meta_count; i++) {
+        const wmap_meta *m = &writer->metas[i].pair;
+        writer->meta_kept[i] = true;
+        if (is_format(m->key, m->key_len))
+            continue;
+        add_text(t, ",");
+        add_string(t, m->key, m->key_len);
+        add_text(t, ":");
+        add_string(t, m->value, m->value_len);
+    }
+    add_text(t, "}");
+}
+
 /* The whole header is made in layout(), since its size moves the data; data stand in the order of the
  * targets. */
 static bool layout(wm_writer *writer, wmap_error *err)
@@ -524,8 +548,7 @@ static bool layout(wm_writer *writer, wmap_error *err)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     t->arena = writer->arena;
     add_bytes(t, "\0\0\0\0\0\0\0\0", LENGTH_SIZE);
-    /* transformers and accelerate ask for the framework; "pt" is what every reader takes. */
-    add_text(t, "{\"" METADATA "\":{\"format\":\"pt\"}");
+    add_metadata(t, writer);
     for (size_t i = 0; i < writer->count; i++) {
         wm_target *target = &writer->targets[i];
         if (!check_target(&target->tensor, err))
@@ -550,14 +573,15 @@ static bool layout(wm_writer *writer, wmap_error *err)
     for (size_t i = 0; i < writer->count; i++)
         writer->targets[i].offset += t->size; /* no overflow: checked with the sum below */
     writer->state = t;
-    return wm_size_add(at, t->size, &writer->size) ||
-           wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
+    if (!wm_size_add(at, t->size, &end))
+        return wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
+    return wm_writer_add_part(writer, NULL, end, WM_PART_DATA, err);
 }
 
 static bool finish(wm_writer *writer, wmap_error *err)
 {
     const struct text *t = writer->state;
-    return writer->put(writer, 0, t->bytes, t->size, err);
+    return writer->put(writer, 0, 0, t->bytes, t->size, err);
 }
 
 extern const wm_format wm_format_safetensors;
@@ -565,6 +589,7 @@ const wm_format wm_format_safetensors = {
     .name = "safetensors",
     .title = "safetensors",
     .suffixes = ".safetensors",
+    .in_folder = "model.safetensors",
     .probe = probe,
     .open = open_safetensors,
     .layout = layout,

@@ -390,5 +390,6 @@ const wm_format wm_format_torch = {
     .decode = decode,
     .layout = wm_torch_layout,
     .finish = wm_torch_finish,
-    .wants_crc32 = true,
+    .sum = WM_SUM_CRC32,
+    .in_folder = "pytorch_model.bin",
 };

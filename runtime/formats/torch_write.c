@@ -266,7 +266,9 @@ bool wm_torch_layout(wm_writer *writer, wmap_error *err)
     if (!s || !make_members(writer, s))
         return wm_fail(err, WMAP_E_NOMEM, "out of memory while laying out a torch file");
     writer->state = s;
-    if (!wm_zip_layout(s->members, s->count, &writer->size, err))
+    uint64_t size;
+    if (!wm_zip_layout(s->members, s->count, &size, err) ||
+        !wm_writer_add_part(writer, NULL, size, WM_PART_DATA, err))
         return false;
     for (size_t i = 0; i < writer->count; i++)
         writer->targets[i].offset = s->members[i + 2].data;
@@ -277,16 +279,16 @@ bool wm_torch_layout(wm_writer *writer, wmap_error *err)
 static bool put_member(wm_writer *writer, wm_zip_out *member, const void *bytes, wmap_error *err)
 {
     member->crc32 = (uint32_t)crc32_z(0, bytes, (size_t)member->size);
-    return writer->put(writer, member->data, bytes, (size_t)member->size, err);
+    return writer->put(writer, 0, member->data, bytes, (size_t)member->size, err);
 }
 
 bool wm_torch_finish(wm_writer *writer, wmap_error *err)
 {
     state *s = writer->state;
     for (size_t i = 0; i < writer->count; i++)
-        s->members[i + 2].crc32 = writer->targets[i].crc32;
+        s->members[i + 2].crc32 = writer->targets[i].sum;
     return put_member(writer, &s->members[0], s->pickle, err) &&
            put_member(writer, &s->members[1], "little", err) &&
            put_member(writer, &s->members[s->count - 1], "3\n", err) &&
-           wm_zip_finish(writer, s->members, s->count, err);
+           wm_zip_finish(writer, 0, s->members, s->count, err);
 }

@@ -101,15 +101,15 @@ static void put_common(struct out *o, const wm_zip_out *m, bool zip64)
     put_le(o, m->name_len, 2);
 }
 
-static bool put_local(wm_writer *writer, const wm_zip_out *m, wmap_error *err)
+static bool put_local(wm_writer *writer, uint32_t part, const wm_zip_out *m, wmap_error *err)
 {
     size_t zip64 = zip64_local(m), pad = (size_t)(m->data - m->header) - local_size(m);
     struct out o = {.size = 0};
     put_le(&o, 0x04034b50u, 4);
     put_common(&o, m, zip64 > 0);
     put_le(&o, zip64 + 4 + pad, 2);
-    if (!writer->put(writer, m->header, o.bytes, o.size, err) ||
-        !writer->put(writer, m->header + o.size, m->name, m->name_len, err))
+    if (!writer->put(writer, part, m->header, o.bytes, o.size, err) ||
+        !writer->put(writer, part, m->header + o.size, m->name, m->name_len, err))
         return false;
     uint64_t at = m->header + o.size + m->name_len;
     o.size = 0;
@@ -122,11 +122,11 @@ static bool put_local(wm_writer *writer, const wm_zip_out *m, wmap_error *err)
     put_le(&o, PAD_ID, 2);
     put_le(&o, pad, 2);
     memset(o.bytes + o.size, PAD_BYTE, pad);
-    return writer->put(writer, at, o.bytes, o.size + pad, err);
+    return writer->put(writer, part, at, o.bytes, o.size + pad, err);
 }
 
 /* One directory entry at `*at`, which moves on. */
-static bool put_central(wm_writer *writer, const wm_zip_out *m, uint64_t *at, wmap_error *err)
+static bool put_central(wm_writer *writer, uint32_t part, const wm_zip_out *m, uint64_t *at, wmap_error *err)
 {
     size_t zip64 = zip64_central(m);
     struct out o = {.size = 0};
@@ -137,8 +137,8 @@ static bool put_central(wm_writer *writer, const wm_zip_out *m, uint64_t *at, wm
     put_le(&o, 0, 2 + 2 + 2); /* comment, disk, internal attributes */
     put_le(&o, 0, 4);
     put_le(&o, low(m->header), 4);
-    if (!writer->put(writer, *at, o.bytes, o.size, err) ||
-        !writer->put(writer, *at + o.size, m->name, m->name_len, err))
+    if (!writer->put(writer, part, *at, o.bytes, o.size, err) ||
+        !writer->put(writer, part, *at + o.size, m->name, m->name_len, err))
         return false;
     *at += o.size + m->name_len;
     o.size = 0;
@@ -152,20 +152,20 @@ static bool put_central(wm_writer *writer, const wm_zip_out *m, uint64_t *at, wm
         if (m->header >= FULL32)
             put_le(&o, m->header, 8);
     }
-    if (o.size && !writer->put(writer, *at, o.bytes, o.size, err))
+    if (o.size && !writer->put(writer, part, *at, o.bytes, o.size, err))
         return false;
     *at += o.size;
     return true;
 }
 
-bool wm_zip_finish(wm_writer *writer, const wm_zip_out *members, size_t count, wmap_error *err)
+bool wm_zip_finish(wm_writer *writer, uint32_t part, const wm_zip_out *members, size_t count, wmap_error *err)
 {
     uint64_t start = count ? members[count - 1].data + members[count - 1].size : 0, at = start;
     for (size_t i = 0; i < count; i++)
-        if (!put_local(writer, &members[i], err))
+        if (!put_local(writer, part, &members[i], err))
             return false;
     for (size_t i = 0; i < count; i++)
-        if (!put_central(writer, &members[i], &at, err))
+        if (!put_central(writer, part, &members[i], &at, err))
             return false;
     uint64_t size = at - start;
     struct out o = {.size = 0};
@@ -192,5 +192,5 @@ bool wm_zip_finish(wm_writer *writer, const wm_zip_out *members, size_t count, w
     put_le(&o, low(size), 4);
     put_le(&o, low(start), 4);
     put_le(&o, 0, 2);
-    return writer->put(writer, at, o.bytes, o.size, err);
+    return writer->put(writer, part, at, o.bytes, o.size, err);
 }

@@ -13,12 +13,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 typedef struct memory_writer {
     wm_writer writer;
+    uint64_t size;
     uint8_t *bytes;
 } memory_writer;
 
-static bool put(wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err)
+static bool put(wm_writer *writer, uint32_t part, uint64_t offset, const void *bytes, size_t size,
+                wmap_error *err)
 {
     (void)err;
+    (void)part;
     if (size)
         memcpy(((memory_writer *)writer)->bytes + offset, bytes, size);
     return true;
@@ -44,16 +47,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         members[i].size = records[i].size;
         members[i].crc32 = (uint32_t)crc32_z(0, records[i].bytes, records[i].size);
     }
-    if (!wm_zip_layout(members, COUNT, &f.writer.size, NULL))
+    if (!wm_zip_layout(members, COUNT, &f.size, NULL))
         abort();
-    f.bytes = calloc(1, (size_t)f.writer.size);
+    f.bytes = calloc(1, (size_t)f.size);
     if (!f.bytes)
         return 0;
     for (size_t i = 0; i < COUNT; i++)
-        put(&f.writer, members[i].data, records[i].bytes, records[i].size, NULL);
-    if (!wm_zip_finish(&f.writer, members, COUNT, NULL))
+        put(&f.writer, 0, members[i].data, records[i].bytes, records[i].size, NULL);
+    if (!wm_zip_finish(&f.writer, 0, members, COUNT, NULL))
         abort();
-    fuzz_archive(f.bytes, (size_t)f.writer.size);
+    fuzz_archive(f.bytes, (size_t)f.size);
     free(f.bytes);
     return 0;
 }

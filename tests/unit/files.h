@@ -149,11 +149,12 @@ typedef struct memory_writer {
     uint8_t *put; /* how often each byte was put */
 } memory_writer;
 
-static inline bool memory_put(wm_writer *writer, uint64_t offset, const void *data, size_t size,
-                              wmap_error *err)
+static inline bool memory_put(wm_writer *writer, uint32_t part, uint64_t offset, const void *data,
+                              size_t size, wmap_error *err)
 {
     memory_writer *m = (memory_writer *)writer;
     (void)err;
+    assert_int_equal(part, 0);
     assert_true(offset <= m->out.size && size <= m->out.size - offset);
     if (size)
         memcpy(m->out.at + offset, data, size);
@@ -171,6 +172,7 @@ static inline bool memory_write(memory_writer *m, const char *format, wm_target 
     memset(err, 0, sizeof *err);
     wm_arena_init(&m->arena);
     m->writer = (wm_writer){.format = wm_format_named(format),
+                            .path = "memory",
                             .arena = &m->arena,
                             .targets = targets,
                             .count = count,
@@ -180,14 +182,14 @@ static inline bool memory_write(memory_writer *m, const char *format, wm_target 
         assert_true(wmap_tensor_bytes(&targets[i].tensor, &targets[i].bytes));
     if (!m->writer.format->layout(&m->writer, err))
         return false;
-    m->out.size = m->out.cap = (size_t)m->writer.size;
+    m->out.size = m->out.cap = (size_t)m->writer.parts[0].size;
     m->out.at = calloc(1, m->out.size + 1);
     m->put = calloc(1, m->out.size + 1);
     assert_true(m->out.at && m->put);
     for (size_t i = 0; i < count; i++) {
         size_t size = (size_t)targets[i].bytes;
-        assert_true(memory_put(&m->writer, targets[i].offset, data[i], size, err));
-        targets[i].crc32 = (uint32_t)crc32_z(0, data[i], size);
+        assert_true(memory_put(&m->writer, 0, targets[i].offset, data[i], size, err));
+        targets[i].sum = (uint32_t)crc32_z(0, data[i], size);
     }
     assert_true(m->writer.format->finish(&m->writer, err));
     for (size_t i = 0; i < m->out.size; i++)

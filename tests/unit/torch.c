@@ -206,14 +206,17 @@ static void reads_views_in_place(void **state)
 
 typedef struct file_writer {
     wm_writer writer;
+    uint64_t size;
     int fd;
 } file_writer;
 
-static bool put(wm_writer *writer, uint64_t offset, const void *bytes, size_t size, wmap_error *err)
+static bool put(wm_writer *writer, uint32_t part, uint64_t offset, const void *bytes, size_t size,
+                wmap_error *err)
 {
     (void)err;
     file_writer *f = (file_writer *)writer;
-    assert_true(offset + size <= writer->size);
+    assert_int_equal(part, 0);
+    assert_true(offset + size <= (f->size ? f->size : writer->parts[0].size));
     assert_int_equal(pwrite(f->fd, bytes, size, (off_t)offset), (ssize_t)size);
     return true;
 }
@@ -243,10 +246,10 @@ static void make_zip(const record *records, size_t count)
     }
     f.fd = open(made, O_RDWR | O_TRUNC);
     assert_true(f.fd >= 0);
-    assert_true(wm_zip_layout(members, count, &f.writer.size, &err));
+    assert_true(wm_zip_layout(members, count, &f.size, &err));
     for (size_t i = 0; i < count; i++)
-        assert_true(put(&f.writer, members[i].data, records[i].bytes, records[i].size, NULL));
-    assert_true(wm_zip_finish(&f.writer, members, count, &err));
+        assert_true(put(&f.writer, 0, members[i].data, records[i].bytes, records[i].size, NULL));
+    assert_true(wm_zip_finish(&f.writer, 0, members, count, &err));
     close(f.fd);
     wm_arena_release(&arena);
 }
@@ -501,7 +504,8 @@ static void write_file(const wmap_tensor *tensors, size_t count)
 {
     wm_arena arena;
     wm_arena_init(&arena);
-    file_writer f = {.writer = {.arena = &arena, .put = put, .count = count, .format = &wm_format_torch}};
+    file_writer f = {
+        .writer = {.path = "", .arena = &arena, .put = put, .count = count, .format = &wm_format_torch}};
     f.writer.targets = wm_new(&arena, wm_target, count);
     wmap_error err = {0};
     for (size_t i = 0; i < count; i++) {
@@ -517,14 +521,14 @@ static void write_file(const wmap_tensor *tensors, size_t count)
         for (uint64_t b = 0; b < target->bytes; b++)
             bytes[b] = (uint8_t)(b + 1);
         assert_int_equal(target->offset % 64, 0);
-        assert_true(put(&f.writer, target->offset, bytes, (size_t)target->bytes, NULL));
-        target->crc32 = (uint32_t)crc32_z(0, bytes, (size_t)target->bytes);
+        assert_true(put(&f.writer, 0, target->offset, bytes, (size_t)target->bytes, NULL));
+        target->sum = (uint32_t)crc32_z(0, bytes, (size_t)target->bytes);
         free(bytes);
     }
     assert_true(wm_format_torch.finish(&f.writer, &err));
     struct stat st;
     assert_int_equal(fstat(f.fd, &st), 0);
-    assert_int_equal(st.st_size, f.writer.size);
+    assert_int_equal(st.st_size, f.writer.parts[0].size);
     close(f.fd);
     wm_arena_release(&arena);
 }
@@ -605,7 +609,7 @@ static void cannot_write_everything(void **state)
         wm_arena arena;
         wm_arena_init(&arena);
         wm_target target = {.tensor = cases[i].tensor, .bytes = 8};
-        wm_writer writer = {.arena = &arena, .targets = &target, .count = 1};
+        wm_writer writer = {.path = "", .arena = &arena, .targets = &target, .count = 1};
         wmap_error err = {0};
         assert_false(wm_format_torch.layout(&writer, &err));
         assert_int_equal(err.code, WMAP_E_TARGET);
@@ -625,7 +629,7 @@ static void lays_out_large_files(void **state)
                             {.tensor = {"c", 1, WMAP_F8_E5M2, 1, huge}, .bytes = huge[0]}};
     wm_arena arena;
     wm_arena_init(&arena);
-    file_writer f = {.writer = {.arena = &arena, .put = put, .count = 3, .targets = targets}};
+    file_writer f = {.writer = {.path = "", .arena = &arena, .put = put, .count = 3, .targets = targets}};
     wmap_error err = {0};
     f.fd = open(made, O_RDWR | O_TRUNC);
     assert_true(wm_format_torch.layout(&f.writer, &err));
