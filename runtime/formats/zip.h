@@ -79,8 +79,10 @@ bool wm_zip_name_ok(const char *name, size_t len);
  * more. */
 bool wm_zip_layout(wm_zip_out *members, size_t count, uint64_t *end, wmap_error *err);
 
-/* Puts all local headers and the directory of a part; with the bytes of the members that makes the whole file.
+/* Puts all local headers and the directory of a part; with the bytes of the members that makes the whole
+ * file.
  */
-bool wm_zip_finish(wm_writer *writer, uint32_t part, const wm_zip_out *members, size_t count, wmap_error *err);
+bool wm_zip_finish(wm_writer *writer, uint32_t part, const wm_zip_out *members, size_t count,
+                   wmap_error *err);
 
 #endif
