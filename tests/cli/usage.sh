@@ -135,7 +135,7 @@ run 2 inspect a.safetensors nosuch.safetensors
 has out "a.safetensors"
 has err "nosuch.safetensors"
 run 0 inspect a.safetensors --format json
-if [ "$(cat out)" != '{"file": "a.safetensors", "format": "safetensors", "size": '"$(stat -c %s a.safetensors)"', "tensors": [{"name": "w", "dtype": "u8", "shape": [2, 3]}, {"name": "b", "dtype": "u8", "shape": [2]}]}' ]; then
+if [ "$(cat out)" != '{"file": "a.safetensors", "format": "safetensors", "size": '"$(stat -c %s a.safetensors)"', "tensors": [{"name": "w", "dtype": "u8", "shape": [2, 3]}, {"name": "b", "dtype": "u8", "shape": [2]}], "metadata": {}}' ]; then
     fail "json: $(cat out)"
 fi
 finish
