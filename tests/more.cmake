@@ -24,3 +24,15 @@ endif()
 if(WMAP_BASH)
   wmap_script_test(headers)
 endif()
+
+# Specs made at random, against an evaluator of its own. An instrumented wmap takes ten times as long to start.
+find_program(WMAP_PYTHON NAMES python3)
+if(TARGET wmap-cli AND WMAP_PYTHON)
+  set(seeds 0..9999)
+  if(WMAP_SANITIZE)
+    set(seeds 0..999)
+  endif()
+  add_test(NAME random COMMAND ${WMAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/random/run.py
+    --seeds ${seeds} --wmap ${PROJECT_BINARY_DIR}/wmap)
+  set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)
+endif()

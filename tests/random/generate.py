@@ -1,0 +1,920 @@
+"""One seed, one spec: units of a few statements over tensors of their own, put into one map. What each writes is known
+without reading the spec."""
+
+import itertools
+import random
+
+from files import HOLDS, product
+from layout import Layout, Pad, Rest
+from names import Ambiguous, Hole, Pattern
+from rule import Instance, Operand, Rule
+from shapes import Builder
+from solve import Contradiction
+from values import elements, kind_of, size_of
+
+KEYWORDS = set(
+    "wmap import as param table axis model map from to then for in if else where optional drop fill keep rest use cast error forward "
+    "reverse rename permute flip split merge test of given expect tolerance all like has and or not true false equal derive with "
+    "without layer dialect architecture block buffer fold".split()
+)
+WORDS = ["conv", "bn", "kernel", "weight", "bias", "attn", "mlp", "fc", "emb", "head", "norm", "gate", "up", "rnn"]
+INT_VARS = ["l", "b", "j", "s", "blk", "L", "t1"]
+TEXT_VARS = ["p", "pre", "scope"]
+SHORT = ["enc", "dec", "x_1", "_", "w-2", "Z", ""]
+LONG = ["enc/layer", "dec", "a.b/c", "x.y.z", "/q", ""]
+FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
+
+
+class Retry(Exception):
+    """These choices don't go together."""
+
+
+class Unit:
+    """Some statements: their tensors, their text, what they write. `drops` are tensors left behind."""
+
+    def __init__(self, word):
+        self.word = word
+        self.rules, self.decls, self.dropped = [], [], {}
+        self.before, self.after = [], []  # lines around the rules
+        self.lines = None  # instead of the rules' text
+        self.written = []  # (name, dtype, shape, bytes) without a rule
+        self.matches = []  # (pattern, env of what is bound, the names it must match)
+        self.facts = {}  # extents of `axis` constants
+        self.shared = set()
+        self.for_order = None  # the value of an instance in the order of rounds
+        self.ordered = True
+
+    def tensors(self):
+        out = dict(self.dropped)
+        for r in self.rules:
+            out.update(r.tensors)
+        return out
+
+    def body(self, rng):
+        lines = self.lines(rng) if self.lines else [r.text(rng) for r in self.rules]
+        return [*self.before, *lines, *self.after]
+
+    def outputs(self, tensors, maps, place):
+        """What is written, in order, and whether the order is told."""
+        out, ordered = list(self.written), True
+        for r in self.rules:
+            results = list(r.evaluate(tensors, maps))
+            keys = r.first_names(place)
+            if keys is None:
+                ordered = ordered and len(results) == 1
+                keys = [0] * len(results)
+            rounds = [self.for_order(i) if self.for_order else 0 for i in r.instances]
+            for k in sorted(range(len(results)), key=lambda k: (rounds[k], keys[k])):
+                out += results[k]
+        return out, ordered and (self.ordered or len(out) == 1)
+
+
+class Spec:
+    """A spec with its files."""
+
+    def __init__(self, seed):
+        self.seed, self.units, self.maps, self.decls = seed, [], {}, []
+        self.keep, self.kept = False, {}
+        self.source_format = self.target_format = "safetensors"
+        self.target_like = None  # None, "model" or "like"
+        self.source_model = False
+        self.cached = None
+        self.order = []  # the names of the source's tensors in file order
+
+    def tensors(self):
+        """The source's tensors in file order."""
+        all_ = dict(self.kept)
+        for u in self.units:
+            all_.update(u.tensors())
+        return {name: all_[name] for name in self.order if name in all_}
+
+    def expected(self):
+        """The target: [(name, dtype, shape, bytes)], and whether the order is told."""
+        if self.cached is None:
+            self.cached = self.evaluate()
+        return self.cached
+
+    def forget(self):
+        """After a change."""
+        self.cached = None
+
+    def evaluate(self):
+        tensors = self.tensors()
+        place = {name: k for k, name in enumerate(tensors)}
+        out, ordered = [], True
+        for u in self.units:
+            some, told = u.outputs(tensors, self.maps, place)
+            out += some
+            ordered = ordered and told
+        if self.keep:
+            for name, (dtype, shape, raw) in tensors.items():
+                if name in self.kept:
+                    out.append(converted(name, dtype, shape, raw, self.maps))
+        if self.target_like and self.target_order is not None:
+            rank = {name: k for k, name in enumerate(self.target_order)}
+            out.sort(key=lambda t: rank[t[0]])
+            ordered = True
+        # tensors without bytes have one offset in a safetensors file, so that it tells no order
+        files_ = [tensors.values(), [t[1:] for t in out]]
+        if any(sum(not t[2] for t in some) > 1 for some in files_):
+            ordered = False
+        return out, ordered
+
+    def text(self):
+        """The same text each time."""
+        rng = random.Random(self.seed * 7 + 1)
+        lines = ["wmap 1", *self.decls]
+        for u in self.units:
+            lines += u.decls
+        ends = ""
+        if self.source_model:
+            lines += model("src", [(n, d, s) for n, (d, s, _) in self.tensors().items()], rng)
+            ends += " from src"
+        if self.target_like == "model":
+            lines += model("dst", [t[:3] for t in self.expected()[0]], rng)
+            ends += " to dst"
+        body = [f"cast {a} -> {b}" for a, b in self.maps.items()]
+        statements = [[line] for line in body] + ([["keep rest"]] if self.keep else [])
+        # the place of a statement means nothing; that of the units is the order of the target
+        for u in self.units:
+            statements.append(u.body(rng))
+        for k in range(len(body) + self.keep):
+            statements.insert(rng.randint(0, len(statements) - 1), statements.pop(0))
+        lines.append(f"map main{ends} {{")
+        for s in statements:
+            lines += ["  " + line.replace("\n", "\n  ") for line in s]
+        lines.append("}")
+        return "\n".join(lines) + "\n"
+
+
+def converted(name, dtype, shape, raw, maps):
+    to = maps.get(dtype, dtype)
+    if to != dtype:
+        from values import cast
+
+        size = size_of(dtype)
+        raw = b"".join(cast(raw[k : k + size], dtype, to) for k in range(0, len(raw), size))
+    return name, to, shape, raw
+
+
+def model(word, tensors, rng):
+    lines = [f"model {word} {{"]
+    for name, dtype, shape in tensors:
+        lines.append(f"  {Pattern([name]).text(rng, raw=rng.random() < 0.1)} : {dtype} [{' '.join(map(str, shape))}]")
+    return lines + ["}"]
+
+
+class Generator:
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.spec = Spec(seed)
+        self.serial = 0
+        self.values = {}  # params
+        self.now = None  # the unit that is made
+        self.tables = []
+
+    def chance(self, p):
+        return self.rng.random() < p
+
+    def pick(self, *all_):
+        return self.rng.choice(all_)
+
+    def word(self):
+        self.serial += 1
+        return f"{self.rng.choice(WORDS)}{self.serial}"
+
+    # --- declarations ---
+
+    def param(self, value):
+        """A parameter with this value."""
+        self.serial += 1
+        name = f"P{self.serial}"
+        text = f'"{value}"' if isinstance(value, str) else str(value)
+        self.now.decls.append(f"param {name} = {text}")
+        return name
+
+    def table(self, entries):
+        self.serial += 1
+        name = f"tab{self.serial}"
+        words = ", ".join(f'"{e}"' if isinstance(e, str) else str(e) for e in entries)
+        self.now.decls.append(f"table {name} = [{words}]")
+        return name
+
+    # --- names ---
+
+    def hole(self, var, values, readable=True, name=None):
+        """A hole for an integer that takes these values."""
+        top, word = max(values), name or var
+        while True:
+            kind = self.pick("plain", "plain", "plain", "plus", "twice", "minus", "width", "letter", "again", "table", "table")
+            if kind == "plain":
+                return Hole("int", word)
+            if kind == "plus":
+                low = min(values)
+                return Hole("int", word, b=self.pick(1, 1, 2, 7, -low if low else 3), form=self.pick(None, None, "02"))
+            if kind == "twice":
+                return Hole("int", word, a=self.pick(2, 3), b=self.pick(0, 1, 2))
+            if kind == "minus":
+                return Hole("int", word, a=-1, b=top + self.pick(0, 0, 1, 9))
+            if kind == "width":
+                return Hole("int", word, form=self.pick("02", "03", "01", "010"))
+            if kind == "letter" and top < 20:
+                return Hole("int", word, form=self.pick("a", "A"), b=self.pick(0, 0, 1, 5))
+            if kind == "again":
+                return Hole("int", word, form="_", b=self.pick(0, 0, 1))
+            if kind == "table" and top < 12:
+                off = self.pick(0, 0, 1)
+                many = top + 1 + off + self.rng.randint(0, 2)
+                if self.chance(0.5):
+                    entries = self.rng.sample(["a", "ab", "b", "q_proj", "k_proj", "one", "x.y", "B", "", "kv", "zz", "m/n", "c", "d", "e", "f"], many)
+                else:
+                    entries = self.rng.sample(range(30), many)
+                return Hole("table", word, b=off, table=self.table(entries), entries=entries)
+
+    def literal(self):
+        if self.chance(0.05):
+            return self.pick("é", "a b", ":0", "{x}", 'q"t', "#1", "日", "$", "it's")
+        return self.pick("x", "layer", "blk_", "w", "m", "unit", "res")
+
+    def pattern(self, vars_, stack, readable, extra=()):
+        """A name with holes for variables (name, values) and for axes, and a word that no other name has."""
+        comps = [[self.word()], *([e] for e in extra)]
+        for name, values in vars_:
+            if isinstance(values[0], str):
+                form = "*" if all("/" not in v and "." not in v for v in values) else "**"
+                hole = Hole("text", name, form=form)
+                comps.append([hole] if self.chance(0.7) else [self.pick("at-", "s"), hole])
+            elif not readable and self.chance(0.3):
+                k = self.pick(2, 3)
+                off = self.pick(0, 1)
+                plus = f"({name}+{off})" if off else name
+                comps.append([self.literal(), Hole("expr", name, words=f"{plus}//{k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) // k)])
+                comps.append([Hole("expr", name, words=f"{plus} % {k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) % k)])
+            else:
+                hole = self.hole(name, values)
+                comps.append([self.literal(), hole] if self.chance(0.6) else [hole])
+        for a in stack:
+            hole = self.hole(a, range(5))
+            comps.append([self.literal(), hole] if self.chance(0.6) else [hole])
+        if self.chance(0.3):
+            comps.append([self.literal()])
+        if self.chance(0.05):
+            value = self.pick("top", "net-1")
+            comps.append([Hole("const", words=self.param(value), value=value)])
+        self.rng.shuffle(comps)
+        sep = self.pick("/", ".", "/", ".", "_", "/x/")
+        parts = []
+        for k, c in enumerate(comps):
+            for p in ([sep] if k else []) + c:
+                if isinstance(p, str) and parts and isinstance(parts[-1], str):
+                    parts[-1] += p
+                else:
+                    parts.append(p)
+        return Pattern(parts)
+
+    # --- operands ---
+
+    def split(self, pieces):
+        """A set of pieces to those of some operands."""
+        if len(pieces) == 1 or self.chance(0.4):
+            return [list(pieces)]
+        left, out = list(pieces), []
+        while left:
+            some = [self.rng.choice(left)]
+            tags = sorted(some[0][0])
+            if tags and self.chance(0.8):
+                tag = self.rng.choice(tags)
+                some = [p for p in left if tag in p[0]]
+            elif self.chance(0.4):
+                some = self.rng.sample(left, self.rng.randint(1, len(left)))
+            left = [p for p in left if p not in some]
+            out.append(some)
+        self.rng.shuffle(out)
+        return out
+
+    def operand(self, b, pieces, rest, vars_, readable, extra):
+        # not `else`: before it a newline is no end of a statement
+        tags = sorted(frozenset.intersection(*(t for t, _ in pieces)) - {"else"})
+        tag = self.rng.choice(tags) if tags and self.chance(0.75) else None
+        left = [(t - {tag}, a) for t, a in pieces]
+        common = sorted(a for a in frozenset.intersection(*(a for _, a in left)) if a not in KEYWORDS)
+        stack = [a for a in common if self.chance(0.08)][:2]
+        left = [(t, a - set(stack)) for t, a in left]
+        layout = b.layout(left, rest)
+        o = Operand(tag, self.pattern(vars_, stack, readable, extra), layout, stack)
+        o.raw = self.chance(0.3)
+        return o
+
+    def loops(self):
+        """[(variable, values)] and the environments of the instances."""
+        count = self.pick(0, 0, 0, 0, 1, 1, 1, 2)
+        vars_ = []
+        ints, texts = self.rng.sample(INT_VARS, 3), self.rng.sample(TEXT_VARS, 3)
+        for _ in range(count):
+            if self.chance(0.3):
+                values = self.rng.sample(self.pick(SHORT, LONG), self.rng.randint(1, 3))
+                vars_.append((texts.pop(), values))
+            else:
+                first = self.pick(0, 0, 1, 3)
+                values = list(range(first, first + self.rng.randint(1, 4)))
+                if self.chance(0.15):
+                    values = self.rng.sample(range(13), len(values))
+                vars_.append((ints.pop(), values))
+        envs = [dict(zip([v for v, _ in vars_], e)) for e in itertools.product(*(v for _, v in vars_))]
+        return vars_, envs
+
+    # --- extents ---
+
+    def extents(self, b, rule, envs, vars_, rest, fixed):
+        """Extents of all axes for each instance: constants, or by the instance."""
+        names = set()
+        for o in rule.sources:
+            for t in o.pieces():
+                names.update(a for a, _ in t if a[0] not in ":.")
+        names = sorted(names)
+        ints = [v for v, values in vars_ if not isinstance(values[0], str)]
+        stacked = {a for o in rule.sources + rule.targets for a in o.stack}
+        sizes = (1, 1, 2, 2, 2, 3, 3, 4, 5)
+        n = {a: self.rng.choice(sizes) for a in names}
+        for a in names:
+            if a not in stacked and self.chance(0.01):
+                n[a] = 0
+        by = {}
+        one_for_all = any(set(envs[0]) - o.pattern.vars() for o in rule.sources)
+        if not one_for_all:
+            for a in names:
+                if ints and self.chance(0.15):
+                    by[a] = ("plus", self.rng.choice(ints))
+                elif self.chance(0.1):
+                    by[a] = ("any", None)
+        n.update({a: e for a, e in fixed.items() if a in n})
+        by = {a: x for a, x in by.items() if a not in fixed}
+        runs = [self.rng.choice((1, 2, 2, 3)) for _ in range(self.pick(0, 1, 1, 2))] if rest else []
+        top = 60 if self.chance(0.97) else 3000
+        if top > 100:
+            for a in names:
+                if a not in stacked and a not in fixed and n[a] > 1:
+                    n[a] += self.rng.randint(0, 6)
+
+        def instance(env):
+            mine = dict(n)
+            for a, (how, v) in by.items():
+                if how == "plus":
+                    mine[a] = min(n[a], 1) + env[v] if a not in stacked else max(1, min(4, n[a] + env[v] % 2))
+                else:
+                    mine[a] = self.rng.choice((1, 2, 3))
+            for o in rule.sources + rule.targets:
+                for x in o.layout.walk():
+                    if isinstance(x, Pad):
+                        mine[x.key] = x.extent if isinstance(x.extent, int) else pads.setdefault(x.key, self.rng.randint(1, 3))
+            run = list(runs)
+            if rest and not one_for_all and self.chance(0.3):
+                run = [self.rng.choice((1, 2, 3)) for _ in range(self.rng.randint(0, 2))]
+            return Instance(env, mine, run)
+
+        pads = {}
+        while True:
+            made = [instance(env) for env in envs]
+            worst = max(product(o.shape(i)) for i in made for o in rule.sources + rule.targets)
+            if worst <= top:
+                return made
+            big = [a for a in names if (n[a] > 1 and a not in fixed) or a in by]
+            if not big:
+                if worst <= 20 * top:
+                    return made
+                raise Retry("too large")
+            a = self.rng.choice(big)
+            by.pop(a, None)
+            n[a] = max(1, n[a] // 2)
+
+    def binding(self, rule, a):
+        """A way to say what axis `a` is: (axis, text, function)."""
+        values = {i.n[a] for i in rule.instances}
+        ways = []
+        if len(values) == 1:
+            k = min(values)
+            ways.append(lambda: (a, str(k), lambda known, env: {a: k}))
+            if self.chance(0.3):
+                ways = [lambda: self.formula(a, k)]
+        for v in sorted(rule.instances[0].env):
+            if isinstance(rule.instances[0].env[v], int):
+                gaps = {i.n[a] - i.env[v] for i in rule.instances}
+                if len(gaps) == 1:
+                    gap = min(gaps)
+                    text = f"{v}{gap:+d}" if gap else v
+                    ways.append(lambda v=v, gap=gap, text=text: (a, text, lambda known, env: {a: env[v] + gap}))
+                    top = max(i.env[v] for i in rule.instances)
+                    if top < 12:
+                        ways.append(lambda v=v, gap=gap, top=top: self.looked_up(a, v, gap, top))
+        for c in sorted(x for x in rule.instances[0].n if x[0] not in "_." and x != a and x not in KEYWORDS):
+            if all(c in i.n and i.n[c] == i.n[a] for i in rule.instances) and self.chance(0.5):
+                ways.append(lambda c=c: (a, c, lambda known, env: {a: known[c]} if c in known else {c: known[a]} if a in known else {}))
+            elif all(c in i.n and i.n[c] == 2 * i.n[a] for i in rule.instances) and self.chance(0.5):
+                ways.append(lambda c=c: (a, f"{c}//2", lambda known, env: {a: known[c] // 2} if c in known else {}))
+        if not ways:
+            raise Retry("an extent that nothing tells")
+        return self.rng.choice(ways)()
+
+    def formula(self, a, k):
+        p = self.param(k)
+        how = self.pick(0, 1, 2, 3)
+        if how == 0:
+            return a, p, lambda known, env: {a: k}
+        if how == 1:
+            return a, f"{self.param(k * 3)}//3", lambda known, env: {a: k}
+        if how == 2:
+            return a, f"2*{p}-{k}", lambda known, env: {a: k}
+        return a, f"min({p}, {k + 1})", lambda known, env: {a: k}
+
+    def looked_up(self, a, v, gap, top):
+        entries = [max(0, k + gap) for k in range(top + 1)]
+        return a, f"{self.table(entries)}[{v}]", lambda known, env: {a: entries[env[v]]}
+
+    def settle(self, unit, shapes):
+        """Gives the rules the `where` that they need, and some that they don't."""
+        while True:
+            facts = dict(unit.facts)
+            while True:
+                before = len(facts)
+                for r in unit.rules:
+                    for i in r.instances:
+                        known = r.known(i, shapes, {a: e for a, e in facts.items() if a in r.shared})
+                        facts.update({a: e for a, e in known.items() if a in r.shared})
+                if len(facts) == before:
+                    break
+            open_ = None
+            for r in unit.rules:
+                mine = {a: e for a, e in facts.items() if a in r.shared}
+                for i in r.instances:
+                    names = sorted(set(r.unknown(i, shapes, mine)))
+                    if names:
+                        open_ = r, self.rng.choice(names)
+                        break
+                if open_:
+                    break
+            if not open_:
+                return
+            r, name = open_
+            if name[0] == "_" and name[1:].isdigit():
+                for o in r.sources + r.targets:
+                    for x in o.layout.walk():
+                        if isinstance(x, Pad) and x.key == name:
+                            x.extent = r.instances[0].n[name]
+            else:
+                self.bind(r, name)
+
+    def bind(self, r, name):
+        a, text, f = self.binding(r, name)
+        if any(w[0] == a for w in r.where):
+            raise Retry("bound twice")
+        r.where.append((a, text, f))
+
+    # --- dtypes and bytes ---
+
+    def dtypes(self, rule):
+        """Dtypes of the sources, so that the target can hold them."""
+        spec = self.spec
+        mine, theirs = HOLDS[spec.source_format], HOLDS[spec.target_format]
+        some = [d for d in mine if spec.maps.get(d, d) in theirs]
+        if self.chance(0.2):
+            to = self.pick(*[d for d in theirs if kind_of(d) not in ("raw", "complex")])
+            froms = [d for d in mine if kind_of(d) not in ("raw", "complex")]
+            for o in rule.sources:
+                o.dtype, o.cast = self.rng.choice(froms), to
+                o.policy = self.pick(None, None, None, "saturate", "allow")
+            return
+        if self.chance(0.5):
+            some = [d for d in some if kind_of(d) == "float"]
+        dtype = self.rng.choice(some)
+        for o in rule.sources:
+            o.dtype = dtype
+
+    def fill(self, rule):
+        """The bytes of the sources."""
+        for i in rule.instances:
+            for o in rule.sources:
+                shape = o.shape(i)
+                to = o.cast if o.policy is None else None
+                into = [to] if to else []
+                if not any(x.cast for x in rule.sources) and o.dtype in self.spec.maps:
+                    into = [self.spec.maps[o.dtype]]
+                for name, _ in o.tensors(i):
+                    if name is None:
+                        raise Retry("no such name")
+                    if name in rule.tensors:
+                        if rule.tensors[name][1] != shape:
+                            raise Retry("shared by instances of other shapes")
+                        continue
+                    if o.policy == "saturate" and kind_of(o.cast) != "float":
+                        raw = elements(o.dtype, product(shape), self.rng, ["f64"])
+                        if kind_of(o.dtype) == "float":
+                            raw = self.without_nan(o.dtype, raw)
+                    else:
+                        raw = elements(o.dtype, product(shape), self.rng, into)
+                    rule.tensors[name] = (o.dtype, shape, raw)
+
+    @staticmethod
+    def without_nan(dtype, raw):
+        from values import is_nan
+
+        size = size_of(dtype)
+        some = [raw[k : k + size] for k in range(0, len(raw), size)]
+        return b"".join(bytes(size) if is_nan(dtype, e) else e for e in some)
+
+    # --- rules ---
+
+    def rule(self, unit, vars_, envs, fixed=None, bound=False, whole=True, extra=((), ())):
+        """A rule over random layouts. `bound`: the variables are those of a `for`."""
+        b = Builder(self.rng)
+        if fixed:
+            b.axes = [a for a in b.axes if a not in fixed] + sorted(fixed) * 1
+        rest = self.chance(0.12)
+        pieces = b.pieces(self.pick(0, 0, 1, 1, 2, 2, 3))
+        if len(pieces) > 24:
+            raise Retry("too many pieces")
+        if self.chance(0.05) and b.tags:
+            tag = b.tags.pop()
+            pieces = [(t | {tag}, a) for t, a in pieces]
+        turned = whole and self.chance(0.6)
+        left, right = self.split(pieces), self.split(pieces)
+        if not turned and self.chance(0.15):
+            right = right + [self.rng.sample(pieces, self.rng.randint(1, len(pieces))) for _ in range(self.pick(1, 1, 2))]
+        wants = [vars_ for _ in left]
+        if len(left) > 1 and vars_ and not turned and self.chance(0.4):
+            for k in range(1, len(left)):
+                if self.chance(0.5):
+                    wants[k] = [v for v in vars_ if self.chance(0.5)]
+        sources = [self.operand(b, p, rest, w, not bound, extra[0]) for p, w in zip(left, wants)]
+        targets = [self.operand(b, p, rest, vars_, turned and not bound, extra[1]) for p in right]
+        if rest or not pieces[0][1]:
+            for o in sources + targets:
+                o.layout.silent = all(isinstance(d, Rest) for d in o.layout.dims) and bool(o.layout.dims)
+        placed = {a for o in sources + targets for a in o.layout.axes()}
+        if any(a not in placed for o in sources + targets for a in o.stack):
+            raise Retry("an axis in names alone")
+        r = Rule(sources, targets, [])
+        if not turned:
+            self.leave_out(b, r)
+        if envs and len(envs) > 1 and all(w == vars_ for w in wants) and self.chance(0.3) and not bound:
+            envs = self.rng.sample(envs, self.rng.randint(1, len(envs)))
+        r.instances = self.extents(b, r, envs, vars_, rest, fixed or {})
+        r.shared = {a for a in fixed or {}}
+        self.dtypes(r)
+        self.constants(r)
+        self.fill(r)
+        for o in r.sources:
+            for env in ([{}] if not bound else envs):
+                unit.matches.append((o.pattern, env, None))
+        unit.rules.append(r)
+        return r
+
+    def leave_out(self, b, r):
+        for o in r.sources:
+            if self.chance(0.08):
+                b.pad(o.layout)
+        for o in r.targets:
+            if self.chance(0.12) and b.pad(o.layout) or self.chance(0.06) and b.diagonal(o.layout) or self.chance(0.02):
+                o.layout.otherwise = "0"
+
+    def constants(self, r):
+        own = any(o.cast for o in r.sources)
+        o = r.sources[0]
+        dtype = o.cast or (o.dtype if own else self.spec.maps.get(o.dtype, o.dtype))
+        for t in r.targets:
+            if t.layout.otherwise is not None:
+                t.layout.otherwise = self.constant(dtype)
+
+    def constant(self, dtype):
+        kind = kind_of(dtype)
+        if kind == "float":
+            return self.pick("0", "1", "-1", "0.5", "-0.25", "1.5", "7", "0.1", "1e-3", "-0.0")
+        if kind == "int":
+            return self.pick("0", "1", "-1", "7", "-100", "127")
+        if kind == "uint":
+            return self.pick("0", "1", "7", "200")
+        return self.pick("0", "1") if kind == "bool" else "0"
+
+    # --- units ---
+
+    def unit(self):
+        self.now = unit = Unit(self.word())
+        how = self.pick("plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional")
+        getattr(self, "unit_" + how)(unit)
+        if how not in ("axis",) and self.chance(0.1):
+            self.wrap(unit)
+        return unit
+
+    def wrap(self, unit):
+        head = self.pick("if true {", "forward {", "if not false {", "if 1 < 2 {", f"if {self.param(3)} == 3 {{")
+        if head == "forward {" and any("forward" in x for x in unit.before):
+            head = "if true {"
+        unit.before.insert(0, head)
+        unit.after.append("} else { error \"not this way\" }" if head[0] == "i" and self.chance(0.4) else "}")
+
+    def unit_plain(self, unit):
+        vars_, envs = self.loops()
+        r = self.rule(unit, vars_, envs)
+        r.optional = self.chance(0.08)
+
+    def unit_for(self, unit):
+        """The variables are bound by a `for`."""
+        vars_, envs = self.loops()
+        if not vars_:
+            vars_ = [("l", list(range(self.pick(0, 1, 2), 4)))]
+            envs = [{"l": k} for k in vars_[0][1]]
+        heads = []
+        if len(vars_) > 1 and self.chance(0.5):
+            self.rng.shuffle(envs)
+            rows = ", ".join("(" + ", ".join(self.const(e[v]) for v, _ in vars_) + ")" for e in envs)
+            heads.append(f"for ({', '.join(v for v, _ in vars_)}) in [{rows}] {{")
+        else:
+            for v, values in vars_:
+                if not isinstance(values[0], str) and values == list(range(values[0], values[-1] + 1)) and self.chance(0.7):
+                    low = self.param(values[0]) if self.chance(0.2) else str(values[0])
+                    heads.append(f"for {v} in {low}..{values[-1]} {{")
+                else:
+                    words = "[" + ", ".join(self.const(x) for x in values) + "]"
+                    heads.append(f"for {v} in {self.table(values) if self.chance(0.4) else words} {{")
+        r = self.rule(unit, vars_, envs, bound=True)
+        unit.for_order = lambda i, envs=envs: envs.index(i.env)
+        r.bound = {v for v, _ in vars_}
+        unit.before += heads
+        unit.after += ["}"] * len(heads)
+
+    @staticmethod
+    def const(value):
+        return f'"{value}"' if isinstance(value, str) else str(value)
+
+    def unit_axis(self, unit):
+        """Rules that share axes."""
+        names = self.rng.sample(["u", "n", "h", "d", "o"], self.pick(1, 1, 2))
+        fixed = {a: self.pick(1, 2, 3) for a in names}
+        for _ in range(self.pick(2, 2, 3)):
+            vars_, envs = self.loops()
+            r = self.rule(unit, vars_, envs, fixed=fixed)
+            r.shared = {a for a in fixed}
+        words = []
+        for a, e in fixed.items():
+            if self.chance(0.5):
+                unit.facts[a] = e
+                words.append(f"{a} = {e}")
+            else:
+                words.append(a)
+        unit.shared = set(fixed)
+        line = "axis " + ", ".join(words)
+        unit.before.append("if true {")
+        (unit.before if self.chance(0.7) else unit.after).append(line)
+        unit.after.append("}")
+
+    def unit_use(self, unit):
+        """A map with parameters, used once."""
+        src, dst = self.word(), self.word()
+        extra = ((Hole("const", words="src", value=src),), (Hole("const", words="dst", value=dst),))
+        vars_, envs = self.loops()
+        r = self.rule(unit, vars_, envs, extra=extra)
+        word = f"tpl{self.serial}"
+        unit.lines = lambda rng: [f"use {word} (src=\"{src}\", dst=\"{dst}\")"]
+        unit.template = (word, r)
+
+    def unit_verbs(self, unit):
+        from verbs import verb_rule
+
+        verb_rule(self, unit)
+
+    def unit_fill(self, unit):
+        """fill with a shape, or like a source tensor."""
+        theirs = HOLDS[self.spec.target_format]
+        if self.chance(0.5):
+            dtype = self.pick(*theirs)
+            shape = [self.pick(1, 2, 3) for _ in range(self.pick(0, 1, 1, 2, 3))]
+            c = self.constant(dtype)
+            layout, cells = "", None
+            if shape and self.chance(0.4):
+                b = Builder(self.rng)
+                axes = [b.axes.pop() for _ in shape]
+                lay = b.layout([(frozenset(), frozenset(axes))], False)
+                n = {a: self.pick(1, 2, 3) for a in axes}
+                if self.chance(0.6):
+                    b.pad(lay, numbers=True) if self.chance(0.7) else b.diagonal(lay)
+                lay.otherwise = self.constant(dtype)
+                n.update({x.key: x.extent for x in lay.walk() if isinstance(x, Pad) and isinstance(x.extent, int)})
+                if any(isinstance(x, Pad) and x.extent is None for x in lay.walk()):
+                    raise Retry("a padding without a number")
+                shape, cells = lay.elements(n, [], frozenset())
+                layout = lay.text()
+                where = " where " + ", ".join(f"{a}={e}" for a, e in n.items() if a[0] != "_" or not a[1:].isdigit())
+            from values import constant
+
+            one = constant(dtype, c)
+            if cells is None:
+                raw = one * product(shape)
+                where = ""
+            else:
+                zero = constant(dtype, lay.otherwise)
+                raw = b"".join(zero if cell is None else one for cell in cells)
+            name = self.word()
+            unit.written.append((name, dtype, shape, raw))
+            unit.lines = lambda rng: [f'fill {c} -> "{name}"{layout} : {dtype} [{" ".join(map(str, shape))}]{where}']
+        else:
+            vars_, envs = self.loops()
+            r = self.rule(unit, vars_, envs, whole=False)
+            o = r.sources[0]
+            if o.stack or {v for v, _ in vars_} - o.pattern.vars():
+                raise Retry("like one of many")
+            target = self.pattern(vars_, [], False)
+            own = self.spec.maps.get(o.dtype, o.dtype)
+            if own not in theirs:
+                raise Retry("no such dtype there")
+            c = self.constant(own)
+            from values import constant
+
+            for i in r.instances:
+                shape = o.shape(i)
+                unit.written.append((target.write(i.env), own, shape, constant(own, c) * product(shape)))
+            unit.ordered = False
+
+            def lines(rng):
+                said = set()
+                first = f"fill {c} -> {target.text(rng, said)} like {o.pattern.text(rng, said)}"
+                return [first, r.text(rng)]
+
+            unit.lines = lines
+
+    def unit_drop(self, unit):
+        """Tensors left behind, by a pattern."""
+        word = self.word()
+        form = self.pick("*", "**")
+        mids = self.rng.sample(SHORT if form == "*" else LONG, 2)
+        for m in mids:
+            dtype = self.pick(*HOLDS[self.spec.source_format])
+            shape = [self.pick(1, 2, 3) for _ in range(self.pick(0, 1, 2))]
+            unit.dropped[f"{word}{m}/end"] = (dtype, shape, elements(dtype, product(shape), self.rng))
+        pattern = Pattern([word, Hole("wild", form=form), "/end"])
+        unit.matches.append((pattern, {}, set(unit.dropped)))
+        more = f', "{self.word()}"' if self.chance(0.3) else ""
+        unit.lines = lambda rng: [f"drop {pattern.text(rng)}{more}"]
+
+    def unit_has(self, unit):
+        """if has: a branch that is taken beside one that would be wrong."""
+        vars_, envs = self.loops()
+        r = self.rule(unit, vars_, envs)
+        name = r.sources[0].pattern
+        here = name.text(self.rng)
+        gone = f'"{self.word()}"'
+        wrong = f'{gone} [a b] -> "{self.word()}" [b a]'
+
+        def lines(rng):
+            if asks:
+                return [f"if has {here} {{", r.text(rng), "} else {", wrong, "}"]
+            return [f"if has {gone} {{", wrong, "} else {", r.text(rng), "}"]
+
+        asks = self.chance(0.5)
+        unit.lines = lines
+
+    def unit_optional(self, unit):
+        """A rule whose sources are absent, beside one whose are there."""
+        self.unit_plain(unit)
+        r = unit.rules[0]
+        word = self.word()
+        line = self.pick(f'optional "{word}" [a b] -> "{word}x" [b a]', f'optional "{word}{{l}}" -> "{word}x{{l}}"', f'for l in 2..1 {{ "{word}" -> "{word}" }}')
+        unit.lines = lambda rng: [line, r.text(rng)]
+
+    # --- the spec ---
+
+    def make(self):
+        spec = self.spec
+        spec.source_format = self.pick("npz", "safetensors")
+        spec.target_format = self.pick("npz", "safetensors")
+        theirs = HOLDS[spec.target_format]
+        if self.chance(0.15):
+            a = self.pick(*[d for d in FLOATS if d in HOLDS[spec.source_format]])
+            spec.maps[a] = self.pick(*[d for d in FLOATS if d != a and d in theirs])
+        spec.target_like = self.pick(None, None, None, "model", "like")
+        spec.target_order = None
+        spec.source_model = self.chance(0.1)
+        spec.keep = self.chance(0.15)
+        if spec.keep:
+            some = [d for d in HOLDS[spec.source_format] if spec.maps.get(d, d) in theirs]
+            for _ in range(self.pick(0, 1, 3)):
+                dtype = self.rng.choice(some)
+                shape = [self.pick(1, 2, 3) for _ in range(self.pick(0, 1, 2))]
+                into = [spec.maps[dtype]] if dtype in spec.maps else []
+                spec.kept[self.word()] = (dtype, shape, elements(dtype, product(shape), self.rng, into))
+        for _ in range(self.pick(1, 1, 2, 2, 3, 4, 5, 6, 8)):
+            while True:
+                try:
+                    unit = self.unit()
+                    self.check_names(unit)
+                    break
+                except (Retry, Ambiguous):
+                    continue
+            spec.units.append(unit)
+        return self.finish()
+
+    def check_names(self, unit):
+        for r in unit.rules:
+            seen = set()
+            for i in r.instances:
+                for o in r.targets:
+                    for name, _ in o.tensors(i):
+                        if name is None or name in seen:
+                            raise Retry("no name, or one twice")
+                        seen.add(name)
+        for t in unit.written:
+            if t[0] is None:
+                raise Retry("no name")
+
+    def finish(self):
+        """The order of the file, the `where`, and that the names match what they should."""
+        spec = self.spec
+        names = dict(spec.kept)
+        for u in spec.units:
+            mine = u.tensors()
+            if any(n in names for n in mine):
+                raise Retry("one name twice")
+            names.update(mine)
+        spec.order = list(names)
+        self.rng.shuffle(spec.order)
+        if spec.source_format == "npz" or spec.target_format == "npz":
+            for n in itertools.chain(names, (t[0] for t in spec.expected()[0])):
+                if n.startswith("/") or ".." in n or "\\" in n:
+                    raise Retry("not a zip's name")
+        self.check_matches(spec, names)
+        expected = spec.expected()[0]
+        shapes = {n: t[1] for n, t in names.items()}
+        seen = set()
+        for name, _, _, _ in expected:
+            if name in seen:
+                raise Retry("a target twice")
+            seen.add(name)
+        if spec.target_like:
+            shapes = [shapes, {t[0]: t[2] for t in expected}]
+        else:
+            shapes = [shapes, {}]
+        for u in spec.units:
+            self.now = u
+            both = Shapes(shapes, u)
+            try:
+                self.settle(u, both)
+                for r in u.rules:
+                    for a in sorted(r.instances[0].n):
+                        if a[0] not in "_." and self.chance(0.05) and all(w[0] != a for w in r.where) and a not in r.shared:
+                            self.bind(r, a)
+                    for i in r.instances:
+                        r.known(i, both, {})
+            except Contradiction as e:
+                raise AssertionError(f"seed {spec.seed}: {e}")
+        if spec.target_like:
+            spec.target_order = [t[0] for t in expected]
+            self.rng.shuffle(spec.target_order)
+            spec.forget()
+        for u in spec.units:
+            if hasattr(u, "template"):
+                word, r = u.template
+                u.decls.append(f"map {word} (src, dst) {{\n  {r.text(random.Random(spec.seed))}\n}}")
+        return spec
+
+    def check_matches(self, spec, names):
+        for u in spec.units:
+            mine = u.tensors()
+            for pattern, env, want in u.matches:
+                got = set()
+                for name in names:
+                    found = bound(pattern, env).match(name)
+                    if found is not None:
+                        got.add(name)
+                if want is not None and got != want or not got <= set(mine):
+                    raise Retry("names match what they should not")
+            for r in u.rules:
+                for i in r.instances:
+                    for o in r.sources:
+                        for name, at in o.tensors(i):
+                            fixed = i.env if any(p is o.pattern and env for p, env, _ in u.matches) else {}
+                            if bound(o.pattern, fixed).match(name) != {k: v for k, v in {**i.env, **at}.items() if k in o.pattern.vars() and k not in fixed}:
+                                raise Retry("a name is read in another way")
+
+
+class Shapes(dict):
+    """The shapes of the source, and of the target where it is declared, which may share names: a rule asks for a name
+    of either side."""
+
+    def __init__(self, pair, unit):
+        super().__init__(pair[1])
+        super().update(pair[0])
+
+
+def bound(pattern, env):
+    """A pattern in which some variables have values."""
+    if not env:
+        return pattern
+    return Pattern([p if isinstance(p, str) or p.var not in env else p.write(env) for p in pattern.parts])
+
+
+def generate(seed):
+    for attempt in itertools.count():
+        g = Generator(seed * 1009 + attempt if attempt else seed)
+        g.spec.seed = seed
+        try:
+            return g.make()
+        except (Retry, Ambiguous):
+            continue

@@ -1,0 +1,157 @@
+"""Rules as the generator knows them, their text, and what they write: the evaluator goes through the elements of each
+operand and carries what it finds under a key (tags, axes with their indices) from the left to the right."""
+
+import itertools
+
+from files import product
+from layout import Rest
+from solve import solve
+from values import cast, constant, size_of
+
+
+class Operand:
+    """A place with its tag. `stack` are axes that stand in its name; `dtype` is that of its tensors in the file."""
+
+    def __init__(self, tag, pattern, layout, stack=()):
+        self.tag, self.pattern, self.layout = tag, pattern, layout
+        self.stack = [h.var for h in pattern.holes() if h.var in stack]
+        self.dtype = self.cast = self.policy = None
+        self.declared = ""  # `: dtype shape` of a target
+        self.raw = False
+
+    def base(self, at):
+        return frozenset([(":" + self.tag, 0)] if self.tag else []) | frozenset(at.items())
+
+    def tensors(self, inst):
+        """(name, {axis in the name: index}) of one instance."""
+        for index in itertools.product(*(range(inst.n[a]) for a in self.stack)):
+            at = dict(zip(self.stack, index))
+            yield self.pattern.write({**inst.env, **at}), at
+
+    def shape(self, inst):
+        return self.layout.shape(inst.n, inst.rest)
+
+    def pieces(self):
+        base = self.base({a: 0 for a in self.stack})
+        return [c | base for c in self.layout.pieces()]
+
+    def text(self, rng, said):
+        words = (f"{self.tag}: " if self.tag else "") + self.pattern.text(rng, said, self.raw) + self.layout.text()
+        if self.cast:
+            words += f" | cast {self.cast}" + (f" {self.policy}" if self.policy else "")
+        return words + self.declared
+
+
+class Instance:
+    """One set of loop variables, with the extents of its axes and of the run `...`."""
+
+    def __init__(self, env, n, rest):
+        self.env, self.n, self.rest = env, n, rest
+
+
+class Rule:
+    def __init__(self, sources, targets, instances):
+        self.sources, self.targets, self.instances = sources, targets, instances
+        self.where = []  # (axis, text, function from known extents and env to {axis: extent})
+        self.optional = False
+        self.verbs = ""
+        self.shared = set()  # axes of an `axis` around the rule
+        self.bound = set()  # variables of a `for` around it
+        self.tensors = {}  # of the source: name -> (dtype, shape, bytes)
+
+    def text(self, rng):
+        said = set(self.bound)
+        arrow, comma = (rng.choice((" -> ", " ->\n    ", "\n  -> ")), rng.choice((", ", ",\n    ")))
+        sides = [comma.join(o.text(rng, said) for o in side) for side in (self.sources, self.targets)]
+        words = ("optional " if self.optional else "") + self.verbs + arrow.join(sides)
+        if self.where:
+            words += rng.choice((" where ", "   where ", "\n    where ")) + ", ".join(f"{a}={t}" for a, t, _ in self.where)
+        return words
+
+    # --- extents ---
+
+    def equations(self, inst, shapes):
+        """(factor, extent) of all dimensions whose tensors' shapes are known; `shapes` is name -> shape."""
+        for o in self.sources + self.targets:
+            for name, _ in o.tensors(inst):
+                shape = shapes.get(name)
+                if shape is None:
+                    continue
+                dims, at = o.layout.dims, 0
+                for d in dims:
+                    if isinstance(d, Rest):
+                        at += len(shape) - len(dims) + 1
+                    else:
+                        yield d, shape[at]
+                        at += 1
+
+    def known(self, inst, shapes, facts):
+        """What follows for one instance from shapes, names, `where` and `axis`."""
+        known = dict(facts)
+        for o in self.sources:
+            known.update({a: inst.n[a] for a in o.stack})
+        bindings = [lambda known, f=f: f(known, inst.env) for _, _, f in self.where]
+        return solve(list(self.equations(inst, shapes)), known, bindings)
+
+    def unknown(self, inst, shapes, facts):
+        """Axes and paddings that don't follow, in the order in which they are written."""
+        known = self.known(inst, shapes, facts)
+        for o in self.sources + self.targets:
+            for x in o.layout.walk():
+                for name in (getattr(x, "name", None), getattr(x, "key", None)):
+                    if name and name not in known and not isinstance(getattr(x, "extent", None), (int, str)):
+                        yield name
+
+    # --- the values ---
+
+    def evaluate(self, tensors, maps):
+        """The target's tensors, as (name, dtype, shape, bytes), of each instance a list. `maps` are map-wide casts."""
+        own = any(o.cast for o in self.sources)
+        for inst in self.instances:
+            found, dtype = {}, None
+            for o in self.sources:
+                dtype = o.cast or (o.dtype if own else maps.get(o.dtype, o.dtype))
+                for name, at in o.tensors(inst):
+                    _, shape, raw = tensors[name]
+                    size = size_of(o.dtype)
+                    mine, cells = o.layout.elements(inst.n, inst.rest, o.base(at))
+                    assert mine == list(shape), (name, mine, shape)
+                    for k, cell in enumerate(cells):
+                        if cell is not None:
+                            assert cell not in found, (name, cell)
+                            element = raw[k * size : k * size + size]
+                            found[cell] = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
+            used, out = set(), []
+            for o in self.targets:
+                fill = None if o.layout.otherwise is None else constant(dtype, o.layout.otherwise)
+                for name, at in o.tensors(inst):
+                    shape, cells = o.layout.elements(inst.n, inst.rest, o.base(at))
+                    used.update(cells)
+                    out.append((name, dtype, shape, b"".join(fill if c is None else found[c] for c in cells)))
+            assert used - {None} == set(found), "a piece of the source goes nowhere"
+            yield out
+
+    def first_names(self, place):
+        """For the order of instances: those of the first operand with all loop variables, by their place in the file;
+        None if there is no such operand."""
+        loops = set().union(*(set(i.env) for i in self.instances))
+        for o in self.sources:
+            if loops <= o.pattern.vars():
+                return [min(place[name] for name, _ in o.tensors(i)) for i in self.instances]
+        return None
+
+    def bijective(self):
+        """Whether the rule can be turned: all elements of both sides, each once, and names that can be read."""
+        loops = set().union(*(set(i.env) for i in self.instances))
+        for o in self.sources + self.targets:
+            if o.cast or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
+                return False
+            if any(h.kind in ("expr", "wild") for h in o.pattern.holes()):
+                return False
+            for i in self.instances:
+                size = product(o.shape(i))
+                cells = o.layout.elements(i.n, i.rest, o.base({}))[1]
+                if len(set(cells)) != size or None in cells:
+                    return False
+        keys = [p for o in self.targets for p in o.pieces()]
+        return len(set(keys)) == len(keys)
