@@ -81,9 +81,10 @@ const char *wm_did_you_mean(const char *word, const char *const *names, size_t c
  * turn the text around, whatever a file is called. */
 void wm_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void wm_say_error(const wmap_error *err);
-/* Both escape; wm_put_text gives the number of columns, if characters are one wide. */
+/* Both escape; wm_put_text gives the number of columns, if characters are one wide, wm_put_json whether JSON
+ * can hold it: what isn't UTF-8 is replaced. */
 size_t wm_put_text(FILE *out, const char *text, size_t len);
-void wm_put_json(FILE *out, const char *text, size_t len);
+bool wm_put_json(FILE *out, const char *text, size_t len);
 /* "1.5 MB"; `buf` of at least 32 bytes. */
 const char *wm_human_bytes(double bytes, char *buf, size_t size);
 /* Colour on this stream? A terminal, TERM not dumb, NO_COLOR not set. */

@@ -385,6 +385,16 @@ static void put_json_metas(const wmap_archive *archive)
     fputs("}}\n", stdout);
 }
 
+/* A name that isn't UTF-8, as its bytes: in JSON alone two of them could look the same. */
+static void put_hex(const char *name, size_t len)
+{
+    fputs(", \"name_hex\": \"", stdout);
+    for (size_t i = 0; i < len; i++) {
+        printf("%02x", (unsigned char)name[i]);
+    }
+    putchar('"');
+}
+
 static int print_json(const view *v)
 {
     const char *path = wmap_archive_path(v->archive);
@@ -397,7 +407,9 @@ static int print_json(const view *v)
         const wmap_tensor *tensor = v->tensors[i];
         const char *alias = wmap_archive_alias(v->archive, v->indices[i]);
         fputs(i == 0 ? "{\"name\": " : ", {\"name\": ", stdout);
-        wm_put_json(stdout, tensor->name, tensor->name_len);
+        if (!wm_put_json(stdout, tensor->name, tensor->name_len)) {
+            put_hex(tensor->name, tensor->name_len);
+        }
         if (alias) {
             fputs(", \"alias\": ", stdout);
             wm_put_json(stdout, alias, strlen(alias));

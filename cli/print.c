@@ -68,15 +68,17 @@ size_t wm_put_text(FILE *out, const char *text, size_t len)
     return columns;
 }
 
-void wm_put_json(FILE *out, const char *text, size_t len)
+bool wm_put_json(FILE *out, const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
+    bool whole = true;
     putc('"', out);
     for (size_t i = 0; i < len;) {
         uint32_t c = 0;
         size_t n = decode(p + i, len - i, &c);
         if (n == 0) {
             fputs("\\ufffd", out); /* JSON can't hold it */
+            whole = false;
             n = 1;
         } else if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", (int)c);
@@ -88,6 +90,7 @@ void wm_put_json(FILE *out, const char *text, size_t len)
         i += n;
     }
     putc('"', out);
+    return whole;
 }
 
 void wm_say(const char *format, ...)

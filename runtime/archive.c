@@ -26,6 +26,27 @@ static bool nomem(wmap_error *err)
     return wm_fail(err, WMAP_E_NOMEM, "out of memory");
 }
 
+/* Small reads one after the other, as of the headers of a million members: read ahead once they come in a
+ * row. */
+#define AHEAD ((size_t)64 << 10)
+#define SMALL ((size_t)4 << 10)
+
+struct wm_ahead {
+    uint32_t file;
+    uint64_t at; /* in it */
+    size_t size;
+    uint8_t bytes[AHEAD];
+};
+
+static void forget_ahead(wmap_archive *archive)
+{
+    if (archive->ahead) {
+        archive->ahead->file = 0;
+        archive->ahead->at = 0;
+        archive->ahead->size = 0;
+    }
+}
+
 /* Opening. */
 
 /* Opens `path` below `folder` (AT_FDCWD or a descriptor) as a regular file; a pipe is spooled. Never waits
@@ -132,6 +153,7 @@ static void restart(wmap_archive *archive)
     for (size_t i = 0; i < archive->file_count; i++)
         close(archive->files[i].fd);
     archive->file_count = 0;
+    forget_ahead(archive);
     archive->zip = NULL;
     archive->zip_error = NULL;
 }
@@ -208,8 +230,15 @@ bool wm_aliases_settle(wmap_archive *archive, wmap_error *err)
 static bool open_all(wmap_archive *archive, const char *path, wmap_error *err)
 {
     archive->path = wm_copy(&archive->arena, path, strlen(path));
-    return (archive->path || nomem(err)) && open_named(archive, err) && archive->format->open(archive, err) &&
-           wm_aliases_settle(archive, err) && wm_views_init(archive, err);
+    if (!archive->path)
+        return nomem(err);
+    archive->ahead = malloc(sizeof *archive->ahead); /* it goes without, too */
+    forget_ahead(archive);
+    bool ok = open_named(archive, err) && archive->format->open(archive, err) &&
+              wm_aliases_settle(archive, err) && wm_views_init(archive, err);
+    free(archive->ahead);
+    archive->ahead = NULL; /* reads of decoders come from several threads */
+    return ok;
 }
 
 wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
@@ -293,6 +322,27 @@ static const char *shown_path(const wm_file *file)
     return strcmp(file->path, "-") == 0 ? "standard input" : file->path;
 }
 
+/* True if `buffer` was filled from what is there; reads ahead if that is likely to pay. */
+static bool read_small(struct wm_ahead *ahead, const wm_file *file, uint32_t index, uint64_t offset,
+                       void *buffer, size_t size)
+{
+    bool in_a_row = index == ahead->file && offset >= ahead->at && offset - ahead->at <= ahead->size + AHEAD;
+    if (!in_a_row || offset - ahead->at + size > ahead->size) {
+        uint64_t left = file->size - offset;
+        ahead->file = index;
+        ahead->at = offset;
+        ahead->size = 0;
+        if (!in_a_row)
+            return false;
+        int64_t got = wm_pread(file->fd, ahead->bytes, left < AHEAD ? (size_t)left : AHEAD, offset);
+        if (got < (int64_t)size)
+            return false; /* the plain read will say what is wrong */
+        ahead->size = (size_t)got;
+    }
+    memcpy(buffer, ahead->bytes + (offset - ahead->at), size);
+    return true;
+}
+
 bool wm_archive_read(wmap_archive *archive, uint32_t index, uint64_t offset, void *buffer, uint64_t size,
                      wmap_error *err)
 {
@@ -304,6 +354,9 @@ bool wm_archive_read(wmap_archive *archive, uint32_t index, uint64_t offset, voi
         wm_error_offset(err, offset);
         return wm_error_file(err, shown_path(file));
     }
+    if (archive->ahead && size <= SMALL &&
+        read_small(archive->ahead, file, index, offset, buffer, (size_t)size))
+        return true;
     int64_t got = wm_pread(file->fd, buffer, (size_t)size, offset);
     if (got >= 0 && (uint64_t)got == size)
         return true;

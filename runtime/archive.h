@@ -27,23 +27,25 @@ typedef struct wm_file {
     const uint8_t *map; /* whole file, mapped by wm_archive_view when first needed; NULL before */
 } wm_file;
 
-/* A checksum that the file states for a range of bytes. */
+/* A checksum that the file states for a range of bytes; several entries may share it. */
 typedef struct wm_sum {
-    uint64_t begin, size; /* bytes of the entry's file */
+    uint64_t begin, size; /* bytes of the entry's file, which those that share it have in common */
     uint32_t crc32;
     bool castagnoli; /* it is a CRC-32C, else zip's CRC-32 */
+    enum wm_once { WM_ONCE_ABSENT, WM_ONCE_BUSY, WM_ONCE_READY } state; /* view.c: whether it was compared */
 } wm_sum;
 
 /* One tensor of an archive. `strides` are in elements, one a dimension, never negative; NULL is row-major. */
 typedef struct wm_entry {
     wmap_tensor tensor;
     const int64_t *strides;
-    bool direct;     /* its elements stand in files[file], little-endian, uncompressed: read them in place */
-    uint32_t file;   /* direct: index in archive->files */
-    uint64_t offset; /* direct: bytes from the start of that file to the element of index 0, 0, ... */
-    const wm_sum *sum; /* direct: checked once, before the first view; MAY be NULL: nothing to check */
-    uint64_t id;       /* the format's own; for decode() */
-    const char *note;  /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
+    bool direct;      /* its elements stand in files[file], little-endian, uncompressed: read them in place */
+    uint32_t file;    /* direct: index in archive->files */
+    uint64_t offset;  /* direct: bytes from the start of that file to the element of index 0, 0, ... */
+    wm_sum *sum;      /* compared once, before the first view of an entry that has it; MAY be NULL: nothing to
+                         compare */
+    uint64_t id;      /* the format's own; for decode() */
+    const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
     const char *alias; /* another name that no other entry has, see wm_archive_alias; NULL if there is none */
 } wm_entry;
 
@@ -72,6 +74,7 @@ struct wmap_archive {
     wmap_error *zip_error;  /* why there is none */
     void *state;            /* the format's own */
     struct wm_views *views; /* archive.c: mapped files and decoded tensors */
+    struct wm_ahead *ahead; /* archive.c: bytes read ahead; while it is opened only */
 };
 
 /* Where decoded bytes go: little-endian, in order, without gaps: row-major, or in the dense order (Fortran's)

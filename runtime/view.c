@@ -13,18 +13,18 @@
 #include "runtime/crc.h"
 #include "runtime/spool.h"
 
-/* What is made of an entry once: its decoded bytes, or the knowledge that its checksum is right. */
+/* An entry's decoded bytes. */
 struct slot {
-    enum { ABSENT, BUSY, READY } state;
-    int fd; /* -1: nothing was decoded */
+    enum wm_once state;
+    int fd;
     const uint8_t *map;
     uint64_t size;
 };
 
 struct wm_views {
-    pthread_mutex_t lock; /* of the slots' states and of wm_file.map */
-    pthread_cond_t done;  /* a slot is BUSY no more */
-    struct slot *slots;   /* one an entry; NULL if no entry needs one */
+    pthread_mutex_t lock; /* of the states of slots and sums, and of wm_file.map */
+    pthread_cond_t done;  /* one of them is BUSY no more */
+    struct slot *slots;   /* one an entry; NULL if all are direct */
 };
 
 static const uint8_t nothing[16]; /* an address for the bytes of empty tensors */
@@ -34,7 +34,7 @@ bool wm_views_init(wmap_archive *archive, wmap_error *err)
     struct wm_views *views = calloc(1, sizeof *views);
     bool slots = false;
     for (size_t i = 0; i < archive->entry_count; i++)
-        slots = slots || !archive->entries[i].direct || archive->entries[i].sum;
+        slots = slots || !archive->entries[i].direct;
     if (views && slots)
         views->slots = wm_new(&archive->arena, struct slot, archive->entry_count);
     if (!views || (slots && !views->slots)) {
@@ -56,12 +56,11 @@ static void unmap(const uint8_t *map, uint64_t size)
 
 static void drop(struct slot *slot)
 {
-    if (slot->state == READY) {
+    if (slot->state == WM_ONCE_READY) {
         unmap(slot->map, slot->size);
-        if (slot->fd >= 0)
-            close(slot->fd);
+        close(slot->fd);
     }
-    slot->state = ABSENT;
+    slot->state = WM_ONCE_ABSENT;
 }
 
 void wm_views_close(wmap_archive *archive)
@@ -139,58 +138,64 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, struct slot *sl
 /* Reads a range and compares its checksum. With pread, so that a file cut meanwhile raises no signal here. */
 static bool check_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *err)
 {
+    const wm_sum *sum = entry->sum;
     const size_t step = (size_t)1 << 20;
     uint8_t *buffer = malloc(step);
     uint32_t crc = 0;
     bool ok = buffer || wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    for (uint64_t at = 0; ok && at < entry->sum->size; at += step) {
-        uint64_t left = entry->sum->size - at;
+    for (uint64_t at = 0; ok && at < sum->size; at += step) {
+        uint64_t left = sum->size - at;
         size_t size = left < step ? (size_t)left : step;
-        ok = wm_archive_read(archive, entry->file, entry->sum->begin + at, buffer, size, err);
+        ok = wm_archive_read(archive, entry->file, sum->begin + at, buffer, size, err);
         if (ok)
-            crc = entry->sum->castagnoli ? wm_crc32c(crc, buffer, size) : wm_crc32(crc, buffer, size);
+            crc = sum->castagnoli ? wm_crc32c(crc, buffer, size) : wm_crc32(crc, buffer, size);
     }
     free(buffer);
-    if (!ok || crc == entry->sum->crc32)
+    if (!ok || crc == sum->crc32)
         return ok;
-    wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the file says %08x, its bytes give %08x", entry->sum->crc32,
-            crc);
+    wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the file says %08x, its bytes give %08x", sum->crc32, crc);
     wm_error_file(err, archive->files[entry->file].path);
-    return wm_error_offset(err, entry->sum->begin);
+    return wm_error_offset(err, sum->begin);
 }
 
-/* Makes an entry's slot READY, once, whoever asks first. */
-static bool make_ready(wmap_archive *archive, size_t index, wmap_error *err)
+/* Something is done once, whoever asks first: true if it falls to the caller, who then says how it ended. */
+static bool begin_once(struct wm_views *views, enum wm_once *state)
 {
-    const wm_entry *entry = &archive->entries[index];
-    struct wm_views *views = archive->views;
-    struct slot *slot = &views->slots[index];
-    bool ok = true;
     pthread_mutex_lock(&views->lock);
-    while (slot->state == BUSY)
+    while (*state == WM_ONCE_BUSY)
         pthread_cond_wait(&views->done, &views->lock);
-    if (slot->state == ABSENT) {
-        slot->state = BUSY;
-        pthread_mutex_unlock(&views->lock);
-        struct slot made = {.state = READY, .fd = -1};
-        ok = entry->direct ? check_sum(archive, entry, err) : decode(archive, entry, &made, err);
-        pthread_mutex_lock(&views->lock);
-        if (ok)
-            *slot = made;
-        else
-            slot->state = ABSENT;
-        pthread_cond_broadcast(&views->done);
-    }
+    bool mine = *state == WM_ONCE_ABSENT;
+    if (mine)
+        *state = WM_ONCE_BUSY;
+    pthread_mutex_unlock(&views->lock);
+    return mine;
+}
+
+/* After a failure the next one tries again. */
+static bool end_once(struct wm_views *views, enum wm_once *state, bool ok)
+{
+    pthread_mutex_lock(&views->lock);
+    *state = ok ? WM_ONCE_READY : WM_ONCE_ABSENT;
+    pthread_cond_broadcast(&views->done);
     pthread_mutex_unlock(&views->lock);
     return ok;
 }
 
+static bool compare_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *err)
+{
+    wm_sum *sum = entry->sum;
+    return !sum || !begin_once(archive->views, &sum->state) ||
+           end_once(archive->views, &sum->state, check_sum(archive, entry, err));
+}
+
 static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)
 {
-    if (!make_ready(archive, index, err))
+    const wm_entry *entry = &archive->entries[index];
+    struct slot *slot = &archive->views->slots[index];
+    if (begin_once(archive->views, &slot->state) &&
+        !end_once(archive->views, &slot->state, decode(archive, entry, slot, err)))
         return false;
-    const struct slot *slot = &archive->views->slots[index]; /* READY stays until it is forgotten */
-    *view = (wm_view){slot->fd, 0, slot->map, archive->entries[index].strides};
+    *view = (wm_view){slot->fd, 0, slot->map, entry->strides}; /* READY stays until it is forgotten */
     return true;
 }
 
@@ -202,9 +207,9 @@ bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_er
         ok = wm_fail(err, WMAP_E_UNSUPPORTED, "wmap cannot read this: %s",
                      entry->note ? entry->note : "opaque");
     else if (entry->direct)
-        ok = (!entry->sum || make_ready(archive, index, err)) && view_direct(archive, entry, view, err);
+        ok = compare_sum(archive, entry, err) && view_direct(archive, entry, view, err);
     else if (archive->format->decode)
-        ok = view_decoded(archive, index, view, err);
+        ok = compare_sum(archive, entry, err) && view_decoded(archive, index, view, err);
     else
         ok = wm_fail(err, WMAP_E_INTERNAL, "format %s has no decoder", archive->format->name);
     if (ok)
@@ -219,7 +224,7 @@ void wm_archive_forget(wmap_archive *archive, size_t index)
     if (archive->entries[index].direct || !views->slots)
         return;
     pthread_mutex_lock(&views->lock);
-    if (views->slots[index].state == READY)
+    if (views->slots[index].state == WM_ONCE_READY)
         drop(&views->slots[index]);
     pthread_mutex_unlock(&views->lock);
 }

@@ -306,6 +306,18 @@ static bool spool(wmap_archive *archive, const wm_zip_member *member, uint32_t *
     return true;
 }
 
+/* The weights are one member, so they share its CRC. */
+static bool add_sum(wmap_archive *archive, const wm_zip_member *member, wmap_error *err)
+{
+    wm_sum *sum = wm_new(&archive->arena, wm_sum, 1);
+    if (!sum)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    *sum = (wm_sum){.begin = member->data, .size = member->csize, .crc32 = member->crc32};
+    for (size_t i = 0; i < archive->entry_count; i++)
+        archive->entries[i].sum = sum;
+    return true;
+}
+
 static bool open_zip(wmap_archive *archive, wmap_error *err)
 {
     const wm_zip *zip = wm_archive_zip(archive, err);
@@ -317,8 +329,10 @@ static bool open_zip(wmap_archive *archive, wmap_error *err)
                        find(zip, "model.weights.npz")
                            ? "model.weights.npz, which holds pickles that Keras itself refuses"
                            : "shards listed by model.weights.json");
+    if (!wm_zip_alone(zip, member, err))
+        return false;
     if (member->method == WM_ZIP_STORED)
-        return open_range(archive, 0, member->data, member->csize, err);
+        return open_range(archive, 0, member->data, member->csize, err) && add_sum(archive, member, err);
     uint32_t file = 0;
     return spool(archive, member, &file, err) && open_range(archive, file, 0, member->usize, err);
 }

@@ -48,6 +48,18 @@ static void skip_space(wm_cursor *c)
         c->at++;
 }
 
+/* What begins with eight bytes of text is text. */
+static bool is_text(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] >= 0x7f || (bytes[i] < 0x20 && !is_space(bytes[i])))
+            return false;
+    return true;
+}
+
+/* A length that can't be true makes it a damaged file of this format, not one of another kind, if a header
+ * seems to follow: an object that has a key, or is empty, or at least its brace behind a length of less than
+ * 1 TiB. */
 static bool probe(wmap_archive *archive)
 {
     wm_cursor c = wm_cursor_of(archive->head, archive->head_size, 0);
@@ -55,9 +67,13 @@ static bool probe(wmap_archive *archive)
     skip_space(&c);
     if (c.failed || peek(&c) != '{')
         return false;
-    /* A length that can't be true makes it a damaged file of this format only if the text is plainly a
-     * header. */
-    return length <= HEADER_MAX || memmem(archive->head, archive->head_size, "\"dtype\"", 7) != NULL;
+    if (length <= HEADER_MAX)
+        return true;
+    if (is_text(archive->head, LENGTH_SIZE))
+        return false;
+    c.at++;
+    skip_space(&c);
+    return length >> 40 == 0 || peek(&c) == '"' || peek(&c) == '}';
 }
 
 /* The header is split here into keys and values, which bounds nesting and memory before jansson sees a piece;
@@ -105,14 +121,22 @@ static bool skip_value(wm_cursor *c, wmap_error *err)
     return true;
 }
 
-/* Parses the piece [begin, c->at). `*json` is owned by the caller. */
+/* Parses the piece [begin, c->at). `*json` is owned by the caller. jansson doesn't always say that it ran out
+ * of memory, so what it refuses is put before it again, and then as much memory as it may have wanted must be
+ * there. */
 static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_error *err)
 {
     json_error_t failure;
-    *json = json_loadb((const char *)c->bytes + begin, c->at - begin,
-                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &failure);
+    *json = NULL;
+    for (int i = 0; i < 2 && !*json; i++)
+        *json = json_loadb((const char *)c->bytes + begin, c->at - begin,
+                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &failure);
     if (*json)
         return true;
+    void *room = malloc(4 * (c->at - begin) + 4096);
+    free(room);
+    if (!room || json_error_code(&failure) == json_error_out_of_memory)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     wm_fail(err, WMAP_E_CORRUPT, "damaged safetensors header: %s", failure.text);
     /* jansson counts the bytes that it took; the offending one is the last of them */
     return wm_error_offset(err,

@@ -177,6 +177,8 @@ static bool open_torch(wmap_archive *archive, wmap_error *err)
     const wm_zip_member *member = record(zip, "data.pkl");
     if (!member)
         return wm_fail(err, WMAP_E_CORRUPT, "a torch file without its data.pkl");
+    if (!wm_zip_alone(zip, member, err))
+        return false;
     wm_torch *torch = wm_new(&archive->arena, wm_torch, 1);
     if (!torch)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory while opening a torch file");

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 #include "runtime/base/size.h"
@@ -427,6 +428,17 @@ const wm_zip_member *wm_zip_find(const wm_zip *zip, const char *name, size_t len
 {
     uint32_t index = wm_map_get(&zip->names, name, len);
     return index == WM_MAP_NONE ? NULL : &zip->members[index];
+}
+
+bool wm_zip_alone(const wm_zip *zip, const wm_zip_member *member, wmap_error *err)
+{
+    for (size_t i = 0; i < zip->count; i++) {
+        const wm_zip_member *m = &zip->members[i];
+        if (m != member && m->name_len == member->name_len &&
+            strncasecmp(m->name, member->name, m->name_len) == 0)
+            return member_fail(err, m, "two members have this name but for upper and lower case");
+    }
+    return true;
 }
 
 /* Reads a member from its start, inflating if need be. */

@@ -42,6 +42,10 @@ wm_zip *wm_zip_parse(wmap_archive *archive, wmap_error *err);
 /* The member of that name, NULL if there is none. */
 const wm_zip_member *wm_zip_find(const wm_zip *zip, const char *name, size_t len);
 
+/* Is this the only member of its name even for readers that don't tell cases apart? CORRUPT if not. For names
+ * that a format fixes, which such readers would mistake; the names of arrays may differ so (`W` and `w`). */
+bool wm_zip_alone(const wm_zip *zip, const wm_zip_member *member, wmap_error *err);
+
 typedef enum wm_zip_crc {
     WM_ZIP_CRC_STRICT, /* a wrong CRC-32 is CORRUPT */
     WM_ZIP_CRC_WARN    /* a wrong one of a stored member is only a warning: torch can be told to write none */

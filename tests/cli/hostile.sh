@@ -64,9 +64,20 @@ done <<'LIES'
 {"__metadata__":{"k":1},"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}
 {"a":{"dtype":"F80","shape":[4],"data_offsets":[0,16]}}
 LIES
-printf "$(le 8 100000001)"'{' >huge.safetensors
-truncate -s 100 huge.safetensors
-refused 2 huge.safetensors # a header of more than 100 MB is none
+# a header of more than 100 MB, which is no file of another kind if a header seems to follow
+for length in 100000001 4294967356 1099511627775; do
+    printf "$(le 8 $length)"'{' >huge.safetensors
+    truncate -s 100 huge.safetensors
+    refused 3 huge.safetensors
+done
+for length in '\x3c\0\0\0\xff\xff\xff\xff' '\xff\xff\xff\xff\xff\xff\xff\xff'; do
+    printf "$length"'{"w":{}}' >huge.safetensors
+    refused 3 huge.safetensors
+    printf "$length"'{[' >huge.safetensors
+    refused 2 huge.safetensors
+done
+printf '{"abc": {"dtype": "F32"}}' >text.json
+refused 2 text.json
 
 # npy
 size=$(stat -c %s good.npy)

@@ -134,6 +134,20 @@ has out "z.safetensors: safetensors"
 run 2 inspect a.safetensors nosuch.safetensors
 has out "a.safetensors"
 has err "nosuch.safetensors"
+# names that aren't UTF-8 stay different in JSON: two stored members of an npz, \xfe.npy and \xff.npy
+npy n.npy '|u1' '(1,)' '\x07'
+size=$(stat -c %s n.npy)
+member() { printf "$1$2\\0\\0\\0\\0\\0\\0\\x21\\0\\0\\0\\0\\0$(le 4 "$size")$(le 4 "$size")\\5\\0\\0\\0"; }
+for b in fe ff; do
+    { member 'PK\3\4' '\x14\0'; printf "\\x$b.npy"; cat n.npy; } >>odd.npz
+done
+at=$(stat -c %s odd.npz)
+member 'PK\1\2' '\x14\0\x14\0' >>odd.npz; printf "\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0$(le 4 0)\xfe.npy" >>odd.npz
+member 'PK\1\2' '\x14\0\x14\0' >>odd.npz; printf "\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0$(le 4 $((at / 2)))\xff.npy" >>odd.npz
+printf "PK\\5\\6\\0\\0\\0\\0\\2\\0\\2\\0$(le 4 $(($(stat -c %s odd.npz) - at)))$(le 4 $at)\\0\\0" >>odd.npz
+run 0 inspect odd.npz --format json
+has out '{"name": "\ufffd", "name_hex": "fe", "dtype": "u8", "shape": [1]}'
+has out '{"name": "\ufffd", "name_hex": "ff", "dtype": "u8", "shape": [1]}'
 run 0 inspect a.safetensors --format json
 if [ "$(cat out)" != '{"file": "a.safetensors", "format": "safetensors", "size": '"$(stat -c %s a.safetensors)"', "tensors": [{"name": "w", "dtype": "u8", "shape": [2, 3]}, {"name": "b", "dtype": "u8", "shape": [2]}], "metadata": {}}' ]; then
     fail "json: $(cat out)"

@@ -120,6 +120,36 @@ static void test_in_place(void **state)
     }
 }
 
+/* The weights of a stored .keras file are one member: a byte of them, and no tensor of it is given out. */
+static void test_sum(void **state)
+{
+    (void)state;
+    char path[64] = "/tmp/wmap-test-XXXXXX";
+    FILE *in = fopen(DATA "model.keras", "rb");
+    assert_non_null(in);
+    static uint8_t bytes[1 << 20];
+    size_t size = fread(bytes, 1, sizeof bytes, in);
+    fclose(in);
+    wmap_archive *good = open_good("model.keras");
+    size_t last = wmap_archive_count(good) - 1;
+    bytes[good->entries[last].offset] ^= 1;
+    wmap_archive_close(good);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    close(fd);
+    wmap_error err = {0};
+    wmap_archive *archive = wmap_archive_open(path, &err);
+    assert_non_null(archive);
+    for (size_t i = 0; i <= last; i++) {
+        wm_view view;
+        assert_false(wm_archive_view(archive, i, &view, &err));
+        assert_int_equal(err.code, WMAP_E_CORRUPT);
+        assert_non_null(strstr(err.message, "CRC"));
+    }
+    wmap_archive_close(archive);
+    unlink(path);
+}
+
 struct bad {
     const char *file, *message, *tensor;
     wmap_code code;
@@ -442,9 +472,10 @@ static void test_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_expected), cmocka_unit_test(test_in_place),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_bad_data), cmocka_unit_test(test_truncated), cmocka_unit_test(test_flipped),
-        cmocka_unit_test(test_threads),  cmocka_unit_test(test_program),   cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_expected), cmocka_unit_test(test_sum),      cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_bad_data), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),  cmocka_unit_test(test_threads),  cmocka_unit_test(test_program),
+        cmocka_unit_test(test_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

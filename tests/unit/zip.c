@@ -249,6 +249,24 @@ static void test_names(void **state)
     bytes_free(&b);
 }
 
+/* Arrays may be called W and w; the members that a format itself names may not. */
+static void test_cases(void **state)
+{
+    (void)state;
+    part keras[] = {{.name = "config.json", .data = "{}", .size = 2},
+                    {.name = "model.weights.h5", .data = "x", .size = 1},
+                    {.name = "Model.Weights.h5", .data = "x", .size = 1}};
+    bytes b = zip_of(keras, 3);
+    refuse(&b, WMAP_E_CORRUPT, "but for upper and lower case");
+    bytes_free(&b);
+    part torch[] = {{.name = "a/data.pkl", .data = "\x80\2}.", .size = 4},
+                    {.name = "a/version", .data = "3", .size = 1},
+                    {.name = "a/DATA.pkl", .data = "\x80\2}.", .size = 4}};
+    b = zip_of(torch, 3);
+    refuse(&b, WMAP_E_CORRUPT, "but for upper and lower case");
+    bytes_free(&b);
+}
+
 /* A member whose damage shows only when it is unpacked. */
 static void refuse_view(part p, const char *text)
 {
@@ -670,13 +688,14 @@ static void test_write_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dialects),   cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_deflate),
-        cmocka_unit_test(test_bombs),      cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_tiling),     cmocka_unit_test(test_zip64_end),
-        cmocka_unit_test(test_extras),     cmocka_unit_test(test_opaque),
-        cmocka_unit_test(test_load),       cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_many), cmocka_unit_test(test_write_large),
+        cmocka_unit_test(test_dialects),    cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_deflate),     cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_structure),   cmocka_unit_test(test_tiling),
+        cmocka_unit_test(test_zip64_end),   cmocka_unit_test(test_extras),
+        cmocka_unit_test(test_opaque),      cmocka_unit_test(test_load),
+        cmocka_unit_test(test_write),       cmocka_unit_test(test_write_many),
+        cmocka_unit_test(test_write_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
