@@ -232,8 +232,7 @@ static bool open_all(wmap_archive *archive, const char *path, wmap_error *err)
     archive->path = wm_copy(&archive->arena, path, strlen(path));
     if (!archive->path)
         return nomem(err);
-    archive->ahead = malloc(sizeof *archive->ahead); /* it goes without, too */
-    forget_ahead(archive);
+    archive->ahead = calloc(1, sizeof *archive->ahead); /* it goes without, too */
     bool ok = open_named(archive, err) && archive->format->open(archive, err) &&
               wm_aliases_settle(archive, err) && wm_views_init(archive, err);
     free(archive->ahead);

@@ -17,6 +17,7 @@
 #define VALUE_MAX   ((size_t)64 << 10)    /* bytes of a tensor's entry: bounds memory */
 /* Bytes of the shortest entry, "":{"dtype":"U8","shape":[],"data_offsets":[0,1]}, rounded down. */
 #define ENTRY_MIN    48
+#define ROOM         ((size_t)64 << 10) /* what jansson may take for a piece beyond its bytes */
 #define STRING_MAX   ((size_t)16 << 20) /* bytes of a value of the metadata */
 #define METADATA_MAX ((size_t)100000)   /* keys of the metadata */
 #define METADATA     "__metadata__"
@@ -133,7 +134,7 @@ static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_er
                            JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &failure);
     if (*json)
         return true;
-    void *room = malloc(4 * (c->at - begin) + 4096);
+    void *room = malloc(c->at - begin + ROOM);
     free(room);
     if (!room || json_error_code(&failure) == json_error_out_of_memory)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
