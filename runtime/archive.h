@@ -116,6 +116,7 @@ typedef struct wm_writer {
     wm_target *targets;
     size_t count;
     wmap_archive *like;   /* the template that --like names, opened; NULL without */
+    bool trial;           /* layout() is called just to find out whether all can be held: finish() won't be */
     uint64_t shard_size;  /* bytes of data a file may hold, 0 for any number; for formats that write sets */
     const wm_meta *metas; /* of the sources */
     size_t meta_count;
@@ -190,6 +191,9 @@ struct wm_format {
     /* With layout(): puts all bytes of the parts that are not tensor data. Targets' data are written by then.
      */
     bool (*finish)(wm_writer *writer, wmap_error *err);
+
+    /* MAY: closes what layout() opened beyond the arena. Also called after layout() failed. */
+    void (*drop)(wm_writer *writer);
 
     wm_sum_kind sum; /* what finish() needs in wm_target.sum */
     bool shards;     /* layout() heeds shard_size */

@@ -17,12 +17,18 @@ static uint64_t unfit(const wm_writer *writer, size_t *first)
         wm_target alone = writer->targets[i];
         wmap_error why = {0};
         wm_arena_init(&arena);
-        wm_writer one = {
-            .format = writer->format, .path = writer->path, .arena = &arena, .targets = &alone, .count = 1};
+        wm_writer one = {.format = writer->format,
+                         .path = writer->path,
+                         .arena = &arena,
+                         .targets = &alone,
+                         .count = 1,
+                         .trial = true};
         if (!writer->format->layout(&one, &why) && why.code == WMAP_E_TARGET) {
             *first = i;
             count++;
         }
+        if (writer->format->drop)
+            writer->format->drop(&one);
         wm_arena_release(&arena);
     }
     return count;
@@ -86,8 +92,10 @@ bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
                        f->title);
     wm_arena arena;
     wm_arena_init(&arena);
-    wm_writer writer = {.format = f, .path = "", .arena = &arena};
+    wm_writer writer = {.format = f, .path = "", .arena = &arena, .trial = true};
     bool ok = wm_fit_targets(&writer, plan, err);
+    if (f->drop)
+        f->drop(&writer);
     wm_arena_release(&arena);
     return ok;
 }

@@ -341,6 +341,8 @@ bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *c
         *stats =
             (wmap_run_stats){wrote ? run.total : 0, wrote ? plan->message->n_targets : 0, seconds() - begin};
     }
+    if (run.writer.format && run.writer.format->drop)
+        run.writer.format->drop(&run.writer);
     pthread_mutex_destroy(&run.lock);
     wm_arena_release(&run.arena);
     return ok;

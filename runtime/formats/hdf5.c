@@ -44,6 +44,7 @@ struct session {
 struct wm_hdf5 {
     int fd;
     uint64_t base, length;
+    uint64_t most; /* it may grow to; 0 if it is only read */
     pthread_mutex_t lock;
     struct session *idle; /* under the lock */
 };
@@ -128,10 +129,11 @@ static int64_t now_ms(void)
 /* Spawns the program with the file as fd 3 and `sock` as fd 0 and 1. Gives errno. */
 static int spawn(const char *program, const wm_hdf5 *file, int sock, pid_t *pid)
 {
-    char base[24], length[24];
+    char base[24], length[24], most[24];
     snprintf(base, sizeof base, "%llu", (unsigned long long)file->base);
     snprintf(length, sizeof length, "%llu", (unsigned long long)file->length);
-    char *argv[] = {(char[]){PROGRAM}, base, length, NULL};
+    snprintf(most, sizeof most, "%llu", (unsigned long long)file->most);
+    char *argv[] = {(char[]){PROGRAM}, base, length, most, NULL};
     int kept = fcntl(file->fd, F_DUPFD_CLOEXEC, FD_CLEAR);
     if (kept < 0)
         return errno;
@@ -321,7 +323,8 @@ static bool parse_error(wm_cursor *c, wmap_error *err)
     const char *path = (const char *)wm_take(c, path_len);
     size_t left = wm_cursor_left(c);
     const char *message = (const char *)wm_take(c, left);
-    if (code != WMAP_E_UNSUPPORTED && code != WMAP_E_NOMEM && code != WMAP_E_INTERNAL)
+    if (code != WMAP_E_UNSUPPORTED && code != WMAP_E_NOMEM && code != WMAP_E_INTERNAL && code != WMAP_E_IO &&
+        code != WMAP_E_TARGET)
         code = WMAP_E_CORRUPT;
     if (!path || !message)
         return wm_fail(err, WMAP_E_CORRUPT, "libhdf5 could not read this file");
@@ -393,7 +396,7 @@ static bool parse_names(wm_cursor *c, wm_hdf5_listing *l, wmap_error *err)
     unsigned which = wm_take_u8(c);
     size_t path_len = wm_take_u32(c);
     const char *path = (const char *)wm_take(c, path_len);
-    if (c->failed || which > 1)
+    if (c->failed || which >= WM_H5_LISTS)
         return wm_fail(err, WMAP_E_CORRUPT, "a list of names makes no sense");
     wm_hdf5_names *names = wm_push(l->arena, l->lists, l->list_count, l->list_cap);
     if (!names)
@@ -421,8 +424,8 @@ bool wm_hdf5_parse(const uint8_t *bytes, size_t size, wm_arena *arena, wm_hdf5_l
     l->arena = arena;
     wm_map_init(&l->paths, arena, 0);
     wm_map_init(&l->groups, arena, 0);
-    wm_map_init(&l->names[0], arena, 0);
-    wm_map_init(&l->names[1], arena, 0);
+    for (unsigned i = 0; i < WM_H5_LISTS; i++)
+        wm_map_init(&l->names[i], arena, 0);
     wm_cursor c = wm_cursor_of(bytes, size, 0);
     for (;;) {
         char kind = (char)wm_take_u8(&c);
@@ -591,4 +594,68 @@ bool wm_hdf5_read(wm_hdf5 *file, uint64_t address, uint64_t bytes, wm_sink *sink
             return false;
         bytes -= size;
     }
+}
+
+/* --- writing --- */
+
+/* Sends what follows a request. The program reads all of it before it answers. */
+static bool send_records(struct session *s, const uint8_t *bytes, size_t size)
+{
+    while (size) {
+        struct pollfd wait = {s->fd, POLLOUT, 0};
+        int ready = poll(&wait, 1, STALL_MS);
+        if (ready == 0 || (ready < 0 && errno != EINTR))
+            return false;
+        ssize_t sent = ready > 0 ? send(s->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        if (sent > 0) {
+            bytes += sent;
+            size -= (size_t)sent;
+        }
+    }
+    return true;
+}
+
+/* The answer to MAKE and REPLACE. The session is ended in any case. */
+static bool receive_offsets(struct session *s, uint64_t *offsets, size_t count, wmap_error *err)
+{
+    struct answer answer = {0};
+    s->deadline = now_ms() + STALL_MS + (int64_t)count;
+    bool ok = receive_list(s, &answer, err);
+    if (ok)
+        end_session(s);
+    wm_cursor c = wm_cursor_of(answer.bytes, answer.size, 0);
+    while (ok) {
+        char kind = (char)wm_take_u8(&c);
+        size_t size = wm_take_u32(&c);
+        if (kind == WM_H5_END)
+            break;
+        if (kind == WM_H5_ERROR) {
+            wm_cursor inner = wm_cursor_of(wm_take(&c, size), size, 0);
+            ok = parse_error(&inner, err);
+        } else if (kind != WM_H5_OFFSETS || size / 8 > count || size % 8) {
+            ok = wm_fail(err, WMAP_E_CORRUPT, PROGRAM " answered nonsense");
+        } else {
+            for (count -= size / 8; size; size -= 8)
+                *offsets++ = wm_take_u64(&c);
+        }
+    }
+    free(answer.bytes);
+    return ok && (count == 0 || wm_fail(err, WMAP_E_CORRUPT, PROGRAM " did not tell all places"));
+}
+
+bool wm_hdf5_write(int fd, char op, uint64_t length, uint64_t most, const uint8_t *records, size_t size,
+                   uint64_t *offsets, size_t count, wmap_error *err)
+{
+    wm_hdf5 file = {.fd = fd, .length = length, .most = most};
+    if (size > WM_H5_MAX_RECORDS)
+        return wm_fail(err, WMAP_E_TARGET, "its names take more than %llu bytes",
+                       (unsigned long long)WM_H5_MAX_RECORDS);
+    struct session *s = new_session(&file, err);
+    if (!s)
+        return false;
+    if (!ask(s, op, 0, size) || !send_records(s, records, size))
+        return fail_lost(s, LOST_ENDED, err);
+    return receive_offsets(s, offsets, count, err);
 }

@@ -40,7 +40,7 @@ typedef struct wm_hdf5_listing {
     size_t list_count, list_cap;
     wm_map paths;    /* of datasets -> index in items */
     wm_map groups;   /* path -> 0 */
-    wm_map names[2]; /* path of a group -> index in lists: its layer_names, its weight_names */
+    wm_map names[5]; /* path of a group -> index in lists, for each attribute of protocol.h (WM_H5_LISTS) */
 } wm_hdf5_listing;
 
 /* Prepares the HDF5 file in bytes [base, base + length) of `fd`; starts nothing yet. NULL if out of memory.
@@ -57,13 +57,14 @@ bool wm_hdf5_list(wm_hdf5 *file, wm_arena *arena, wm_hdf5_listing *listing, wmap
 /* Sends the `bytes` bytes of a dataset to `sink`. May be called from several threads: each gets a process. */
 bool wm_hdf5_read(wm_hdf5 *file, uint64_t address, uint64_t bytes, wm_sink *sink, wmap_error *err);
 
+/* Makes a file, or puts contiguous datasets in the places of some: `op` and `records` are those of
+ * protocol.h. The HDF5 file is the `length` bytes of `fd`, which may grow to `most`. offsets[] gets where the
+ * data of the `count` datasets go, as the program says: believe nothing of it. */
+bool wm_hdf5_write(int fd, char op, uint64_t length, uint64_t most, const uint8_t *records, size_t size,
+                   uint64_t *offsets, size_t count, wmap_error *err);
+
 /* Reads the frames of an answer to LIST; for tests and wm_hdf5_list. */
 bool wm_hdf5_parse(const uint8_t *bytes, size_t size, wm_arena *arena, wm_hdf5_listing *listing,
                    wmap_error *err);
-
-/* keras.c: adds the items of a listing to the archive in source order. Direct items lie in [base, base +
- * length) of files[file]. For tests and keras.c itself. */
-bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, uint32_t file, uint64_t base,
-                  uint64_t length, wmap_error *err);
 
 #endif

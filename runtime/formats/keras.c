@@ -1,7 +1,7 @@
 /* keras.c: the weights of Keras: legacy whole models and weights (.h5, .hdf5), Keras 3's .weights.h5 and
  * .keras, and any other HDF5 file, whose datasets are then the tensors. Names are paths; the order is Keras'
  * where the file has one. */
-#include "runtime/formats/hdf5.h"
+#include "runtime/formats/keras.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/natural.h"
 #include "runtime/base/size.h"
-#include "runtime/formats/zip.h"
+#include "runtime/base/text.h"
+#include "runtime/hdf5/protocol.h"
 #include "runtime/spool.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
@@ -23,11 +24,11 @@ static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'
 struct order {
     wmap_archive *archive;
     const wm_hdf5_listing *listing;
-    uint32_t file;
-    uint64_t base, length;
+    const wm_keras_part *part;
     const char *root; /* path of the group that holds the weights: "" or "model_weights" */
     bool *added;      /* a dataset each */
-    char path[2 * WM_MAX_NAME + 2];
+    bool *inside;     /* an entry of this listing each */
+    char path[2 * WM_MAX_NAME + 2], alias[WM_MAX_NAME];
     uint64_t unpacked; /* bytes of all datasets that must be decoded */
     wmap_error *err;
 };
@@ -47,7 +48,9 @@ static bool add_item(struct order *o, uint32_t index)
     if (!entry)
         return false;
     o->added[index] = true;
+    o->inside[o->archive->entry_count - 1 - o->part->first] = skip > 0;
     entry->id = item->address;
+    entry->file = o->part->file;
     if (item->note) {
         entry->note = wm_copy(&o->archive->arena, item->note, strlen(item->note));
         if (!entry->note)
@@ -57,14 +60,13 @@ static bool add_item(struct order *o, uint32_t index)
         return true;
     if (item->direct) {
         entry->direct = true;
-        entry->file = o->file;
-        if (!wm_size_add(o->base, item->offset, &entry->offset))
+        if (!wm_size_add(o->part->base, item->offset, &entry->offset))
             return wm_fail(o->err, WMAP_E_CORRUPT, "a dataset lies beyond the end of the file");
-        return wm_entry_check(o->archive, entry, o->base, o->base + o->length, o->err);
+        return wm_entry_check(o->archive, entry, o->part->base, o->part->base + o->part->length, o->err);
     }
     uint64_t bytes;
     if (!wmap_tensor_bytes(&entry->tensor, &bytes) || !wm_size_add(o->unpacked, bytes, &o->unpacked) ||
-        (o->unpacked > WM_MAX_RATIO_FREE && o->unpacked / WM_MAX_RATIO > o->length))
+        (o->unpacked > WM_MAX_RATIO_FREE && o->unpacked / WM_MAX_RATIO > o->part->length))
         return wm_fail(o->err, WMAP_E_CORRUPT,
                        "its datasets unpack to more than %llu times the size of the file",
                        (unsigned long long)WM_MAX_RATIO);
@@ -95,11 +97,18 @@ static bool join(struct order *o, size_t group_len, const wm_hdf5_name *name, si
     return true;
 }
 
+/* Gives the entry that was added last the name that Keras calls it by. */
+static bool add_alias(struct order *o, const char *alias, size_t len)
+{
+    return wm_archive_alias(o->archive, &o->archive->entries[o->archive->entry_count - 1], alias, len,
+                            o->err);
+}
+
 /* The group's weights in the order of its weight_names. o->path begins with the group's path. */
 static bool add_weights(struct order *o, size_t group_len)
 {
     const wm_hdf5_listing *l = o->listing;
-    uint32_t list = wm_map_get(&l->names[1], o->path, group_len);
+    uint32_t list = wm_map_get(&l->names[WM_H5_WEIGHT_NAMES], o->path, group_len);
     for (size_t i = 0; list != WM_MAP_NONE && i < l->lists[list].count; i++) {
         const wm_hdf5_name *name = &l->lists[list].list[i];
         size_t len = 0;
@@ -112,7 +121,7 @@ static bool add_weights(struct order *o, size_t group_len)
             return len ? wm_error_tensor(o->err, o->path, len)
                        : wm_error_tensor(o->err, name->text, name->len);
         }
-        if (!add_item(o, index))
+        if (!add_item(o, index) || !add_alias(o, name->text, name->len))
             return false;
     }
     return true;
@@ -123,7 +132,7 @@ static bool add_layers(struct order *o)
 {
     const wm_hdf5_listing *l = o->listing;
     size_t root_len = strlen(o->root);
-    uint32_t list = wm_map_get(&l->names[0], o->root, root_len);
+    uint32_t list = wm_map_get(&l->names[WM_H5_LAYER_NAMES], o->root, root_len);
     for (size_t i = 0; list != WM_MAP_NONE && i < l->lists[list].count; i++) {
         const wm_hdf5_name *name = &l->lists[list].list[i];
         size_t len = 0;
@@ -153,6 +162,45 @@ static int compare_paths(const void *left, const void *right)
     return wm_natural_compare(a->path, a->path_len, b->path, b->path_len);
 }
 
+/* The name that PATH/vars has as attribute; NULL if it has none. */
+static const wm_hdf5_name *name_of_object(struct order *o, const char *path, size_t len)
+{
+    static const char vars[] = "/vars";
+    memcpy(o->path, path, len);
+    memcpy(o->path + len, vars, strlen(vars));
+    uint32_t list = wm_map_get(&o->listing->names[WM_H5_NAME], o->path, len + strlen(vars));
+    return list != WM_MAP_NONE && o->listing->lists[list].count ? &o->listing->lists[list].list[0] : NULL;
+}
+
+/* Keras 3 calls objects by their class in paths. With the names that it notes beside,
+ * layers/bidirectional/forward_layer/cell/vars/0 is also bidi/forward_lstm/lstm_cell/vars/0. */
+static bool add_object_names(struct order *o, const wm_hdf5_item *item)
+{
+    static const char vars[] = "/vars";
+    const char *end = memrchr(item->path, '/', item->path_len);
+    size_t path_len = end ? (size_t)(end - item->path) : 0, used = 0;
+    if (path_len <= strlen(vars) || memcmp(end - strlen(vars), vars, strlen(vars)) != 0)
+        return true;
+    path_len -= strlen(vars);
+    for (size_t at = 1; at <= path_len; at++) {
+        const wm_hdf5_name *name =
+            at == path_len || item->path[at] == '/' ? name_of_object(o, item->path, at) : NULL;
+        if (!name)
+            continue;
+        if (name->len + 1 > sizeof o->alias - used)
+            return true;
+        memcpy(o->alias + used, name->text, name->len);
+        o->alias[used + name->len] = '/';
+        used += name->len + 1;
+    }
+    const char *rest = item->path + path_len + 1;
+    size_t rest_len = item->path_len - path_len - 1;
+    if (used == 0 || rest_len > sizeof o->alias - used)
+        return true;
+    memcpy(o->alias + used, rest, rest_len);
+    return add_alias(o, o->alias, used + rest_len);
+}
+
 /* Whatever is left, but for those in the group `later`. */
 static bool add_rest(struct order *o, const wm_hdf5_item **sorted, const char *later)
 {
@@ -161,37 +209,53 @@ static bool add_rest(struct order *o, const wm_hdf5_item **sorted, const char *l
         uint32_t index = (uint32_t)(sorted[i] - l->items);
         if (o->added[index] || (later && starts_with(sorted[i], later)))
             continue;
-        if (!add_item(o, index))
+        if (!add_item(o, index) || !add_object_names(o, sorted[i]))
             return false;
     }
     return true;
 }
 
-bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, uint32_t file, uint64_t base,
-                  uint64_t length, wmap_error *err)
+/* What wrote the file, which decides how Keras reads it: from the group of the weights, else from the root.
+ */
+static bool add_meta(struct order *o, unsigned which, const char *key)
+{
+    const wm_hdf5_listing *l = o->listing;
+    uint32_t list = wm_map_get(&l->names[which], o->root, strlen(o->root));
+    if (list == WM_MAP_NONE)
+        list = wm_map_get(&l->names[which], "", 0);
+    const wm_hdf5_name *value = list != WM_MAP_NONE && l->lists[list].count ? &l->lists[list].list[0] : NULL;
+    return !value || !wm_utf8_valid(value->text, value->len) ||
+           wm_archive_meta_add(o->archive, key, strlen(key), value->text, value->len, true, o->err);
+}
+
+bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, wm_keras_part *part, wmap_error *err)
 {
     static const char whole[] = "model_weights", optimizer[] = "optimizer_weights";
     struct order *o = wm_new(listing->arena, struct order, 1);
     bool *added = wm_new(listing->arena, bool, listing->item_count);
+    bool *inside = wm_new(&archive->arena, bool, listing->item_count);
     const wm_hdf5_item **sorted = wm_new(listing->arena, const wm_hdf5_item *, listing->item_count);
-    if (!o || !added || !sorted)
+    if (!o || !added || !inside || !sorted)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     o->archive = archive;
     o->listing = listing;
-    o->file = file;
-    o->base = base;
-    o->length = length;
+    o->part = part;
     o->added = added;
+    o->inside = inside;
     o->err = err;
-    o->root = wm_map_get(&listing->names[0], "", 0) == WM_MAP_NONE &&
+    o->root = wm_map_get(&listing->names[WM_H5_LAYER_NAMES], "", 0) == WM_MAP_NONE &&
                       wm_map_get(&listing->groups, whole, strlen(whole)) != WM_MAP_NONE
                   ? whole
                   : "";
+    part->root = o->root;
+    part->inside = inside;
+    part->first = archive->entry_count;
     for (size_t i = 0; i < listing->item_count; i++)
         sorted[i] = &listing->items[i];
     if (listing->item_count)
         qsort(sorted, listing->item_count, sizeof *sorted, compare_paths);
-    return add_layers(o) && add_group(o, o->root, "top_level_model_weights") &&
+    return add_meta(o, WM_H5_BACKEND, "backend") && add_meta(o, WM_H5_VERSION, "keras_version") &&
+           add_layers(o) && add_group(o, o->root, "top_level_model_weights") &&
            add_rest(o, sorted, optimizer) && add_group(o, "", optimizer) && add_rest(o, sorted, NULL);
 }
 
@@ -218,18 +282,23 @@ static bool probe_h5(wmap_archive *archive)
     return find_signature(archive) != UINT64_MAX;
 }
 
-/* Opens the HDF5 file in bytes [base, base + length) of files[file]. */
+/* Opens the HDF5 file in bytes [base, base + length) of files[file], as one more part. */
 static bool open_range(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length, wmap_error *err)
 {
-    wm_hdf5 *h5 = wm_hdf5_open(archive->files[file].fd, base, length, err);
-    if (!h5)
-        return false;
-    archive->state = h5;
+    wm_keras *keras = archive->state ? archive->state : wm_new(&archive->arena, wm_keras, 1);
+    archive->state = keras;
+    wm_keras_part *part = keras ? wm_push(&archive->arena, keras->parts, keras->count, keras->cap) : NULL;
+    if (!part)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    *part = (wm_keras_part){.h5 = wm_hdf5_open(archive->files[file].fd, base, length, err),
+                            .file = file,
+                            .base = base,
+                            .length = length};
     wm_arena scratch;
     wm_hdf5_listing listing;
     wm_arena_init(&scratch);
-    bool ok =
-        wm_hdf5_list(h5, &scratch, &listing, err) && wm_keras_add(archive, &listing, file, base, length, err);
+    bool ok = part->h5 && wm_hdf5_list(part->h5, &scratch, &listing, err) &&
+              wm_keras_add(archive, &listing, part, err);
     wm_arena_release(&scratch);
     return ok;
 }
@@ -241,17 +310,22 @@ static bool open_h5(wmap_archive *archive, wmap_error *err)
 
 static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
 {
+    const wm_keras *keras = archive->state;
     uint64_t bytes;
     if (!wmap_tensor_bytes(&entry->tensor, &bytes))
         return wm_fail(err, WMAP_E_INTERNAL, "the tensor's size is unknown");
-    if (!wm_hdf5_read(archive->state, entry->id, bytes, sink, err))
-        return wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
-    return true;
+    for (size_t i = 0; i < keras->count; i++)
+        if (keras->parts[i].file == entry->file)
+            return wm_hdf5_read(keras->parts[i].h5, entry->id, bytes, sink, err) ||
+                   wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+    return wm_fail(err, WMAP_E_INTERNAL, "the tensor is of no file");
 }
 
 static void close_h5(wmap_archive *archive)
 {
-    wm_hdf5_close(archive->state);
+    wm_keras *keras = archive->state;
+    for (size_t i = 0; keras && i < keras->count; i++)
+        wm_hdf5_close(keras->parts[i].h5);
     archive->state = NULL;
 }
 
@@ -263,6 +337,10 @@ const wm_format wm_format_keras = {
     .open = open_h5,
     .decode = decode,
     .close = close_h5,
+    .layout = wm_keras_layout,
+    .finish = wm_keras_finish,
+    .drop = wm_keras_drop,
+    .likes = true,
 };
 
 /* --- .keras --- */
@@ -272,6 +350,11 @@ const wm_format wm_format_keras = {
 static const wm_zip_member *find(const wm_zip *zip, const char *name)
 {
     return wm_zip_find(zip, name, strlen(name));
+}
+
+const wm_zip_member *wm_keras_member(const wm_zip *zip)
+{
+    return find(zip, MEMBER);
 }
 
 static bool probe_zip(wmap_archive *archive)
@@ -345,4 +428,9 @@ const wm_format wm_format_keras_zip = {
     .open = open_zip,
     .decode = decode,
     .close = close_h5,
+    .layout = wm_keras_zip_layout,
+    .finish = wm_keras_zip_finish,
+    .drop = wm_keras_drop,
+    .sum = WM_SUM_CRC32,
+    .likes = true,
 };

@@ -14,10 +14,14 @@
 #define CHUNK_CACHE ((size_t)64 << 20)
 #define CHUNK_SLOTS 4001
 
+#define ALIGN_FROM 1024
+#define ALIGN      64
+
 /* What H5Pset_driver passes to open_file. */
 struct range {
     int fd;
     uint64_t base, length;
+    uint64_t most; /* bytes that it may grow to; 0: it is not written */
     bool *opened;
 };
 
@@ -32,7 +36,7 @@ static H5FD_t *open_file(const char *name, unsigned flags, hid_t fapl, haddr_t m
     (void)name;
     (void)maxaddr;
     const struct range *range = H5Pget_driver_info(fapl);
-    if (!range || (flags & H5F_ACC_RDWR) || *range->opened)
+    if (!range || ((flags & H5F_ACC_RDWR) && !range->most) || *range->opened)
         return NULL;
     struct file *file = calloc(1, sizeof *file);
     if (!file)
@@ -50,8 +54,10 @@ static herr_t close_file(H5FD_t *file)
 
 static herr_t query(const H5FD_t *file, unsigned long *flags)
 {
-    (void)file;
     *flags = H5FD_FEAT_DATA_SIEVE;
+    if (file && ((const struct file *)file)->range.most)
+        *flags |=
+            H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_AGGREGATE_SMALLDATA;
     return 0;
 }
 
@@ -99,8 +105,38 @@ static herr_t read_file(H5FD_t *file, H5FD_mem_t type, hid_t dxpl, haddr_t addre
 static herr_t write_file(H5FD_t *file, H5FD_mem_t type, hid_t dxpl, haddr_t address, size_t size,
                          const void *buffer)
 {
-    (void)file, (void)type, (void)dxpl, (void)address, (void)size, (void)buffer;
-    return -1;
+    (void)type, (void)dxpl;
+    struct range *range = &((struct file *)file)->range;
+    if (address > range->most || size > range->most - address)
+        return -1;
+    const unsigned char *from = buffer;
+    uint64_t at = range->base + address;
+    if (address + size > range->length)
+        range->length = address + size;
+    while (size) {
+        ssize_t put = pwrite(range->fd, from, size, (off_t)at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return -1;
+        from += put;
+        at += (uint64_t)put;
+        size -= (size_t)put;
+    }
+    return 0;
+}
+
+/* Makes the file as long as libhdf5 believes it to be. */
+static herr_t truncate_file(H5FD_t *file, hid_t dxpl, hbool_t closing)
+{
+    (void)dxpl, (void)closing;
+    struct file *f = (struct file *)file;
+    if (f->eoa == f->range.length || !f->range.most)
+        return 0;
+    if (f->eoa > f->range.most || ftruncate(f->range.fd, (off_t)(f->range.base + f->eoa)) != 0)
+        return -1;
+    f->range.length = f->eoa;
+    return 0;
 }
 
 static const H5FD_class_t driver = {
@@ -120,18 +156,24 @@ static const H5FD_class_t driver = {
     .get_eof = get_eof,
     .read = read_file,
     .write = write_file,
+    .truncate = truncate_file,
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-hid_t wm_h5_open(int fd, uint64_t base, uint64_t length, wmap_error *err)
+hid_t wm_h5_open(const wm_h5_range *r, bool create, wmap_error *err)
 {
     static bool opened;
-    struct range range = {fd, base, length, &opened};
+    struct range range = {r->fd, r->base, r->length, r->most, &opened};
     hid_t id = H5FDregister(&driver), fapl = H5Pcreate(H5P_FILE_ACCESS), file = H5I_INVALID_HID;
     if (id >= 0 && fapl >= 0 && H5Pset_driver(fapl, id, &range) >= 0 &&
-        H5Pset_cache(fapl, 0, CHUNK_SLOTS, CHUNK_CACHE, 1.0) >= 0)
-        file = H5Fopen("weights", H5F_ACC_RDONLY, fapl);
+        H5Pset_cache(fapl, 0, CHUNK_SLOTS, CHUNK_CACHE, 1.0) >= 0) {
+        /* Tensors that are worth it begin where a line of a processor's cache does. */
+        if (r->most)
+            H5Pset_alignment(fapl, ALIGN_FROM, ALIGN);
+        file = create ? H5Fcreate("weights", H5F_ACC_TRUNC, H5P_DEFAULT, fapl)
+                      : H5Fopen("weights", r->most ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+    }
     if (file < 0)
-        wm_h5_fail(err, WMAP_E_CORRUPT, "the HDF5 file can't be opened");
+        wm_h5_fail(err, create ? WMAP_E_IO : WMAP_E_CORRUPT, "the HDF5 file can't be opened");
     return file;
 }

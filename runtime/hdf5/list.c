@@ -122,7 +122,14 @@ static bool add_variable(struct walk *w, struct names *names, hid_t attribute, h
     return ok;
 }
 
-static bool add_attribute(struct walk *w, struct names *names, hid_t group, const char *name)
+/* Whether an attribute holds what one that Keras writes would; an attribute of that name may be anybody's. */
+static bool is_text(hid_t type, hssize_t count)
+{
+    return H5Tget_class(type) == H5T_STRING && count == 1;
+}
+
+/* Texts of attribute `name` of a group; with `one`, that one text, or nothing if it is something else. */
+static bool add_attribute(struct walk *w, struct names *names, hid_t group, const char *name, bool one)
 {
     hid_t attribute = H5Aopen(group, name, H5P_DEFAULT), type = H5Aget_type(attribute),
           space = H5Aget_space(attribute);
@@ -130,7 +137,7 @@ static bool add_attribute(struct walk *w, struct names *names, hid_t group, cons
     hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
     if (type < 0 || count < 0)
         wm_h5_fail(w->err, WMAP_E_CORRUPT, "its list of names can't be read");
-    else if (count == 0)
+    else if (count == 0 || (one && !is_text(type, count)))
         ok = true; /* of any type: h5py writes an empty list as float64 (0,) */
     else if (H5Tget_class(type) != H5T_STRING)
         wm_fail(w->err, WMAP_E_CORRUPT, "its attribute %s is no list of text", name);
@@ -146,6 +153,16 @@ static bool add_attribute(struct walk *w, struct names *names, hid_t group, cons
     return ok;
 }
 
+static bool tell_names(struct walk *w, unsigned which, const struct names *names)
+{
+    wm_h5_frame(WM_H5_NAMES, 5 + w->path_len + names->size);
+    wm_h5_put_le(which, 1);
+    wm_h5_put_le(w->path_len, 4);
+    wm_h5_put(w->path, w->path_len);
+    wm_h5_put(names->text, names->size);
+    return true;
+}
+
 /* A list too long for one attribute is spread over NAME0, NAME1, ... */
 static bool list_names(struct walk *w, hid_t group, unsigned which, const char *name)
 {
@@ -153,24 +170,49 @@ static bool list_names(struct walk *w, hid_t group, unsigned which, const char *
     struct names names = {0};
     bool ok = true, found = H5Aexists(group, name) > 0;
     if (found)
-        ok = add_attribute(w, &names, group, name);
+        ok = add_attribute(w, &names, group, name, false);
     for (unsigned i = 0; ok && !found; i++) {
         snprintf(piece, sizeof piece, "%s%u", name, i);
         if (H5Aexists(group, piece) <= 0) {
             found = i > 0;
             break;
         }
-        ok = add_attribute(w, &names, group, piece);
+        ok = add_attribute(w, &names, group, piece, false);
     }
-    if (ok && found) {
-        wm_h5_frame(WM_H5_NAMES, 5 + w->path_len + names.size);
-        wm_h5_put_le(which, 1);
-        wm_h5_put_le(w->path_len, 4);
-        wm_h5_put(w->path, w->path_len);
-        wm_h5_put(names.text, names.size);
-    }
+    if (ok && found)
+        tell_names(w, which, &names);
     free(names.text);
     return ok || fail_here(w);
+}
+
+/* A text that Keras notes: the name of an object, whose group is PATH/vars, or what wrote the file. */
+static bool list_text(struct walk *w, hid_t group, unsigned which, const char *name)
+{
+    struct names names = {0};
+    bool ok = H5Aexists(group, name) <= 0 || add_attribute(w, &names, group, name, true);
+    if (ok && names.size)
+        tell_names(w, which, &names);
+    free(names.text);
+    return ok || fail_here(w);
+}
+
+static bool is_path(const struct walk *w, const char *path)
+{
+    return w->path_len == strlen(path) && memcmp(w->path, path, w->path_len) == 0;
+}
+
+static bool list_attributes(struct walk *w, hid_t group)
+{
+    static const char vars[] = "/vars";
+    size_t len = strlen(vars);
+    bool has_name =
+        is_path(w, "vars") || (w->path_len > len && memcmp(w->path + w->path_len - len, vars, len) == 0);
+    bool has_writer = w->path_len == 0 || is_path(w, "model_weights");
+    return list_names(w, group, WM_H5_LAYER_NAMES, "layer_names") &&
+           list_names(w, group, WM_H5_WEIGHT_NAMES, "weight_names") &&
+           (!has_name || list_text(w, group, WM_H5_NAME, "name")) &&
+           (!has_writer || (list_text(w, group, WM_H5_BACKEND, "backend") &&
+                            list_text(w, group, WM_H5_VERSION, "keras_version")));
 }
 
 static bool list_dataset(struct walk *w, hid_t object, uint64_t address)
@@ -271,7 +313,7 @@ static bool follow_all(struct walk *w, hid_t group, const struct links *links, u
 
 static bool walk_group(struct walk *w, hid_t group, unsigned depth)
 {
-    if (!list_names(w, group, 0, "layer_names") || !list_names(w, group, 1, "weight_names"))
+    if (!list_attributes(w, group))
         return false;
     struct links links = {0};
     wm_arena_init(&links.arena);

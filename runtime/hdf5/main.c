@@ -1,7 +1,7 @@
-/* main.c: the program wmap-hdf5, which reads HDF5 files for libwmap. It stands apart because libhdf5 is large
- * and a hostile file may crash it or keep it busy for ever: here that costs a process, which can open
- * nothing, holds a bounded amount of memory and is stopped after a bounded time. protocol.h says how it is
- * spoken to. */
+/* main.c: the program wmap-hdf5, which reads and makes HDF5 files for libwmap. It stands apart because
+ * libhdf5 is large and a hostile file may crash it or keep it busy for ever: here that costs a process, which
+ * can open nothing, holds a bounded amount of memory and is stopped after a bounded time. protocol.h says how
+ * it is spoken to. */
 #include "runtime/hdf5/program.h"
 
 #include <errno.h>
@@ -31,11 +31,11 @@ static void limit_to(int what, uint64_t soft, uint64_t hard)
 }
 
 /* All shared objects are loaded by now, so nothing needs to be opened any more. */
-static void confine(void)
+static void confine(uint64_t most)
 {
     limit_to(RLIMIT_CORE, 0, 0);
     if (!WM_H5_SANITIZED) {
-        limit_to(RLIMIT_FSIZE, 0, 0);
+        limit_to(RLIMIT_FSIZE, most, most);
         limit_to(RLIMIT_NOFILE, WM_H5_FD + 1, WM_H5_FD + 1);
         limit_to(RLIMIT_AS, MEMORY_MIN, MEMORY_MAX);
     }
@@ -64,25 +64,56 @@ static bool receive(unsigned char *request, size_t size)
     return true;
 }
 
-static void answer(hid_t *file, uint64_t base, uint64_t length, const unsigned char *request)
+/* What follows a request; NULL if it is too long or does not come. */
+static unsigned char *receive_records(uint64_t size, wmap_error *err)
+{
+    unsigned char *records = size <= WM_H5_MAX_RECORDS ? malloc(size ? (size_t)size : 1) : NULL;
+    if (!records) {
+        wm_fail(err, WMAP_E_NOMEM, "out of memory for %llu bytes of records", (unsigned long long)size);
+        return NULL;
+    }
+    if (!receive(records, (size_t)size))
+        _exit(1); /* libwmap is gone */
+    return records;
+}
+
+static bool work(hid_t *file, const wm_h5_range *range, char op, uint64_t address, uint64_t bytes,
+                 wmap_error *err)
+{
+    bool records_follow = op == WM_H5_MAKE || op == WM_H5_REPLACE;
+    unsigned char *records = records_follow ? receive_records(bytes, err) : NULL;
+    if (records_follow && !records)
+        return false;
+    if (*file < 0)
+        *file = wm_h5_open(range, op == WM_H5_MAKE, err);
+    bool ok = *file >= 0;
+    if (ok && op == WM_H5_LIST)
+        ok = wm_h5_list(*file, range->length, err);
+    else if (ok && op == WM_H5_READ)
+        ok = wm_h5_read(*file, range->length, address, bytes, err);
+    else if (ok && op == WM_H5_MAKE)
+        ok = wm_h5_make(*file, records, (size_t)bytes, err);
+    else if (ok && op == WM_H5_REPLACE)
+        ok = wm_h5_replace(*file, range->length, records, (size_t)bytes, err);
+    else if (ok)
+        ok = wm_fail(err, WMAP_E_INTERNAL, "unknown request");
+    free(records);
+    return ok;
+}
+
+static void answer(hid_t *file, const wm_h5_range *range, const unsigned char *request)
 {
     wm_cursor c = wm_cursor_of(request, WM_H5_REQUEST_SIZE, 0);
     char op = (char)wm_take_u8(&c);
     uint64_t address = wm_take_u64(&c), bytes = wm_take_u64(&c);
     wmap_error err = {0};
     /* Five times what a file takes that holds nothing but the smallest datasets; a megabyte is unpacked in a
-     * few milliseconds. */
-    allow_time(1500 + (op == WM_H5_READ ? (bytes >> 20) * 1000 : (length >> 20) * 400));
-    if (*file < 0)
-        *file = wm_h5_open(WM_H5_FD, base, length, &err);
-    bool ok = *file >= 0;
-    if (ok && op == WM_H5_LIST)
-        ok = wm_h5_list(*file, length, &err);
-    else if (ok && op == WM_H5_READ)
-        ok = wm_h5_read(*file, length, address, bytes, &err);
-    else if (ok)
-        ok = wm_fail(&err, WMAP_E_INTERNAL, "unknown request");
-    if (ok)
+     * few milliseconds, and a dataset made for each 30 bytes of records in a tenth of a millisecond. */
+    uint64_t file_ms = (range->length >> 20) * 400;
+    allow_time(1500 + (op == WM_H5_READ   ? (bytes >> 20) * 1000
+                       : op == WM_H5_LIST ? file_ms
+                                          : file_ms + bytes / 20));
+    if (work(file, range, op, address, bytes, &err))
         wm_h5_frame(WM_H5_END, 0);
     else
         wm_h5_say_error(&err);
@@ -99,8 +130,9 @@ static bool number(const char *text, uint64_t *value)
 
 int main(int argc, char **argv)
 {
-    uint64_t base, length;
-    if (argc != 3 || !number(argv[1], &base) || !number(argv[2], &length)) {
+    wm_h5_range range = {.fd = WM_H5_FD};
+    if (argc != 4 || !number(argv[1], &range.base) || !number(argv[2], &range.length) ||
+        !number(argv[3], &range.most)) {
         fprintf(stderr, "wmap-hdf5 is a part of wmap and is started by it.\n");
         return 2;
     }
@@ -109,7 +141,7 @@ int main(int argc, char **argv)
                                            "HDF5_VOL_CONNECTOR", "HDF5_DISABLE_VERSION_CHECK"};
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
         unsetenv(unwanted[i]);
-    confine();
+    confine(range.most);
     H5PLset_loading_state(0); /* no filters from shared objects that happen to lie about */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 
@@ -118,6 +150,6 @@ int main(int argc, char **argv)
     wm_h5_put(WM_H5_HELLO, WM_H5_HELLO_SIZE);
     wm_h5_flush();
     while (receive(request, sizeof request))
-        answer(&file, base, length, request);
+        answer(&file, &range, request);
     _exit(0); /* the system frees faster than libhdf5 */
 }

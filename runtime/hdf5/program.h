@@ -23,10 +23,16 @@
 #define WM_H5_SANITIZED 0
 #endif
 
-/* driver.c: opens bytes [base, base + length) of `fd` as an HDF5 file; no other file can be opened
- * afterwards, whatever links and storage in it name. H5I_INVALID_HID with `err` filled if it is no HDF5 file.
+/* The file: bytes [base, base + length) of `fd`. It is written if `most`, the bytes it may grow to, isn't 0.
  */
-hid_t wm_h5_open(int fd, uint64_t base, uint64_t length, wmap_error *err);
+typedef struct wm_h5_range {
+    int fd;
+    uint64_t base, length, most;
+} wm_h5_range;
+
+/* driver.c: opens or creates the HDF5 file; no other file can be opened afterwards, whatever links and
+ * storage in it name. H5I_INVALID_HID with `err` filled if it is no HDF5 file. */
+hid_t wm_h5_open(const wm_h5_range *range, bool create, wmap_error *err);
 
 /* answer.c: frames for libwmap, gathered in a buffer. The program ends if nobody reads them. */
 void wm_h5_put(const void *bytes, size_t size);
@@ -56,6 +62,10 @@ bool wm_h5_describe(hid_t dataset, uint64_t length, wm_h5_dataset *out, wmap_err
 
 /* read.c: answers READ, but for END. */
 bool wm_h5_read(hid_t file, uint64_t length, uint64_t address, uint64_t bytes, wmap_error *err);
+
+/* write.c: answer MAKE and REPLACE, but for END: `records` as protocol.h says. */
+bool wm_h5_make(hid_t file, const unsigned char *records, size_t size, wmap_error *err);
+bool wm_h5_replace(hid_t file, uint64_t length, const unsigned char *paths, size_t size, wmap_error *err);
 
 /* list.c: answers LIST, but for END. */
 bool wm_h5_list(hid_t file, uint64_t length, wmap_error *err);

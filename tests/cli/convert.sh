@@ -130,7 +130,7 @@ run 0 check hold.wmap a.safetensors
 run 1 compile hold.wmap a.safetensors -o hold.plan --to-format safetensors
 has err hold.wmap:4:
 absent hold.plan
-run 2 check hold.wmap a.safetensors --to-format keras-h5
+run 0 check hold.wmap a.safetensors --to-format keras-h5
 run 2 check hold.wmap a.safetensors --to-format nosuch
 run 0 compile hold.wmap a.safetensors -o hold.plan --to-format npz
 run 1 check hold.plan --to-format safetensors

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/formats/hdf5.h"
+#include "runtime/formats/keras.h"
 
 #define FILE_SIZE ((uint64_t)1 << 20) /* of the file that the answer is about */
 
@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wm_arena_init(&archive->arena);
     wm_map_init(&archive->names, &archive->arena, 0);
     bool ok = wm_hdf5_parse(data, size, &scratch, &listing, &err);
-    if (ok && wm_keras_add(archive, &listing, 0, 512, FILE_SIZE - 1024, &err)) {
+    wm_keras_part part = {.base = 512, .length = FILE_SIZE - 1024};
+    if (ok && wm_keras_add(archive, &listing, &part, &err)) {
         check(archive, 512, FILE_SIZE - 1024);
         if (archive->entry_count != listing.item_count)
             abort();

@@ -356,7 +356,7 @@ static void with_program(const char *script, wmap_code code, const char *message
         fail_msg("%s", text_of(&err));
 }
 
-#define HELLO "#!/bin/sh\nprintf 'wmaph5\\000\\001'\nhead -c 17 >/dev/null\n"
+#define HELLO "#!/bin/sh\nprintf 'wmaph5\\000\\002'\nhead -c 17 >/dev/null\n"
 
 static void test_program(void **state)
 {

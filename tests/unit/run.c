@@ -428,7 +428,7 @@ static void test_usage(void **state)
     weights_add(&w, "s", "F32", 2, shape_23, data, sizeof data);
     wmap_archive *source = weights_open(&w, path);
     wmap_error err;
-    static const char *const wrong[] = {"-", "/tmp/no-suffix", "/tmp/x.h5", "", "/dev/null"};
+    static const char *const wrong[] = {"-", "/tmp/no-suffix", "/tmp/x.keras", "", "/dev/null"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_false(try_run(plan, source, wrong[i], 1, &err));
         assert_int_equal(err.code, WMAP_E_USAGE);

@@ -1,0 +1,380 @@
+"""wmap writes Keras' files; h5py, Keras 3 and TF-Keras read them, predict the same and go on training."""
+
+import os
+import shutil
+import zipfile
+
+from common import SPECS, Case, distance, randomize, wmap
+import h5py
+import keras
+import ml_dtypes
+import numpy as np
+import tf_keras
+import torch
+
+from test_keras_torch import TorchCnn, channels_first, keras_cnn
+
+L = keras.layers
+SPEC = os.path.join(SPECS, "keras_back.wmap")
+BY_NAMES = {"h5": 0, "weights.h5": 1, "keras": 1, "tf.h5": 2}
+
+
+def torch_cnn(seed):
+    """A module with random weights, statistics too."""
+    module = TorchCnn().eval()
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                noise = torch.rand(value.shape, generator=random)
+                value.copy_(noise + 0.5 if "running_var" in name else (noise - 0.5) * 0.5)
+    return module
+
+
+def tf_keras_cnn():
+    K = tf_keras.layers
+    return tf_keras.Sequential(
+        [
+            K.InputLayer((12, 20, 3)),
+            K.Conv2D(8, 3, padding="same", name="conv1"),
+            K.BatchNormalization(name="bn1"),
+            K.ReLU(),
+            K.MaxPooling2D(2),
+            K.Conv2D(8, 3, padding="same", activation="relu", name="conv2"),
+            K.MaxPooling2D(2),
+            K.Flatten(),
+            K.Dense(16, activation="relu", name="fc1"),
+            K.Dense(16, name="fc2"),
+        ],
+        name="m",
+    )
+
+
+def batch(seed):
+    random = np.random.default_rng(seed)
+    return random.normal(size=(4, 12, 20, 3)).astype("float32"), random.normal(size=(4, 16)).astype("float32")
+
+
+class FromTorch(Case):
+    """A PyTorch module's weights become a Keras model's."""
+
+    def setUp(self):
+        super().setUp()
+        self.module = torch_cnn(1)
+        self.source = self.path("source.pth")
+        torch.save(self.module.state_dict(), self.source)
+        self.x, self.y = batch(2)
+        with torch.no_grad():
+            self.expected = self.module(channels_first(self.x)).numpy()
+
+    def convert(self, name, v, *flags):
+        target = self.path(name)
+        self.wmap_ok("run", SPEC, self.source, "-o", target, "-D", f"v={v}", "--force", *flags)
+        self.assertEqual(self.left_behind(), [])
+        return target
+
+    def same(self, model):
+        self.assertLessEqual(distance(self.expected, model.predict(self.x, verbose=0)), 1e-4)
+
+    def test_legacy_h5(self):
+        target = self.convert("out.h5", 0)
+        model = keras_cnn()
+        model.load_weights(target)
+        self.same(model)
+        model = keras_cnn()
+        model.load_weights(target, by_name=True)
+        self.same(model)
+        with h5py.File(target) as f:
+            self.assertEqual([n.decode() for n in f.attrs["layer_names"]], ["conv1", "bn1", "conv2", "fc1", "fc2"])
+            self.assertEqual(
+                [n.decode() for n in f["bn1"].attrs["weight_names"]],
+                ["m/bn1/gamma", "m/bn1/beta", "m/bn1/moving_mean", "m/bn1/moving_variance"],
+            )
+            self.assertEqual(f.attrs["backend"], b"tensorflow")
+            self.assertEqual(f.attrs["keras_version"], b"3.0.0")
+
+    def test_legacy_h5_of_tf_keras(self):
+        target = self.convert("out.hdf5", 2)
+        for model in [tf_keras_cnn(), keras_cnn()]:
+            model.load_weights(target)
+            self.same(model)
+        model = tf_keras_cnn()
+        model.load_weights(target, by_name=True)
+        self.same(model)
+        with h5py.File(target) as f:
+            self.assertEqual(f.attrs["keras_version"], b"2.15.0")
+
+    def test_weights_h5(self):
+        target = self.convert("out.weights.h5", 1)
+        model = keras_cnn()
+        model.load_weights(target)
+        self.same(model)
+
+    def test_weights_h5_of_tf_keras(self):
+        """TF-Keras also wants to find the layers without weights, so it takes a template."""
+        model = tf_keras_cnn()
+        template = self.path("template.weights.h5")
+        model.save_weights(template)
+        with h5py.File(template) as f:
+            prefix = "_layer_checkpoint_dependencies" if "_layer_checkpoint_dependencies" in f else "layers"
+        self.assertEqual(prefix, "layers")
+        target = self.convert("out.weights.h5", 1, "--like", template)
+        model.load_weights(target)
+        self.same(model)
+
+    def trained(self):
+        model = keras_cnn()
+        model.compile("adam", loss=keras.losses.MeanSquaredError())
+        model.train_on_batch(*batch(3))
+        return model
+
+    def goes_on(self, load, template, target):
+        """The model of `target` is that of the template with other weights, its optimizer's state included."""
+        new, old = load(target), load(template)
+        self.same(new)
+        old.load_weights(self.convert("weights.h5", 0))
+        for model in (old, new):
+            self.assertGreater(int(np.asarray(model.optimizer.iterations)), 0)
+        state = lambda m: [np.asarray(v) for v in getattr(m.optimizer, "variables")]
+        for a, b in zip(state(old), state(new), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for step in range(3):
+            x, y = batch(10 + step)
+            self.assertAlmostEqual(float(old.train_on_batch(x, y)), float(new.train_on_batch(x, y)), places=5)
+        for a, b in zip(old.get_weights(), new.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+    def keeps(self, template, target):
+        """As goes_on, for whole .h5 files of Keras 3, which Keras 3 can load but not train any further."""
+        self.same(keras.saving.load_model(target))
+        with h5py.File(template) as a, h5py.File(target) as b:
+            self.assertIn("training_config", b.attrs)
+            self.assertEqual(dict(a.attrs), dict(b.attrs))
+            state = walk(a["optimizer_weights"])
+            self.assertGreater(len(state), 10)
+            for dataset in state:
+                np.testing.assert_array_equal(dataset[()], b[dataset.name][()])
+
+    def test_keras_archive(self):
+        template = self.path("template.keras")
+        self.trained().save(template)
+        target = self.convert("out.keras", 1, "--like", template)
+        self.goes_on(keras.saving.load_model, template, target)
+        with zipfile.ZipFile(template) as a, zipfile.ZipFile(target) as b:
+            self.assertIsNone(b.testzip())
+            self.assertEqual(a.namelist(), b.namelist())
+            for name in ("config.json", "metadata.json"):
+                self.assertEqual(a.read(name), b.read(name))
+
+    def test_keras_archive_with_deflated_weights(self):
+        stored, template = self.path("stored.keras"), self.path("template.keras")
+        self.trained().save(stored)
+        with zipfile.ZipFile(stored) as a, zipfile.ZipFile(template, "w", zipfile.ZIP_DEFLATED) as b:
+            for name in a.namelist():
+                b.writestr(name, a.read(name))
+        target = self.convert("out.keras", 1, "--like", template)
+        self.goes_on(keras.saving.load_model, template, target)
+
+    def test_whole_h5(self):
+        template = self.path("template.h5")
+        self.trained().save(template)
+        target = self.convert("out.h5", 0, "--like", template)
+        self.keeps(template, target)
+
+    def test_whole_h5_of_tf_keras(self):
+        template = self.path("template.h5")
+        model = tf_keras_cnn()
+        model.compile("adam", loss="mse")
+        model.train_on_batch(*batch(3))
+        model.save(template)
+        target = self.convert("out.h5", 2, "--like", template)
+        self.goes_on(tf_keras.models.load_model, template, target)
+
+    def test_a_packed_template(self):
+        """Datasets that the map writes are unpacked; all others, and every attribute, stay as they are."""
+        template, packed = self.path("template.h5"), self.path("packed.h5")
+        self.trained().save(template)
+        with h5py.File(template) as a, h5py.File(packed, "w") as b:
+            def copy(name, item):
+                if isinstance(item, h5py.Group):
+                    made = b.require_group(name)
+                else:
+                    big = item[()].astype(item.dtype.newbyteorder(">"))
+                    how = dict(compression="gzip", shuffle=True) if item.ndim else {}
+                    made = b.create_dataset(name, data=big, **how)
+                    made.attrs["made of"] = "copper"
+                for key, value in item.attrs.items():
+                    made.attrs[key] = value
+
+            a.visititems(copy)
+            for key, value in a.attrs.items():
+                b.attrs[key] = value
+        target = self.convert("out.h5", 0, "--like", packed)
+        self.keeps(packed, target)
+        with h5py.File(target) as f:
+            kernel = f["model_weights/conv1/m/conv1/kernel"]
+            self.assertEqual((kernel.chunks, kernel.attrs["made of"]), (None, "copper"))
+            self.assertIsNotNone(next(v for v in walk(f["optimizer_weights"]) if v.ndim == 4).chunks)
+
+    def test_the_weights_of_an_archive_alone(self):
+        template = self.path("template.keras")
+        self.trained().save(template)
+        target = self.convert("out.weights.h5", 1, "--like", template)
+        model = keras_cnn()
+        model.load_weights(target)
+        self.same(model)
+
+    def test_the_same_bytes_each_time(self):
+        template = self.path("template.keras")
+        self.trained().save(template)
+        for name, v, *flags in [
+            ("a.h5", 0), ("a.weights.h5", 1), ("a.keras", 1, "--like", template)
+        ]:  # fmt: skip
+            first = open(self.convert(name, v, *flags, "-j1"), "rb").read()
+            second = open(self.convert("b" + name[1:], v, *flags, "-j4"), "rb").read()
+            self.assertEqual(first, second, name)
+
+    def refused(self, name, v, *flags, status=3):
+        done = wmap("run", SPEC, self.source, "-o", self.path(name), "-D", f"v={v}", *flags)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertFalse(os.path.exists(self.path(name)))
+        self.assertEqual(self.left_behind(), [])
+        return done.stderr
+
+    def test_templates_that_do_not_fit(self):
+        template = self.path("template.keras")
+        self.trained().save(template)
+        self.assertIn("--like", self.refused("out.keras", 1, status=2))
+        self.assertIn("no dataset of this name", self.refused("out.keras", 0, "--like", template))
+        with h5py.File(self.path("shape.h5"), "w") as f:
+            f["conv1/m/conv1/kernel"] = np.zeros((3, 3, 8, 3), "float32")
+        text = self.refused("out.h5", 0, "--like", self.path("shape.h5"))
+        self.assertIn("another shape", text)
+        self.assertIn("and 11 more", text)
+        keras_cnn().save(self.path("whole.h5"))
+        self.assertIn("no .keras archive", self.refused("out.keras", 1, "--like", self.path("whole.h5"), status=2))
+
+    def test_a_weight_that_is_not_written(self):
+        template = self.path("template.h5")
+        self.convert("template.h5", 0)
+        with h5py.File(template, "a") as f:
+            f["fc3/kernel"] = np.zeros(3, "float32")
+        self.assertIn("fc3/kernel", self.refused("out.h5", 0, "--like", template))
+
+
+def walk(group):
+    found = []
+    group.visititems(lambda name, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+class Names(Case):
+    """What is around the tensors follows from their names."""
+
+    def copy(self, arrays, name, *flags):
+        source = self.path("source.npz")
+        np.savez(source, **arrays)
+        self.wmap_ok("run", "-e", "keep rest", source, "-o", self.path(name), *flags)
+        return self.path(name)
+
+    def test_long_lists(self):
+        """Lists of more than 64 KB are spread as Keras does it, and Keras reads them."""
+        count = 1200
+        x = np.arange(4, dtype="float32").reshape(2, 2)
+        names = [f"{'a' * 60}_{i:06}" for i in range(count)]
+        arrays = {f"{n}/{n}/kernel:0": x + i for i, n in enumerate(names)}
+        target = self.copy(arrays, "long.h5")
+        with h5py.File(target) as f:
+            self.assertNotIn("layer_names", f.attrs)
+            self.assertLess(max(f.attrs[k].nbytes for k in f.attrs if k.startswith("layer_names")), 64512)
+            from keras.src.legacy.saving import legacy_h5_format
+
+            self.assertEqual(legacy_h5_format.load_attributes_from_hdf5_group(f, "layer_names"), names)
+        listed = [t["name"] for t in self.inspect(target)["tensors"]]
+        self.assertEqual(listed, list(arrays))
+
+    def test_layers_with_slashes(self):
+        names = ["block/a/block/a/kernel:0", "block/a/block/a/bias:0", "block/b/block/b/kernel:0", "c/d/kernel:0"]
+        target = self.copy({n: np.ones(2, "float32") for n in names}, "out.h5")
+        with h5py.File(target) as f:
+            self.assertEqual(list(f.attrs["layer_names"]), [b"block/a", b"block/b", b"c"])
+            self.assertEqual(list(f["block/a"].attrs["weight_names"]), [b"block/a/kernel:0", b"block/a/bias:0"])
+
+    def test_plain_names(self):
+        target = self.copy({"conv.weight": np.ones((2, 3), "float64"), "a/b": np.zeros(3, "int8")}, "out.h5")
+        with h5py.File(target) as f:
+            self.assertEqual(dict(f.attrs), {})
+            np.testing.assert_array_equal(f["conv.weight"][()], np.ones((2, 3)))
+
+    def test_names_that_no_file_can_hold(self):
+        for names in [["a", "a/b"], ["a//b"], ["/a"], ["a/../b"], ["a/."]]:
+            source = self.path("source.safetensors")
+            from safetensors.numpy import save_file
+
+            save_file({n: np.zeros(2, "float32") for n in names}, source)
+            done = wmap("run", "-e", "keep rest", source, "-o", self.path("out.h5"))
+            self.assertEqual(done.returncode, 1, (names, done.stderr))
+            self.assertIn("E0610", done.stderr)
+            self.assertIn(names[-1], done.stderr)
+            self.assertFalse(os.path.exists(self.path("out.h5")))
+
+    def test_top_level_weights(self):
+        names = ["dense/dense/kernel:0", "top_level_model_weights/scale:0"]
+        target = self.copy({n: np.ones(2, "float32") for n in names}, "out.h5")
+        with h5py.File(target) as f:
+            self.assertEqual(list(f.attrs["layer_names"]), [b"dense"])
+            self.assertEqual(list(f["top_level_model_weights"].attrs["weight_names"]), [b"scale:0"])
+
+    def test_metadata_is_kept(self):
+        source = self.path("source.h5")
+        with h5py.File(source, "w") as f:
+            f.attrs["layer_names"] = [b"a"]
+            f.attrs["backend"] = "theano"
+            f.attrs["keras_version"] = "2.3.1"
+            f.create_group("a").attrs["weight_names"] = [b"kernel:0"]
+            f["a/kernel:0"] = np.ones(2, "float32")
+        self.wmap_ok("run", "-e", "keep rest", source, "-o", self.path("out.h5"))
+        with h5py.File(self.path("out.h5")) as f:
+            self.assertEqual((f.attrs["backend"], f.attrs["keras_version"]), (b"theano", b"2.3.1"))
+
+
+class Dtypes(Case):
+    def test_every_dtype(self):
+        random = np.random.default_rng(1)
+        arrays = {}
+        for dtype in ["bool", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8", "c16"]:
+            for shape in [(), (0, 3), (3, 5), (300, 7)]:
+                raw = random.bytes(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+                value = np.frombuffer(raw, dtype if dtype != "bool" else "u1").reshape(shape)
+                arrays[f"{dtype}_{len(shape)}_{value.size}"] = value % 2 == 0 if dtype == "bool" else value
+        source, target, back = (self.path(n) for n in ("source.npz", "out.h5", "back.npz"))
+        np.savez(source, **arrays)
+        self.wmap_ok("run", "-e", "keep rest", source, "-o", target)
+        with h5py.File(target) as f:
+            self.assertEqual(sorted(f), sorted(arrays))
+            for name, value in arrays.items():
+                self.assertEqual(f[name].dtype, value.dtype)
+                self.assertEqual(f[name].shape, value.shape)
+                self.assertEqual(f[name][()].tobytes(), value.tobytes())
+        self.wmap_ok("run", "-e", "keep rest", target, "-o", back)
+        with np.load(back, allow_pickle=False) as f:
+            for name, value in arrays.items():
+                self.assertEqual((f[name].dtype, f[name].tobytes()), (value.dtype, value.tobytes()))
+
+    def test_bfloat16_as_keras_has_it(self):
+        model = keras.Sequential([L.Input((3,)), L.Dense(4, dtype="bfloat16")])
+        randomize(model, 3)
+        value = torch.from_numpy(np.asarray(model.weights[0], "float32")).to(torch.bfloat16)
+        torch.save({"w": value, "b": torch.ones(4, dtype=torch.bfloat16)}, self.path("source.pth"))
+        rules = '"w" -> "layers/dense/vars/0"; "b" -> "layers/dense/vars/1"'
+        target = self.path("out.weights.h5")
+        self.wmap_ok("run", "-e", rules, self.path("source.pth"), "-o", target)
+        other = keras.Sequential([L.Input((3,)), L.Dense(4, dtype="bfloat16")])
+        other.load_weights(target)
+        got = np.asarray(other.weights[0])
+        self.assertEqual(got.dtype, ml_dtypes.bfloat16)
+        self.assertEqual(got.tobytes(), value.view(torch.uint16).numpy().tobytes())
+        model.save_weights(self.path("template.weights.h5"))
+        self.wmap_ok("run", "-e", rules, self.path("source.pth"), "-o", target, "-f", "--like", self.path("template.weights.h5"))
+        other.load_weights(target)
+        self.assertEqual(np.asarray(other.weights[0]).tobytes(), got.tobytes())
