@@ -502,7 +502,11 @@ static bool take_name(placing *p, size_t part, wmap_error *err)
     const char *to = part_name(o, part);
     temporary(o, part, from);
     if (o->force && o->parts[part].role != WM_PART_GUEST) {
-        if (o->count > 1 && renameat2(o->folder, from, o->folder, to, RENAME_EXCHANGE) == 0)
+        struct stat st;
+        if (fstatat(o->folder, to, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+            return fail_part(o, part, EISDIR, "cannot give it its name", err); /* a swap could */
+        bool swap = o->count > 1 && o->parts[part].role == WM_PART_DATA;
+        if (swap && renameat2(o->folder, from, o->folder, to, RENAME_EXCHANGE) == 0)
             p->steps[part] = STEP_SWAPPED;
         else if (o->count > 1 && rename_free(o->folder, from, to))
             p->steps[part] = STEP_NAMED;

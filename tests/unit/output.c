@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <signal.h>
@@ -268,14 +269,226 @@ static void test_standard_output(void **state)
     expect_file(at("stdout"), "hello");
 }
 
+/* ---- sets of files ---- */
+
+/* The renames of this process, so that a test can die in the middle of them; SIZE_MAX: never. */
+static size_t renames_left = SIZE_MAX;
+
+static int rename_call(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (renames_left == 0)
+        kill(getpid(), SIGKILL);
+    renames_left -= renames_left != SIZE_MAX;
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    return rename_call(from_folder, from, to_folder, to, flags);
+}
+
+int renameat(int from_folder, const char *from, int to_folder, const char *to)
+{
+    return rename_call(from_folder, from, to_folder, to, 0);
+}
+
+static size_t syncs;
+
+int fsync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static const wm_part set[] = {{"m-1-of-2", 1, WM_PART_DATA},
+                              {"m-2-of-2", 1, WM_PART_DATA},
+                              {"m.index", 1, WM_PART_ENTRY},
+                              {"latest", 1, WM_PART_GUEST},
+                              {NULL, 0, WM_PART_GONE}};
+enum { SET = sizeof set / sizeof *set };
+
+static bool open_set(wm_output *o, bool force, wmap_error *err)
+{
+    *o = (wm_output){.path = at("m"), .force = force};
+    return wm_output_open(o, set, SET, err);
+}
+
+static void fill_set(const wm_output *o, const char *text)
+{
+    wmap_error err = {0};
+    for (uint32_t i = 0; i < SET - 1; i++)
+        assert_true(wm_output_put(o, i, 0, text + i, 1, &err));
+    assert_false(wm_output_put(o, SET - 1, 0, text, 1, &err));
+    assert_false(wm_output_put(o, SET, 0, text, 1, &err));
+}
+
+static void make_set(bool force, const char *text)
+{
+    wm_output o;
+    wmap_error err = {0};
+    if (!open_set(&o, force, &err))
+        fail_msg("%s", err.message);
+    fill_set(&o, text);
+    if (!wm_output_commit(&o, &err))
+        fail_msg("%s", err.message);
+}
+
+static void test_set(void **state)
+{
+    (void)state;
+    make_set(false, "12il");
+    expect_file(at("m-1-of-2"), "1");
+    expect_file(at("m-2-of-2"), "2");
+    expect_file(at("m.index"), "i");
+    expect_file(at("latest"), "l");
+    assert_int_equal(entries(), 4);
+}
+
+/* Whatever stands at a name of the set is a reason to refuse, but for a guest, which gives way. */
+static void test_set_existing(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"m-1-of-2", "m-2-of-2", "m.index", "m"};
+    wm_output o;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        wmap_error err = {0};
+        write_file(at(names[i]), "old");
+        assert_false(open_set(&o, false, &err));
+        assert_int_equal(err.code, WMAP_E_USAGE);
+        assert_non_null(strstr(err.file, names[i]));
+        assert_int_equal(entries(), 1);
+        assert_int_equal(unlink(at(names[i])), 0);
+    }
+    write_file(at("latest"), "theirs");
+    make_set(false, "12il");
+    expect_file(at("latest"), "theirs");
+    assert_int_equal(entries(), 4);
+    write_file(at("m"), "in the way");
+    make_set(true, "34jk");
+    expect_file(at("m-1-of-2"), "3");
+    expect_file(at("m-2-of-2"), "4");
+    expect_file(at("m.index"), "j");
+    expect_file(at("latest"), "theirs");
+    assert_int_equal(entries(), 4);
+    assert_int_equal(access(at("m"), F_OK), -1);
+}
+
+/* A set that can't be completed leaves all that was there, and nothing else. */
+static void test_set_undone(void **state)
+{
+    (void)state;
+    wm_output o;
+    wmap_error err = {0};
+    assert_true(open_set(&o, false, &err));
+    fill_set(&o, "12il");
+    write_file(at("m-2-of-2"), "theirs");
+    assert_false(wm_output_commit(&o, &err));
+    assert_int_equal(err.code, WMAP_E_USAGE);
+    expect_file(at("m-2-of-2"), "theirs");
+    assert_int_equal(entries(), 1);
+
+    write_file(at("m-1-of-2"), "old 1");
+    write_file(at("m.index"), "old index");
+    write_file(at("m"), "old file");
+    assert_true(open_set(&o, true, &err));
+    fill_set(&o, "12il");
+    /* a folder that takes the place of a file can't be replaced by one */
+    assert_int_equal(unlink(at("m-2-of-2")), 0);
+    assert_int_equal(mkdir(at("m-2-of-2"), 0700), 0);
+    assert_int_equal(mkdir(at("m-2-of-2/full"), 0700), 0);
+    bool done = wm_output_commit(&o, &err);
+    if (!done) {
+        assert_int_equal(err.code, WMAP_E_IO);
+        expect_file(at("m-1-of-2"), "old 1");
+        expect_file(at("m.index"), "old index");
+        expect_file(at("m"), "old file");
+        assert_int_equal(entries(), 4);
+    }
+    assert_int_equal(rmdir(at("m-2-of-2/full")), 0);
+    assert_int_equal(rmdir(at("m-2-of-2")), 0);
+    assert_false(done);
+}
+
+/* A process that dies after any number of renames leaves no index that speaks of files of two sets. */
+static void test_set_killed(void **state)
+{
+    (void)state;
+    for (size_t renames = 0;; renames++) {
+        make_set(true, "abcd");
+        write_file(at("m"), "in the way");
+        pid_t child = fork();
+        if (child == 0) {
+            renames_left = renames;
+            make_set(true, "efgh");
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status)) {
+            assert_int_equal(renames, 2 + 2 + 1 + 1); /* aside, data, index, guest */
+            break;
+        }
+        bool old = access(at("m.index"), F_OK) == 0;
+        if (old) { /* it is the old one before the first, the new one after the last but one */
+            bool last = renames == 5;
+            assert_true(renames == 0 || last);
+            expect_file(at("m.index"), last ? "g" : "c");
+            expect_file(at("m-1-of-2"), last ? "e" : "a");
+            expect_file(at("m-2-of-2"), last ? "f" : "b");
+        }
+    }
+    expect_file(at("m.index"), "g");
+    assert_int_equal(entries(), 4); /* the next run removed what the dead ones left */
+}
+
+static void test_set_signal(void **state)
+{
+    (void)state;
+    wm_output o;
+    wmap_error err = {0};
+    assert_true(open_set(&o, false, &err));
+    assert_int_equal(entries(), 4);
+    wmap_run_cleanup();
+    assert_int_equal(entries(), 0);
+    wm_output_abandon(&o);
+}
+
+static void test_folder(void **state)
+{
+    (void)state;
+    wm_output o;
+    wmap_error err = {0};
+    wm_part part = {NULL, 1, WM_PART_DATA};
+    o = (wm_output){.path = at("new/m"), .make_folder = true};
+    assert_true(wm_output_open(&o, &part, 1, &err));
+    assert_int_equal(access(at("new"), F_OK), 0);
+    wm_output_abandon(&o);
+    assert_int_equal(access(at("new"), F_OK), -1);
+    o = (wm_output){.path = at("new/m"), .make_folder = true, .no_sync = true};
+    syncs = 0;
+    assert_true(wm_output_open(&o, &part, 1, &err) && wm_output_put(&o, 0, 0, "x", 1, &err));
+    assert_true(wm_output_commit(&o, &err));
+    expect_file(at("new/m"), "x");
+    assert_int_equal(syncs, 0);
+    o = (wm_output){.path = at("new/m"), .force = true};
+    assert_true(wm_output_open(&o, &part, 1, &err) && wm_output_commit(&o, &err));
+    assert_int_equal(syncs, 2); /* the file, its folder */
+    assert_int_equal(unlink(at("new/m")), 0);
+    assert_int_equal(rmdir(at("new")), 0);
+    o = (wm_output){.path = "-"};
+    assert_false(wm_output_open(&o, set, SET, &err));
+    assert_int_equal(err.code, WMAP_E_USAGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commit),    TEST(test_existing),        TEST(test_race),   TEST(test_refused),
-        TEST(test_link),      TEST(test_stale),           TEST(test_signal), TEST(test_full),
-        TEST(test_long_name), TEST(test_standard_output),
+        TEST(test_commit),     TEST(test_existing),        TEST(test_race),       TEST(test_refused),
+        TEST(test_link),       TEST(test_stale),           TEST(test_signal),     TEST(test_full),
+        TEST(test_long_name),  TEST(test_standard_output), TEST(test_set),        TEST(test_set_existing),
+        TEST(test_set_undone), TEST(test_set_killed),      TEST(test_set_signal), TEST(test_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
