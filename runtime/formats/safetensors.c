@@ -6,21 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/archive.h"
+#include "runtime/formats/safetensors.h"
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
 
-#define LENGTH_SIZE 8
-#define HEADER_MAX  ((uint64_t)100000000) /* the reference's limit */
-#define MAX_DEPTH   8                     /* of brackets; a good header has three levels */
-#define VALUE_MAX   ((size_t)64 << 10)    /* bytes of a tensor's entry: bounds memory */
+#define MAX_DEPTH 8                  /* of brackets; a good header has three levels */
+#define VALUE_MAX ((size_t)64 << 10) /* bytes of a tensor's entry: bounds memory */
 /* Bytes of the shortest entry, "":{"dtype":"U8","shape":[],"data_offsets":[0,1]}, rounded down. */
 #define ENTRY_MIN    48
 #define ROOM         ((size_t)64 << 10) /* what jansson may take for a piece beyond its bytes */
 #define STRING_MAX   ((size_t)16 << 20) /* bytes of a value of the metadata */
 #define METADATA_MAX ((size_t)100000)   /* keys of the metadata */
-#define METADATA     "__metadata__"
 
 static bool corrupt(wmap_error *err, const wm_cursor *c, const char *text)
 {
@@ -31,11 +28,6 @@ static bool corrupt(wmap_error *err, const wm_cursor *c, const char *text)
 static bool is_space(int b)
 {
     return b == ' ' || b == '\t' || b == '\n' || b == '\r';
-}
-
-static bool is_format(const char *key, size_t len)
-{
-    return len == 6 && memcmp(key, "format", 6) == 0;
 }
 
 static int peek(const wm_cursor *c)
@@ -68,9 +60,9 @@ static bool probe(wmap_archive *archive)
     skip_space(&c);
     if (c.failed || peek(&c) != '{')
         return false;
-    if (length <= HEADER_MAX)
+    if (length <= WM_SAFETENSORS_HEADER)
         return true;
-    if (is_text(archive->head, LENGTH_SIZE))
+    if (is_text(archive->head, WM_SAFETENSORS_LENGTH))
         return false;
     c.at++;
     skip_space(&c);
@@ -307,7 +299,7 @@ static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value,
     if (ok && !json_is_string(json))
         ok = corrupt(err, at, "a value of __metadata__ is no string");
     ok = ok && wm_archive_meta_add(r->archive, copy, len, json_string_value(json), json_string_length(json),
-                                   is_format(copy, len), err);
+                                   wm_safetensors_own(copy, len), err);
     json_decref(json);
     return ok;
 }
@@ -341,7 +333,7 @@ static bool read_top(struct reading *r, const json_t *key, wm_cursor value, cons
     const char *name = json_string_value(key);
     size_t len = json_string_length(key);
     json_t *json = NULL;
-    if (len == sizeof METADATA - 1 && memcmp(name, METADATA, len) == 0) {
+    if (len == sizeof WM_SAFETENSORS_METADATA - 1 && memcmp(name, WM_SAFETENSORS_METADATA, len) == 0) {
         if (r->metadata)
             return corrupt(err, at, "__metadata__ stands in it twice");
         r->metadata = true;
@@ -438,175 +430,25 @@ static bool order_entries(wmap_archive *archive, uint64_t origin, wmap_error *er
 
 static bool open_safetensors(wmap_archive *archive, wmap_error *err)
 {
-    uint8_t raw[LENGTH_SIZE];
+    uint8_t raw[WM_SAFETENSORS_LENGTH];
     uint64_t size = archive->files[0].size;
     if (!wm_archive_read(archive, 0, 0, raw, sizeof raw, err))
         return false;
     wm_cursor c = wm_cursor_of(raw, sizeof raw, 0);
     uint64_t length = wm_take_u64(&c);
     c.at = 0;
-    if (length > HEADER_MAX)
+    if (length > WM_SAFETENSORS_HEADER)
         return corrupt(err, &c, "it claims to be longer than 100000000 bytes, the format's limit");
-    if (length > size - LENGTH_SIZE)
+    if (length > size - WM_SAFETENSORS_LENGTH)
         return corrupt(err, &c, "it claims to be longer than the file");
     uint8_t *header = malloc((size_t)length + 1); /* not the arena: it is needed no longer than this call */
     if (!header)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    bool ok = wm_archive_read(archive, 0, LENGTH_SIZE, header, length, err);
-    c = wm_cursor_of(header, (size_t)length, LENGTH_SIZE);
-    ok = ok && read_header(archive, &c, err) && order_entries(archive, LENGTH_SIZE + length, err);
+    bool ok = wm_archive_read(archive, 0, WM_SAFETENSORS_LENGTH, header, length, err);
+    c = wm_cursor_of(header, (size_t)length, WM_SAFETENSORS_LENGTH);
+    ok = ok && read_header(archive, &c, err) && order_entries(archive, WM_SAFETENSORS_LENGTH + length, err);
     free(header);
     return ok;
-}
-
-/* Writing. */
-
-struct text {
-    wm_arena *arena;
-    char *bytes;
-    size_t size, cap;
-    bool oom;
-};
-
-static void add_bytes(struct text *t, const char *bytes, size_t size)
-{
-    char *grown = t->oom ? NULL : wm_grow(t->arena, t->bytes, t->size, t->size + size, &t->cap, 1);
-    if (!grown) {
-        t->oom = true;
-        return;
-    }
-    t->bytes = grown;
-    memcpy(t->bytes + t->size, bytes, size);
-    t->size += size;
-}
-
-static void add_text(struct text *t, const char *text)
-{
-    add_bytes(t, text, strlen(text));
-}
-
-static void add_number(struct text *t, uint64_t number)
-{
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRIu64, number);
-    add_text(t, digits);
-}
-
-static void add_string(struct text *t, const char *bytes, size_t len)
-{
-    add_text(t, "\"");
-    for (size_t i = 0; i < len; i++) {
-        unsigned char b = (unsigned char)bytes[i];
-        char escape[8];
-        if (b == '"' || b == '\\')
-            snprintf(escape, sizeof escape, "\\%c", b);
-        else if (b < 0x20)
-            snprintf(escape, sizeof escape, "\\u%04x", b);
-        else
-            snprintf(escape, sizeof escape, "%c", b);
-        add_text(t, escape);
-    }
-    add_text(t, "\"");
-}
-
-static bool check_target(const wmap_tensor *tensor, wmap_error *err)
-{
-    const wm_dtype_info *info = wm_dtype(tensor->dtype);
-    if (!info || !info->safetensors[0])
-        wm_fail(err, WMAP_E_TARGET, "safetensors has no dtype %s; cast it to another",
-                wmap_dtype_name(tensor->dtype));
-    else if (tensor->name_len == sizeof METADATA - 1 && memcmp(tensor->name, METADATA, tensor->name_len) == 0)
-        wm_fail(err, WMAP_E_TARGET, "safetensors keeps this name for itself");
-    else if (!wm_utf8_valid(tensor->name, tensor->name_len))
-        wm_fail(err, WMAP_E_TARGET, "safetensors holds only names that are UTF-8");
-    else if (tensor->name_len > WM_MAX_NAME)
-        wm_fail(err, WMAP_E_TARGET, "the name is too long");
-    else
-        return true;
-    return wm_error_tensor(err, tensor->name, tensor->name_len);
-}
-
-static void add_target(struct text *t, const wm_target *target, uint64_t at)
-{
-    const wmap_tensor *tensor = &target->tensor;
-    add_text(t, ",");
-    add_string(t, tensor->name, tensor->name_len);
-    add_text(t, ":{\"dtype\":\"");
-    add_text(t, wm_dtype(tensor->dtype)->safetensors);
-    add_text(t, "\",\"shape\":[");
-    for (uint32_t d = 0; d < tensor->rank; d++) {
-        if (d)
-            add_text(t, ",");
-        add_number(t, tensor->shape[d]);
-    }
-    add_text(t, "],\"data_offsets\":[");
-    add_number(t, at);
-    add_text(t, ",");
-    add_number(t, at + target->bytes);
-    add_text(t, "]}");
-}
-
-static void add_metadata(struct text *t, const wm_writer *writer)
-{
-    /* transformers and accelerate ask for the framework; "pt" is what every reader takes. */
-    add_text(t, "{\"" METADATA "\":{\"format\":\"pt\"");
-    for (size_t i = 0; i < writer->meta_count; i++) {
-        const wmap_meta *m = &writer->metas[i].pair;
-        writer->meta_kept[i] = true;
-        if (is_format(m->key, m->key_len))
-            continue;
-        add_text(t, ",");
-        add_string(t, m->key, m->key_len);
-        add_text(t, ":");
-        add_string(t, m->value, m->value_len);
-    }
-    add_text(t, "}");
-}
-
-/* The whole header is made in layout(), since its size moves the data; data stand in the order of the
- * targets. */
-static bool layout(wm_writer *writer, wmap_error *err)
-{
-    struct text *t = wm_new(writer->arena, struct text, 1);
-    uint64_t at = 0, end;
-    if (!t)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    t->arena = writer->arena;
-    add_bytes(t, "\0\0\0\0\0\0\0\0", LENGTH_SIZE);
-    add_metadata(t, writer);
-    for (size_t i = 0; i < writer->count; i++) {
-        wm_target *target = &writer->targets[i];
-        if (!check_target(&target->tensor, err))
-            return false;
-        if (!wm_size_add(at, target->bytes, &end))
-            return wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
-        add_target(t, target, at);
-        target->offset = at;
-        at = end;
-    }
-    add_text(t, "}");
-    while (!t->oom && t->size % 8)
-        add_text(t, " ");
-    if (t->oom)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    uint64_t length = t->size - LENGTH_SIZE;
-    if (length > HEADER_MAX)
-        return wm_fail(err, WMAP_E_TARGET,
-                       "the header would be longer than 100000000 bytes, the format's limit");
-    for (unsigned i = 0; i < LENGTH_SIZE; i++)
-        t->bytes[i] = (char)(length >> (8 * i));
-    for (size_t i = 0; i < writer->count; i++)
-        writer->targets[i].offset += t->size; /* no overflow: checked with the sum below */
-    writer->state = t;
-    if (!wm_size_add(at, t->size, &end))
-        return wm_fail(err, WMAP_E_TARGET, "the file would be larger than 2^63 bytes");
-    return wm_writer_add_part(writer, NULL, end, WM_PART_DATA, err);
-}
-
-static bool finish(wm_writer *writer, wmap_error *err)
-{
-    const struct text *t = writer->state;
-    return writer->put(writer, 0, 0, t->bytes, t->size, err);
 }
 
 extern const wm_format wm_format_safetensors;
@@ -617,6 +459,7 @@ const wm_format wm_format_safetensors = {
     .in_folder = "model.safetensors",
     .probe = probe,
     .open = open_safetensors,
-    .layout = layout,
-    .finish = finish,
+    .layout = wm_safetensors_layout,
+    .finish = wm_safetensors_finish,
+    .shards = true,
 };

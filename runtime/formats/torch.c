@@ -393,5 +393,6 @@ const wm_format wm_format_torch = {
     .layout = wm_torch_layout,
     .finish = wm_torch_finish,
     .sum = WM_SUM_CRC32,
+    .shards = true,
     .in_folder = "pytorch_model.bin",
 };

@@ -7,12 +7,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/zip.h"
+#include "runtime/shards.h"
 
 #define BATCH 1000 /* pairs set by one SETITEMS, as Python does it */
 #define NAME  40   /* room for "archive/data/N" */
@@ -36,12 +38,24 @@ typedef struct pickler {
     bool kept[MEMO_DTYPE + 32];
 } pickler;
 
-/* The members: data.pkl, byteorder, one storage a target, version. */
-typedef struct state {
+/* One file. Its members: data.pkl, byteorder, one storage a target, version. */
+typedef struct box {
     const uint8_t *pickle;
     wm_zip_out *members;
     size_t count;
+    wm_target **targets; /* those in this file */
+    size_t target_count;
+} box;
+
+typedef struct state {
+    wm_shards shards;
+    box *boxes; /* one a file */
 } state;
+
+static bool no_memory(wmap_error *err)
+{
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory while laying out a torch file");
+}
 
 /* ---- data.pkl ---- */
 
@@ -183,17 +197,17 @@ static void emit_tensor(pickler *p, const wm_target *target, size_t index)
     emit(p, "tR", 2);
 }
 
-static void emit_all(pickler *p, const wm_writer *writer)
+static void emit_all(pickler *p, const box *b)
 {
     emit(p, "\x80\x02", 2);
     emit_ordered_dict(p);
-    for (size_t i = 0; i < writer->count; i++) {
-        const wmap_tensor *tensor = &writer->targets[i].tensor;
+    for (size_t i = 0; i < b->target_count; i++) {
+        const wmap_tensor *tensor = &b->targets[i]->tensor;
         if (i % BATCH == 0)
             emit_byte(p, '(');
         emit_text(p, tensor->name, tensor->name_len);
-        emit_tensor(p, &writer->targets[i], i);
-        if (i % BATCH == BATCH - 1 || i + 1 == writer->count)
+        emit_tensor(p, b->targets[i], i);
+        if (i % BATCH == BATCH - 1 || i + 1 == b->target_count)
             emit_byte(p, 'u');
     }
     emit_byte(p, '.');
@@ -217,13 +231,13 @@ static bool check_target(const wm_target *target, wmap_error *err)
     return wm_error_tensor(err, tensor->name, tensor->name_len);
 }
 
-static const uint8_t *make_pickle(wm_writer *writer, uint64_t *size)
+static const uint8_t *make_pickle(wm_writer *writer, const box *b, uint64_t *size)
 {
     pickler count = {0};
-    emit_all(&count, writer);
+    emit_all(&count, b);
     pickler real = {.bytes = wm_alloc(writer->arena, (size_t)count.size)};
     if (real.bytes)
-        emit_all(&real, writer);
+        emit_all(&real, b);
     *size = real.size;
     return real.bytes;
 }
@@ -237,23 +251,58 @@ static void name_member(wm_zip_out *member, char *room, const char *name, uint64
 }
 
 /* All members without their places. */
-static bool make_members(wm_writer *writer, state *s)
+static bool make_members(wm_writer *writer, box *b)
 {
     uint64_t size;
-    s->count = writer->count + 3;
-    s->members = wm_new(writer->arena, wm_zip_out, s->count);
-    char *names = wm_alloc_array(writer->arena, s->count, NAME);
-    s->pickle = make_pickle(writer, &size);
-    if (!s->members || !names || !s->pickle)
+    b->count = b->target_count + 3;
+    b->members = wm_new(writer->arena, wm_zip_out, b->count);
+    char *names = wm_alloc_array(writer->arena, b->count, NAME);
+    b->pickle = make_pickle(writer, b, &size);
+    if (!b->members || !names || !b->pickle)
         return false;
-    name_member(&s->members[0], names, "data.pkl", size);
-    name_member(&s->members[1], names + NAME, "byteorder", 6);
-    for (size_t i = 0; i < writer->count; i++) {
+    name_member(&b->members[0], names, "data.pkl", size);
+    name_member(&b->members[1], names + NAME, "byteorder", 6);
+    for (size_t i = 0; i < b->target_count; i++) {
         char name[NAME - 8];
         snprintf(name, sizeof name, "data/%zu", i);
-        name_member(&s->members[i + 2], names + (i + 2) * NAME, name, writer->targets[i].bytes);
+        name_member(&b->members[i + 2], names + (i + 2) * NAME, name, b->targets[i]->bytes);
     }
-    name_member(&s->members[s->count - 1], names + (s->count - 1) * NAME, "version", 2);
+    name_member(&b->members[b->count - 1], names + (b->count - 1) * NAME, "version", 2);
+    return true;
+}
+
+/* The suffix that the files of a set end in: that of the output's name. */
+static const char *suffix_of(const wm_writer *writer)
+{
+    static const char *const suffixes[] = {".pth", ".pt", ".ckpt"};
+    const char *name = wm_writer_name(writer);
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t tail = strlen(suffixes[i]);
+        if (len > tail && strcasecmp(name + len - tail, suffixes[i]) == 0)
+            return suffixes[i];
+    }
+    return ".bin";
+}
+
+/* Says for each file which targets it holds. */
+static bool fill_boxes(wm_writer *writer, state *s)
+{
+    s->boxes = wm_new(writer->arena, box, s->shards.count);
+    wm_target **all = wm_new(writer->arena, wm_target *, writer->count);
+    if (!s->boxes || !all)
+        return false;
+    for (size_t i = 0; i < writer->count; i++)
+        s->boxes[writer->targets[i].file].target_count++;
+    for (uint32_t f = 0; f < s->shards.count; f++) {
+        s->boxes[f].targets = all;
+        all += s->boxes[f].target_count;
+        s->boxes[f].target_count = 0;
+    }
+    for (size_t i = 0; i < writer->count; i++) {
+        box *b = &s->boxes[writer->targets[i].file];
+        b->targets[b->target_count++] = &writer->targets[i];
+    }
     return true;
 }
 
@@ -263,32 +312,46 @@ bool wm_torch_layout(wm_writer *writer, wmap_error *err)
         if (!check_target(&writer->targets[i], err))
             return false;
     state *s = wm_new(writer->arena, state, 1);
-    if (!s || !make_members(writer, s))
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory while laying out a torch file");
-    writer->state = s;
-    uint64_t size;
-    if (!wm_zip_layout(s->members, s->count, &size, err) ||
-        !wm_writer_add_part(writer, NULL, size, WM_PART_DATA, err))
+    if (!s)
+        return no_memory(err);
+    if (!wm_shards_deal(writer, suffix_of(writer), &s->shards, err))
         return false;
-    for (size_t i = 0; i < writer->count; i++)
-        writer->targets[i].offset = s->members[i + 2].data;
-    return true;
+    uint64_t *sizes = wm_new(writer->arena, uint64_t, s->shards.count);
+    if (!sizes || !fill_boxes(writer, s))
+        return no_memory(err);
+    writer->state = s;
+    for (uint32_t f = 0; f < s->shards.count; f++) {
+        box *b = &s->boxes[f];
+        if (!make_members(writer, b))
+            return no_memory(err);
+        if (!wm_zip_layout(b->members, b->count, &sizes[f], err))
+            return false;
+        for (size_t i = 0; i < b->target_count; i++)
+            b->targets[i]->offset = b->members[i + 2].data;
+    }
+    return wm_shards_add_parts(writer, &s->shards, sizes, err);
 }
 
 /* A member whose bytes are ours. */
-static bool put_member(wm_writer *writer, wm_zip_out *member, const void *bytes, wmap_error *err)
+static bool put_member(wm_writer *writer, uint32_t file, wm_zip_out *member, const void *bytes,
+                       wmap_error *err)
 {
     member->crc32 = (uint32_t)crc32_z(0, bytes, (size_t)member->size);
-    return writer->put(writer, 0, member->data, bytes, (size_t)member->size, err);
+    return writer->put(writer, file, member->data, bytes, (size_t)member->size, err);
 }
 
 bool wm_torch_finish(wm_writer *writer, wmap_error *err)
 {
     state *s = writer->state;
-    for (size_t i = 0; i < writer->count; i++)
-        s->members[i + 2].crc32 = writer->targets[i].sum;
-    return put_member(writer, &s->members[0], s->pickle, err) &&
-           put_member(writer, &s->members[1], "little", err) &&
-           put_member(writer, &s->members[s->count - 1], "3\n", err) &&
-           wm_zip_finish(writer, 0, s->members, s->count, err);
+    for (uint32_t f = 0; f < s->shards.count; f++) {
+        box *b = &s->boxes[f];
+        for (size_t i = 0; i < b->target_count; i++)
+            b->members[i + 2].crc32 = b->targets[i]->sum;
+        if (!put_member(writer, f, &b->members[0], b->pickle, err) ||
+            !put_member(writer, f, &b->members[1], "little", err) ||
+            !put_member(writer, f, &b->members[b->count - 1], "3\n", err) ||
+            !wm_zip_finish(writer, f, b->members, b->count, err))
+            return false;
+    }
+    return wm_shards_finish(writer, &s->shards, err);
 }
