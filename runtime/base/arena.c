@@ -1,18 +1,24 @@
-/* arena.c: chunks that grow, and the jump when memory runs out. */
+/* arena.c: chunks that grow, and the jump when memory runs out. Where much is needed the kernel is asked for
+ * huge pages: an arena is filled from one end to the other, and most of what it costs is the first touch of
+ * its pages. */
 #include "runtime/base/arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK_MIN ((size_t)64 << 10)
+#define CHUNK_MIN ((size_t)64 << 10) /* bytes of chunks, with their head */
 #define CHUNK_MAX ((size_t)4 << 20)
+#define HUGE      ((size_t)2 << 20) /* a huge page; chunks from here on are mapped */
+#define PAGE      ((size_t)4 << 10)
 #define ALIGN     16
 
 struct wm_arena_chunk {
     struct wm_arena_chunk *next;
     size_t used, size; /* of `bytes` */
+    size_t mapped;     /* bytes of its mapping; 0: calloc */
     _Alignas(ALIGN) unsigned char bytes[];
 };
 
@@ -23,12 +29,46 @@ void wm_arena_init(wm_arena *arena)
     arena->jumps = false;
 }
 
+/* A zeroed chunk of `total` bytes. */
+static struct wm_arena_chunk *new_chunk(size_t total)
+{
+    struct wm_arena_chunk *chunk;
+    if (total < HUGE) {
+        chunk = calloc(1, total);
+        if (!chunk)
+            return NULL;
+    } else {
+        /* more than is needed, so that a boundary of huge pages lies in it; what is before it goes back */
+        total = (total + PAGE - 1) & ~(PAGE - 1);
+        uint8_t *raw = mmap(NULL, total + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (raw == MAP_FAILED)
+            return NULL;
+        size_t before = (HUGE - (uintptr_t)raw % HUGE) % HUGE, after = HUGE - before;
+        if (before)
+            munmap(raw, before);
+        munmap(raw + before + total, after);
+        chunk = (void *)(raw + before);
+        madvise(chunk, total, MADV_HUGEPAGE); /* a wish: kernels without them refuse it */
+        chunk->mapped = total;
+    }
+    chunk->size = total - sizeof *chunk;
+    return chunk;
+}
+
+static void free_chunk(struct wm_arena_chunk *chunk)
+{
+    if (chunk->mapped)
+        munmap(chunk, chunk->mapped);
+    else
+        free(chunk);
+}
+
 void wm_arena_release(wm_arena *arena)
 {
     struct wm_arena_chunk *chunk = arena->head;
     while (chunk) {
         struct wm_arena_chunk *next = chunk->next;
-        free(chunk);
+        free_chunk(chunk);
         chunk = next;
     }
     wm_arena_init(arena);
@@ -49,21 +89,20 @@ static void *fail(wm_arena *arena)
 
 void *wm_alloc(wm_arena *arena, size_t size)
 {
-    if (size > SIZE_MAX - CHUNK_MAX - ALIGN)
+    if (size > SIZE_MAX / 2)
         return fail(arena);
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size == 0)
         size = ALIGN;
     struct wm_arena_chunk *head = arena->head;
     if (!head || head->size - head->used < size) {
-        size_t room = head ? head->size * 2 : CHUNK_MIN;
+        size_t room = head ? (head->size + sizeof *head) * 2 : CHUNK_MIN;
         if (room > CHUNK_MAX)
             room = CHUNK_MAX;
         bool own = size > room / 4; /* large objects get a chunk of their own, behind the one being filled */
-        struct wm_arena_chunk *chunk = calloc(1, sizeof *chunk + (own ? size : room));
+        struct wm_arena_chunk *chunk = new_chunk(own ? sizeof *head + size : room);
         if (!chunk)
             return fail(arena);
-        chunk->size = own ? size : room;
         if (own && head) {
             chunk->next = head->next;
             head->next = chunk;

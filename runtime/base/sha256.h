@@ -10,4 +10,10 @@
 /* The digest of `size` bytes. */
 void wm_sha256(const void *bytes, size_t size, uint8_t digest[WM_SHA256_SIZE]);
 
+/* The rounds over whole blocks without special instructions; apart, so that tests can compare the two. */
+#define WM_SHA256_BLOCK 64
+#define WM_SHA256_START                                                                                      \
+    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+void wm_sha256_portable(uint32_t h[8], const uint8_t *bytes, size_t blocks);
+
 #endif

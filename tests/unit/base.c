@@ -39,6 +39,14 @@ static void test_arena(void **state)
     assert_string_equal(wm_copy(&arena, "abc\0def", 7), "abc");
     assert_memory_equal(wm_copy(&arena, "abc\0def", 7), "abc\0def", 8);
     assert_string_equal(wm_format_text(&arena, "%d-%s", 7, "x"), "7-x");
+    uint8_t *large = wm_alloc(&arena, 5 << 20); /* of pages of its own; its end is zero too */
+    assert_int_equal(large[0] | large[(5 << 20) - 1], 0);
+    large[(5 << 20) - 1] = 1;
+    for (int i = 0; i < 100; i++) { /* past the largest chunk */
+        uint8_t *p = wm_alloc(&arena, 100000);
+        assert_int_equal(p[0] | p[99999], 0);
+        memset(p, 0xff, 100000);
+    }
     wm_arena_release(&arena);
     assert_int_equal(arena.used, 0);
     assert_non_null(wm_alloc(&arena, 1)); /* fit for use again */
@@ -187,6 +195,29 @@ static void test_sha256(void **state)
     expect_sha256(as, sizeof as, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+/* The processor's instructions, where it has them, and the rounds written out agree. */
+static void test_sha256_ways(void **state)
+{
+    (void)state;
+    uint8_t bytes[40 * WM_SHA256_BLOCK], digest[WM_SHA256_SIZE], end[WM_SHA256_BLOCK];
+    uint32_t random = 1;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
+    for (uint32_t blocks = 0; blocks <= 40; blocks++) {
+        uint32_t h[8] = {WM_SHA256_START}, bits = blocks * WM_SHA256_BLOCK * 8;
+        memset(end, 0, sizeof end);
+        end[0] = 0x80;
+        end[sizeof end - 2] = (uint8_t)(bits >> 8);
+        end[sizeof end - 1] = (uint8_t)bits;
+        end[sizeof end - 3] = (uint8_t)(bits >> 16);
+        wm_sha256_portable(h, bytes, blocks);
+        wm_sha256_portable(h, end, 1);
+        wm_sha256(bytes, (size_t)blocks * WM_SHA256_BLOCK, digest);
+        for (size_t i = 0; i < WM_SHA256_SIZE; i++)
+            assert_int_equal(digest[i], (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4))));
+    }
+}
+
 static void test_utf8(void **state)
 {
     (void)state;
@@ -320,8 +351,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena),  cmocka_unit_test(test_arena_jumps), cmocka_unit_test(test_push),
         cmocka_unit_test(test_map),    cmocka_unit_test(test_size),        cmocka_unit_test(test_cursor),
-        cmocka_unit_test(test_sha256), cmocka_unit_test(test_utf8),        cmocka_unit_test(test_show),
-        cmocka_unit_test(test_dtype),  cmocka_unit_test(test_error),
+        cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha256_ways), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_show),   cmocka_unit_test(test_dtype),       cmocka_unit_test(test_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
