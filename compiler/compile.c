@@ -147,7 +147,7 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
 
 typedef struct compilation {
     const wmap_compile_options *options;
-    wm_arena arena;
+    wm_arena arena, scratch;
     wm_unit unit;
     wm_state state;
     char *text; /* malloc, if it was read from a file */
@@ -199,18 +199,65 @@ static void collect_casts(wm_state *s)
 static void check_forms(wm_state *s)
 {
     for (size_t i = 0; i < s->program->count; i++) {
-        const wm_form *f = s->forms[i];
-        for (uint32_t t = 0; f && !f->failed && t < f->line->right_count; t++) {
-            if (!f->right[t].unnamed || f->line->right[t].has_else)
+        const wm_line *line = &s->program->lines[i];
+        if (line->poisoned || (line->kind != WM_LINE_RULE && line->kind != WM_LINE_FILL))
+            continue;
+        const wm_form *f = wm_layout_pass(s->unit, line);
+        for (uint32_t t = 0; !f->failed && t < line->right_count; t++) {
+            if (!f->right[t].unnamed || line->right[t].has_else)
                 continue;
-            wm_diag *d = wm_error(s->unit, WM_E0513, f->line->right[t].layout->span,
+            wm_diag *d = wm_error(s->unit, WM_E0513, line->right[t].layout->span,
                                   "the layout does not reach every element of the target");
             wm_diag_hint(s->unit, d, "say what the others are, as in `... else 0` after the layout");
         }
+        wm_arena_clear(s->unit->scratch);
     }
 }
 
-/* Everything but the plan. True if the map was proven for known names. */
+/* Lines go through the passes in batches: what the passes keep of a line is many times its text, but of use
+ * only until its moves are made. */
+#define BATCH ((size_t)1 << 20) /* bytes of scratch after which a batch ends */
+
+/* The outermost block around a line that declares axes. Lines within one are solved together. */
+static const wm_axes *shared_block(const wm_line *line)
+{
+    const wm_axes *axes = line->axes;
+    while (axes && axes->up)
+        axes = axes->up;
+    return axes;
+}
+
+static void finish_batch(wm_state *s)
+{
+    wm_infer_pass(s);
+    wm_prove_pass(s);
+    if (s->unit->errors == 0)
+        wm_lower_pass(s);
+    s->instances = NULL;
+    s->instance_count = s->instance_cap = 0;
+    wm_arena_clear(s->unit->scratch);
+}
+
+static void run_passes(wm_state *s)
+{
+    const wm_axes *before = NULL;
+    wm_map_init(&s->out_names, s->unit->arena, s->target.known ? s->target.count : s->program->count);
+    wm_map_init(&s->shared.map, s->unit->arena, 0);
+    for (size_t i = 0; i < s->program->count; i++) {
+        const wm_axes *axes = shared_block(&s->program->lines[i]);
+        if (s->unit->scratch->used >= BATCH && (!axes || axes != before))
+            finish_batch(s);
+        before = axes;
+        wm_match_line(s, &s->program->lines[i]);
+    }
+    finish_batch(s);
+    wm_match_drops(s);
+    wm_prove_rest(s);
+    if (s->unit->errors == 0)
+        wm_lower_kept(s);
+}
+
+/* Everything but the plan's bytes. True if the map was proven for known names. */
 static bool analyse(compilation *c, wmap_error *err)
 {
     wm_state *s = &c->state;
@@ -238,19 +285,12 @@ static bool analyse(compilation *c, wmap_error *err)
     else if (program->target)
         side_of_model(&c->unit, program->target, &s->target);
     collect_casts(s);
-    s->forms = wm_new(c->unit.arena, wm_form *, program->count);
-    for (size_t i = 0; i < program->count; i++) {
-        const wm_line *line = &program->lines[i];
-        if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
-            s->forms[i] = wm_layout_pass(&c->unit, line);
-    }
+    wm_arena_clear(c->unit.scratch);
     if (!s->source.known) {
         check_forms(s);
         return false;
     }
-    wm_match_pass(s);
-    wm_infer_pass(s);
-    wm_prove_pass(s);
+    run_passes(s);
     return c->unit.errors == 0;
 }
 
@@ -285,7 +325,9 @@ static bool begin(compilation *c, const wmap_compile_options *options, wmap_erro
     memset(c, 0, sizeof *c);
     c->options = options;
     wm_arena_init(&c->arena);
+    wm_arena_init(&c->scratch);
     c->unit.arena = &c->arena;
+    c->unit.scratch = &c->scratch;
     if (!options->path && !options->text)
         return wm_fail(err, WMAP_E_USAGE, "no spec was given");
     if (options->text)
@@ -297,6 +339,7 @@ static void end(compilation *c)
 {
     free(c->text);
     wm_arena_release(&c->arena);
+    wm_arena_release(&c->scratch);
 }
 
 /* What a caller wants of a compilation; the one that is not wanted is NULL. */
@@ -322,8 +365,6 @@ static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
             *err = other;
         return false;
     }
-    if (proven)
-        wm_lower_pass(&c->state);
     if (c->unit.errors)
         wm_fail(err, WMAP_E_SPEC, "the spec has errors");
     else if (proven && !wm_emit_pass(&c->state, bytes, size))
@@ -368,7 +409,9 @@ static bool run(const wmap_compile_options *options, const wanted *w, wmap_error
     bool ok = begin(c, options, err);
     if (!ok)
         goto done;
-    if (setjmp(*wm_arena_oom(&c->arena)))
+    jmp_buf *oom = wm_arena_oom(&c->arena);
+    wm_arena_oom_as(&c->scratch, &c->arena);
+    if (setjmp(*oom))
         ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
     else
         ok = w->stage ? print_stage(c, w, err) : make_plan(c, w, err);

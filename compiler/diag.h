@@ -43,9 +43,10 @@ typedef struct wm_diag {
     struct wm_diag *next;
 } wm_diag;
 
-/* What one compilation knows about its texts and its findings. Everything is in `arena`. */
+/* What one compilation knows about its texts and its findings. Everything is in `arena`. What only one step
+ * needs is in `scratch`, which whoever drives the steps clears; findings never refer to it. */
 typedef struct wm_unit {
-    wm_arena *arena;
+    wm_arena *arena, *scratch;
     wm_source **sources;
     size_t source_count, source_cap;
     wm_diag *diags, *last;

@@ -1,5 +1,7 @@
 /* emit.c: from moves to the plan's bytes. Everything in it is in a defined order: sources as the side lists
- * them, targets as they are written, moves by target; so the same inputs give the same bytes. */
+ * them, targets as they are written, moves by target; so the same inputs give the same bytes. A message is
+ * the same bytes as the messages of its parts in a row, so the plan is packed tensor by tensor and move by
+ * move and never stands in memory as structs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,23 +10,39 @@
 #include "runtime/base/planfile.h"
 #include "runtime/base/sha256.h"
 
-static Wmap__Tensor *emit_tensor(wm_arena *arena, wm_str name, wmap_dtype dtype, uint32_t rank,
-                                 const uint64_t *shape)
+/* Parts are counted first, then written: the second time `at` is set, and nothing is allocated. */
+typedef struct sink {
+    uint8_t *at;
+    size_t size;
+} sink;
+
+static void put(sink *out, const Wmap__Plan *part)
 {
-    Wmap__Tensor *t = wm_new(arena, Wmap__Tensor, 1);
-    wmap__tensor__init(t);
-    t->name = (ProtobufCBinaryData){name.len, (uint8_t *)(uintptr_t)name.p};
-    t->dtype = (uint32_t)dtype;
-    t->n_shape = rank;
-    t->shape = (uint64_t *)(uintptr_t)shape;
-    return t;
+    if (out->at)
+        out->size += wmap__plan__pack(part, out->at + out->size);
+    else
+        out->size += wmap__plan__get_packed_size(part);
+}
+
+static void put_tensor(sink *out, bool source, wm_str name, wmap_dtype dtype, uint32_t rank,
+                       const uint64_t *shape, bool dropped)
+{
+    Wmap__Plan part = WMAP__PLAN__INIT;
+    Wmap__Tensor t = WMAP__TENSOR__INIT, *list = &t;
+    t.name = (ProtobufCBinaryData){name.len, (uint8_t *)(uintptr_t)name.p};
+    t.dtype = (uint32_t)dtype;
+    t.n_shape = rank;
+    t.shape = (uint64_t *)(uintptr_t)shape;
+    t.dropped = dropped;
+    *(source ? &part.n_sources : &part.n_targets) = 1;
+    *(source ? &part.sources : &part.targets) = &list;
+    put(out, &part);
 }
 
 /* Start of zero and coefficients of the identity are left out. */
-static Wmap__Access *emit_access(wm_arena *arena, uint32_t tensor, uint32_t rank, uint32_t axes,
-                                 int64_t *start, int64_t *coef)
+static void fill_access(Wmap__Access *a, uint32_t tensor, uint32_t rank, uint32_t axes, int64_t *start,
+                        int64_t *coef)
 {
-    Wmap__Access *a = wm_new(arena, Wmap__Access, 1);
     wmap__access__init(a);
     a->tensor = tensor;
     bool zero = true, identity = rank == axes;
@@ -41,12 +59,10 @@ static Wmap__Access *emit_access(wm_arena *arena, uint32_t tensor, uint32_t rank
         a->n_coef = (size_t)axes * rank;
         a->coef = coef;
     }
-    return a;
 }
 
-static Wmap__Op *emit_op(wm_arena *arena, const wm_move *m)
+static void fill_op(Wmap__Op *op, const wm_move *m)
 {
-    Wmap__Op *op = wm_new(arena, Wmap__Op, 1);
     wmap__op__init(op);
     if (m->fill) {
         op->code = WMAP__OP__CODE__CONST;
@@ -62,33 +78,37 @@ static Wmap__Op *emit_op(wm_arena *arena, const wm_move *m)
                      : m->policy == WM_POLICY_ALLOW  ? WMAP__OP__POLICY__ALLOW
                                                      : WMAP__OP__POLICY__CHECK;
     }
-    return op;
 }
 
-static Wmap__Move *emit_move(const wm_state *state, const wm_move *m, const wm_out *out, uint32_t target)
+static void put_move(sink *out, const wm_state *state, const wm_move *m, uint32_t rank, uint32_t target)
 {
-    wm_arena *arena = state->unit->arena;
-    Wmap__Move *w = wm_new(arena, Wmap__Move, 1);
-    wmap__move__init(w);
-    w->target = emit_access(arena, target, out->rank, m->axis_count, m->target_start, m->target_coef);
+    Wmap__Plan part = WMAP__PLAN__INIT;
+    Wmap__Move w = WMAP__MOVE__INIT, *moves = &w;
+    Wmap__Access to, from, *sources = &from;
+    Wmap__Op op, *ops = &op;
+    fill_access(&to, target, rank, m->axis_count, m->target_start, m->target_coef);
+    w.target = &to;
     if (m->source != WM_NONE) {
-        w->n_sources = 1;
-        w->sources = wm_new(arena, Wmap__Access *, 1);
-        w->sources[0] = emit_access(arena, m->source, state->source.tensors[m->source].rank, m->axis_count,
-                                    m->source_start, m->source_coef);
+        fill_access(&from, m->source, state->source.tensors[m->source].rank, m->axis_count, m->source_start,
+                    m->source_coef);
+        w.n_sources = 1;
+        w.sources = &sources;
     }
-    w->n_extents = m->axis_count;
-    w->extents = m->extents;
+    w.n_extents = m->axis_count;
+    w.extents = m->extents;
     if (m->fill || m->cast != WMAP_DTYPE_NONE) {
-        w->n_ops = 1;
-        w->ops = wm_new(arena, Wmap__Op *, 1);
-        w->ops[0] = emit_op(arena, m);
+        fill_op(&op, m);
+        w.n_ops = 1;
+        w.ops = &ops;
     }
     if (m->span.file != WM_NO_FILE) {
-        w->file = m->span.file;
-        wm_source_position(arena, state->unit->sources[m->span.file], m->span.beg, &w->line, &w->column);
+        w.file = m->span.file;
+        wm_source_position(state->unit->arena, state->unit->sources[m->span.file], m->span.beg, &w.line,
+                           &w.column);
     }
-    return w;
+    part.n_moves = 1;
+    part.moves = &moves;
+    put(out, &part);
 }
 
 /* Files are named as imported; of an absolute path only the last part is kept. */
@@ -115,39 +135,35 @@ static void emit_files(const wm_state *state, Wmap__Plan *plan)
     }
 }
 
+static void put_all(sink *out, const wm_state *state, const Wmap__Plan *plan)
+{
+    put(out, plan);
+    for (size_t i = 0; i < state->source.count; i++) {
+        const wm_side_tensor *t = &state->source.tensors[i];
+        put_tensor(out, true, t->name, t->dtype, t->rank, t->shape, !t->used);
+    }
+    for (size_t i = 0; i < state->written_count; i++) {
+        const wm_out *t = &state->outs[state->written[i]];
+        put_tensor(out, false, t->name, t->dtype, t->rank, t->shape, false);
+    }
+    for (size_t i = 0; i < state->written_count; i++) {
+        const wm_out *t = &state->outs[state->written[i]];
+        for (const wm_move *m = t->moves; m; m = m->next)
+            put_move(out, state, m, t->rank, (uint32_t)i);
+    }
+}
+
 bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size)
 {
-    wm_arena *arena = state->unit->arena;
-    Wmap__Plan plan = WMAP__PLAN__INIT;
+    Wmap__Plan plan = WMAP__PLAN__INIT; /* what there is once */
+    sink out = {NULL, 0};
     emit_files(state, &plan);
-    plan.map = wm_copy(arena, state->program->map.p, state->program->map.len);
-    plan.n_sources = state->source.count;
-    plan.sources = wm_new(arena, Wmap__Tensor *, plan.n_sources);
-    for (size_t i = 0; i < plan.n_sources; i++) {
-        const wm_side_tensor *t = &state->source.tensors[i];
-        plan.sources[i] = emit_tensor(arena, t->name, t->dtype, t->rank, t->shape);
-        plan.sources[i]->dropped = !t->used;
-    }
-    plan.n_targets = state->written_count;
-    plan.targets = wm_new(arena, Wmap__Tensor *, plan.n_targets);
-    size_t moves = 0;
-    for (size_t i = 0; i < plan.n_targets; i++) {
-        const wm_out *out = &state->outs[state->written[i]];
-        plan.targets[i] = emit_tensor(arena, out->name, out->dtype, out->rank, out->shape);
-        moves += out->move_count;
-    }
-    plan.moves = wm_new(arena, Wmap__Move *, moves);
-    for (size_t i = 0; i < plan.n_targets; i++) {
-        const wm_out *out = &state->outs[state->written[i]];
-        for (const wm_move *m = out->moves; m; m = m->next)
-            plan.moves[plan.n_moves++] = emit_move(state, m, out, (uint32_t)i);
-    }
-    size_t packed = wmap__plan__get_packed_size(&plan);
-    uint8_t *message = malloc(packed ? packed : 1);
-    if (!message)
+    plan.map = wm_copy(state->unit->arena, state->program->map.p, state->program->map.len);
+    put_all(&out, state, &plan);
+    if (!wm_plan_alloc(out.size, bytes, size))
         return false;
-    wmap__plan__pack(&plan, message);
-    bool ok = wm_plan_wrap(message, packed, bytes, size);
-    free(message);
-    return ok;
+    out = (sink){*bytes + WM_PLAN_HEADER_SIZE, 0};
+    put_all(&out, state, &plan);
+    wm_plan_seal(*bytes, *size);
+    return true;
 }

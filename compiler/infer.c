@@ -49,11 +49,13 @@ static const char *origin_text(inference *i, const wm_origin *o)
 static struct wm_shared_slot *shared_slot(inference *i, const wm_axis *axis)
 {
     wm_shared *s = &i->state->shared;
-    uint64_t *key = wm_new(i->unit->arena, uint64_t, 1);
-    *key = (uint64_t)axis->shared->id << 32 | axis->item;
-    uint32_t at = wm_map_put(&s->map, key, sizeof *key, (uint32_t)s->count, NULL);
+    uint64_t id = (uint64_t)axis->shared->id << 32 | axis->item;
+    uint32_t at = wm_map_get(&s->map, &id, sizeof id);
     if (at != WM_MAP_NONE)
         return &s->slots[at];
+    uint64_t *key = wm_new(i->unit->arena, uint64_t, 1);
+    *key = id;
+    wm_map_put(&s->map, key, sizeof *key, (uint32_t)s->count, NULL);
     struct wm_shared_slot *slot = wm_push(i->unit->arena, s->slots, s->count, s->cap);
     slot->extent = -1;
     const struct wm_axes_item *item = &axis->shared->items[axis->item];
@@ -358,12 +360,12 @@ static void bind_target(inference *i, uint32_t t)
     const wm_placement *p = &i->form->right[t];
     wm_capture *captures = i->in->captures;
     if (p->name_axis_count) {
-        captures = wm_new(i->unit->arena, wm_capture, i->line->var_count);
+        captures = wm_new(i->unit->scratch, wm_capture, i->line->var_count);
         memcpy(captures, i->in->captures, i->line->var_count * sizeof *captures);
         for (uint32_t a = 0; a < p->name_axis_count; a++)
             captures[i->form->axes[p->name_axes[a]].var] = (wm_capture){.bound = true};
     }
-    bound->names = wm_new(i->unit->arena, wm_str, 1);
+    bound->names = wm_new(i->unit->scratch, wm_str, 1);
     bound->shape_span = bound->dtype_span = WM_NOWHERE;
     if (!wm_name_write(i->unit, &term->name, i->line->vars, i->line->var_count, captures, &bound->names[0])) {
         i->in->failed = true;
@@ -416,8 +418,8 @@ static void set_up(inference *i)
         return;
     }
     size_t count = i->form->axis_count;
-    int64_t *extents = wm_new(i->unit->arena, int64_t, count + i->in->dots);
-    wm_origin *origins = wm_new(i->unit->arena, wm_origin, count + i->in->dots);
+    int64_t *extents = wm_new(i->unit->scratch, int64_t, count + i->in->dots);
+    wm_origin *origins = wm_new(i->unit->scratch, wm_origin, count + i->in->dots);
     for (size_t a = 0; a < count + i->in->dots; a++)
         extents[a] = a < count ? i->in->extents[a] : -1;
     if (count)
@@ -577,9 +579,9 @@ static void name_tensors(inference *i, uint32_t t)
     bound->count = (uint32_t)total;
     if (p->name_axis_count == 0)
         return;
-    wm_capture *captures = wm_new(i->unit->arena, wm_capture, i->line->var_count);
+    wm_capture *captures = wm_new(i->unit->scratch, wm_capture, i->line->var_count);
     memcpy(captures, i->in->captures, i->line->var_count * sizeof *captures);
-    bound->names = wm_new(i->unit->arena, wm_str, total);
+    bound->names = wm_new(i->unit->scratch, wm_str, total);
     for (uint64_t n = 0; n < total && !i->in->failed; n++) {
         uint64_t rest = n;
         for (uint32_t a = p->name_axis_count; a-- > 0;) {
@@ -634,7 +636,6 @@ static inference inference_of(wm_state *state, size_t at)
 
 void wm_infer_pass(wm_state *state)
 {
-    wm_map_init(&state->shared.map, state->unit->arena, 16);
     for (size_t n = 0; n < state->instance_count; n++) {
         inference i = inference_of(state, n);
         if (!i.in->failed)

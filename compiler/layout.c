@@ -23,7 +23,7 @@ static uint32_t add_axis(layouter *l, wm_str name, wm_span span)
     for (size_t a = 0; name.len && a < f->axis_count; a++)
         if (wm_str_eq(f->axes[a].name, name))
             return (uint32_t)a;
-    wm_axis *axis = wm_push(l->unit->arena, f->axes, f->axis_count, f->axis_cap);
+    wm_axis *axis = wm_push(l->unit->scratch, f->axes, f->axis_count, f->axis_cap);
     *axis = (wm_axis){.name = name, .span = span, .var = WM_NO_VAR, .fixed = -1};
     for (uint32_t v = 0; name.len && v < f->line->var_count; v++) {
         if (wm_str_eq(f->line->vars[v].name, name)) {
@@ -46,7 +46,7 @@ static uint32_t add_tag(layouter *l, wm_str name, wm_span span)
     for (size_t t = 0; t < f->tag_count; t++)
         if (wm_str_eq(f->tags[t].name, name))
             return (uint32_t)t;
-    struct wm_form_tag *tag = wm_push(l->unit->arena, f->tags, f->tag_count, f->tag_cap);
+    struct wm_form_tag *tag = wm_push(l->unit->scratch, f->tags, f->tag_count, f->tag_cap);
     tag->name = name;
     tag->span = span;
     return (uint32_t)f->tag_count - 1;
@@ -62,7 +62,7 @@ static void compile_factors(layouter *l, const wm_factor *factors, wm_node *node
     node->span = span;
     for (const wm_factor *f = factors; f; f = f->next)
         node->count++;
-    node->kids = wm_new(l->unit->arena, wm_node, node->count);
+    node->kids = wm_new(l->unit->scratch, wm_node, node->count);
     uint32_t i = 0;
     for (const wm_factor *f = factors; f; f = f->next)
         compile_factor(l, f, &node->kids[i++]);
@@ -81,8 +81,8 @@ static void compile_blocks(layouter *l, const wm_factor *factor, wm_node *node)
         node->count = 0;
         return;
     }
-    node->kids = wm_new(l->unit->arena, wm_node, node->count);
-    node->block = wm_new(l->unit->arena, struct wm_nblock, node->count);
+    node->kids = wm_new(l->unit->scratch, wm_node, node->count);
+    node->block = wm_new(l->unit->scratch, struct wm_nblock, node->count);
     uint32_t i = 0;
     for (const wm_block *b = factor->blocks; b; b = b->next, i++) {
         node->block[i].unnamed = b->unnamed;
@@ -139,7 +139,7 @@ static void compile_placement(layouter *l, wm_placement *placement, const wm_ter
     uint32_t count = 0;
     for (const wm_factor *f = term->layout->factors; f; f = f->next)
         count += f->kind != WM_FA_DOTS;
-    placement->dims = wm_new(l->unit->arena, wm_node, count);
+    placement->dims = wm_new(l->unit->scratch, wm_node, count);
     for (const wm_factor *f = term->layout->factors; f; f = f->next) {
         if (f->kind == WM_FA_DOTS)
             placement->dots = placement->dim_count;
@@ -174,7 +174,7 @@ static void name_axis(void *user, const wm_word *word)
 
 static void find_name_axes(layouter *l, wm_placement *placement)
 {
-    placement->name_axes = wm_new(l->unit->arena, uint32_t, l->form->line->var_count);
+    placement->name_axes = wm_new(l->unit->scratch, uint32_t, l->form->line->var_count);
     const wm_pattern *name = &placement->term->name;
     for (uint32_t h = 0; h < name->count; h++) {
         name_axes n = {l, placement, &name->holes[h]};
@@ -205,7 +205,7 @@ static bool too_many(layouter *l, size_t count)
 static choices no_choice(layouter *l)
 {
     uint32_t blocks = l->placement->blocks;
-    choices one = {wm_new(l->unit->arena, uint32_t, blocks), 1};
+    choices one = {wm_new(l->unit->scratch, uint32_t, blocks), 1};
     memset(one.at, 0xff, blocks * sizeof *one.at);
     return one;
 }
@@ -222,7 +222,7 @@ static choices product(layouter *l, choices a, choices b)
     }
     if (too_many(l, a.count * b.count))
         return (choices){NULL, 0};
-    choices out = {wm_alloc_array(l->unit->arena, a.count * b.count, blocks * sizeof *out.at), 0};
+    choices out = {wm_alloc_array(l->unit->scratch, a.count * b.count, blocks * sizeof *out.at), 0};
     for (size_t x = 0; x < a.count; x++)
         for (size_t y = 0; y < b.count; y++) {
             uint32_t *to = out.at + out.count++ * blocks;
@@ -250,7 +250,7 @@ static choices choose(layouter *l, const wm_node *node)
         choices inner = choose(l, &node->kids[k]);
         if (too_many(l, all.count + inner.count))
             break;
-        all.at = wm_grow(l->unit->arena, all.at, all.count, all.count + inner.count, &cap,
+        all.at = wm_grow(l->unit->scratch, all.at, all.count, all.count + inner.count, &cap,
                          blocks * sizeof *all.at);
         memcpy(all.at + all.count * blocks, inner.at, inner.count * blocks * sizeof *all.at);
         for (size_t i = 0; i < inner.count; i++)
@@ -277,7 +277,7 @@ typedef struct gather {
 
 static void gather_node(gather *g, const wm_node *node)
 {
-    wm_arena *arena = g->l->unit->arena;
+    wm_arena *arena = g->l->unit->scratch;
     if (node->kind == WM_NODE_AXIS) {
         if (g->dim_of[node->axis] && g->dim_of[node->axis] != g->dim + 1)
             g->piece->twice = true;
@@ -302,13 +302,13 @@ static void fill_piece(layouter *l, wm_piece *piece, uint32_t term_tag)
 {
     wm_placement *p = l->placement;
     gather g = {.l = l, .piece = piece};
-    g.dim_of = wm_new(l->unit->arena, uint32_t, l->form->axis_count);
+    g.dim_of = wm_new(l->unit->scratch, uint32_t, l->form->axis_count);
     if (term_tag != WM_NONE)
-        *wm_push(l->unit->arena, piece->tags, g.tags, g.tag_cap) = term_tag;
+        *wm_push(l->unit->scratch, piece->tags, g.tags, g.tag_cap) = term_tag;
     for (g.dim = 0; g.dim < p->dim_count; g.dim++)
         gather_node(&g, &p->dims[g.dim]);
     for (uint32_t i = 0; i < p->name_axis_count; i++)
-        *wm_push(l->unit->arena, piece->axes, g.axes, g.axis_cap) = p->name_axes[i];
+        *wm_push(l->unit->scratch, piece->axes, g.axes, g.axis_cap) = p->name_axes[i];
     piece->tag_count = (uint32_t)g.tags;
     piece->axis_count = (uint32_t)g.axes;
     if (g.tags > 1)
@@ -331,8 +331,8 @@ static void expand(layouter *l, uint32_t term, wm_placement *placement, bool lef
     const wm_term *t = placement->term;
     uint32_t tag = t->tag.len ? add_tag(l, t->tag, t->tag_span) : WM_NONE;
     for (size_t i = 0; i < all.count; i++) {
-        wm_piece *piece = left ? wm_push(l->unit->arena, f->sources, f->source_count, f->source_cap)
-                               : wm_push(l->unit->arena, f->targets, f->target_count, f->target_cap);
+        wm_piece *piece = left ? wm_push(l->unit->scratch, f->sources, f->source_count, f->source_cap)
+                               : wm_push(l->unit->scratch, f->targets, f->target_count, f->target_cap);
         piece->term = term;
         piece->choice = all.at + i * placement->blocks;
         fill_piece(l, piece, tag);
@@ -348,7 +348,7 @@ static void expand(layouter *l, uint32_t term, wm_placement *placement, bool lef
 static wm_str piece_key(layouter *l, const wm_piece *p)
 {
     uint32_t len = (1 + p->tag_count + p->axis_count) * (uint32_t)sizeof(uint32_t);
-    uint32_t *key = wm_alloc(l->unit->arena, len);
+    uint32_t *key = wm_alloc(l->unit->scratch, len);
     key[0] = p->tag_count;
     if (p->tag_count)
         memcpy(key + 1, p->tags, p->tag_count * sizeof *key);
@@ -468,7 +468,7 @@ static bool lonely_tag(const struct wm_form_tag *tag, bool left)
 static uint32_t *match_tags(layouter *l)
 {
     wm_form *f = l->form;
-    uint32_t *other = wm_new(l->unit->arena, uint32_t, f->tag_count);
+    uint32_t *other = wm_new(l->unit->scratch, uint32_t, f->tag_count);
     memset(other, 0xff, f->tag_count * sizeof *other);
     for (int near_only = 1; near_only >= 0; near_only--)
         for (size_t t = 0; t < f->tag_count; t++) {
@@ -570,7 +570,7 @@ static void index_pieces(layouter *l, piece_index *index, const wm_piece *pieces
 {
     *index = (piece_index){.pieces = pieces, .count = count, .mapped = count > FEW_PIECES};
     if (index->mapped)
-        wm_map_init(&index->map, l->unit->arena, count);
+        wm_map_init(&index->map, l->unit->scratch, count);
 }
 
 static void add_piece(layouter *l, piece_index *index, size_t i)
@@ -687,7 +687,7 @@ static void check_where(layouter *l)
 
 wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line)
 {
-    wm_arena *arena = unit->arena;
+    wm_arena *arena = unit->scratch;
     wm_form *f = wm_new(arena, wm_form, 1);
     layouter l = {unit, f, NULL};
     f->line = line;

@@ -12,10 +12,9 @@
 /* A move being made: axes with a coefficient a dimension on each side. */
 typedef struct lowerer {
     wm_state *state;
-    wm_arena *arena;
+    wm_arena *arena; /* the scratch; what is left in the end is copied */
     wm_instance *in;
     const wm_form *form;
-    size_t total;
 } lowerer;
 
 /* The positions of one piece in its tensor: start[d], coef[d * axes + axis]. */
@@ -45,18 +44,27 @@ static placed place(lowerer *l, const wm_placement *p, const wm_piece *piece)
 
 /* ---- moves ---- */
 
+/* A move with room for its numbers behind it. */
+static wm_move *make_move(wm_arena *arena, uint32_t axes, uint32_t target_rank, uint32_t source_rank)
+{
+    wm_move *m = wm_new(arena, wm_move, 1);
+    int64_t *numbers =
+        wm_new(arena, int64_t, axes + (axes + (size_t)1) * (target_rank + (size_t)source_rank));
+    m->axis_count = axes;
+    m->extents = (uint64_t *)numbers;
+    m->target_start = numbers + axes;
+    m->target_coef = m->target_start + target_rank;
+    m->source_start = m->target_coef + (size_t)axes * target_rank;
+    m->source_coef = m->source_start + source_rank;
+    return m;
+}
+
 static wm_move *new_move(lowerer *l, uint32_t target, uint32_t source, uint32_t axes, uint32_t target_rank,
                          uint32_t source_rank, wm_span span)
 {
-    wm_move *m = wm_new(l->arena, wm_move, 1);
+    wm_move *m = make_move(l->arena, axes, target_rank, source_rank);
     m->source = source;
     m->target = target;
-    m->axis_count = axes;
-    m->extents = wm_new(l->arena, uint64_t, axes);
-    m->target_start = wm_new(l->arena, int64_t, target_rank);
-    m->target_coef = wm_new(l->arena, int64_t, (size_t)axes * target_rank);
-    m->source_start = wm_new(l->arena, int64_t, source_rank);
-    m->source_coef = wm_new(l->arena, int64_t, (size_t)axes * source_rank);
     m->cast = WMAP_DTYPE_NONE;
     m->span = span;
     wm_out *out = &l->state->outs[target];
@@ -66,7 +74,7 @@ static wm_move *new_move(lowerer *l, uint32_t target, uint32_t source, uint32_t 
         out->moves = m;
     out->last = m;
     out->move_count++;
-    if (++l->total == MAX_MOVES)
+    if (++l->state->move_total == MAX_MOVES)
         wm_error(l->state->unit, WM_E0903, span, "the plan has more than %d moves", MAX_MOVES);
     return m;
 }
@@ -252,7 +260,7 @@ static void lower_rest(lowerer *l, const wm_piece *piece)
         b.held = first;
         b.apart = c;
         int64_t extent = l->in->extents[b.copies[c].axis];
-        for (int64_t i = 0; i < extent && l->total < MAX_MOVES; i++) {
+        for (int64_t i = 0; i < extent && l->state->move_total < MAX_MOVES; i++) {
             emit_box(l, piece, &b, i, 0, i);
             emit_box(l, piece, &b, i, i + 1, extent);
         }
@@ -449,10 +457,39 @@ static void lower_kept(lowerer *l, uint32_t at)
     m->policy = out->policy;
 }
 
+/* Out of the scratch. */
+static void keep_moves(lowerer *l, wm_out *out)
+{
+    for (wm_move **at = &out->moves; *at; at = &(*at)->next) {
+        const wm_move *m = *at;
+        uint32_t n = m->axis_count, tr = out->rank, sr = source_rank(l, m);
+        wm_move *kept = make_move(l->state->unit->arena, n, tr, sr), numbers = *kept;
+        *kept = *m;
+        kept->extents = memcpy(numbers.extents, m->extents, n * sizeof *m->extents);
+        kept->target_start = memcpy(numbers.target_start, m->target_start, tr * sizeof *m->target_start);
+        kept->target_coef =
+            memcpy(numbers.target_coef, m->target_coef, (size_t)n * tr * sizeof *m->target_coef);
+        kept->source_start = memcpy(numbers.source_start, m->source_start, sr * sizeof *m->source_start);
+        kept->source_coef =
+            memcpy(numbers.source_coef, m->source_coef, (size_t)n * sr * sizeof *m->source_coef);
+        *at = out->last = kept;
+    }
+}
+
+/* The moves of the tensors from `first` on. */
+static void finish_outs(lowerer *l, size_t first)
+{
+    for (size_t i = first; i < l->state->out_count; i++) {
+        tidy(l, &l->state->outs[i]);
+        keep_moves(l, &l->state->outs[i]);
+    }
+    l->state->lowered = l->state->out_count;
+}
+
 void wm_lower_pass(wm_state *state)
 {
-    lowerer l = {state, state->unit->arena, NULL, NULL, 0};
-    for (size_t n = 0; n < state->instance_count && l.total < MAX_MOVES; n++) {
+    lowerer l = {state, state->unit->scratch, NULL, NULL};
+    for (size_t n = 0; n < state->instance_count && state->move_total < MAX_MOVES; n++) {
         l.in = state->instances[n];
         l.form = l.in->form;
         bool fill = l.form->line->kind == WM_LINE_FILL;
@@ -466,9 +503,15 @@ void wm_lower_pass(wm_state *state)
                 lower_rest(&l, piece);
         }
     }
-    for (size_t i = 0; i < state->out_count; i++) {
+    finish_outs(&l, state->lowered);
+}
+
+void wm_lower_kept(wm_state *state)
+{
+    lowerer l = {state, state->unit->scratch, NULL, NULL};
+    size_t first = state->lowered;
+    for (size_t i = first; i < state->out_count; i++)
         if (state->outs[i].kept != WM_NONE)
             lower_kept(&l, (uint32_t)i);
-        tidy(&l, &state->outs[i]);
-    }
+    finish_outs(&l, first);
 }

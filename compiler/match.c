@@ -41,7 +41,7 @@ typedef struct matcher {
 
 static wm_arena *arena_of(const matcher *m)
 {
-    return m->state->unit->arena;
+    return m->state->unit->scratch;
 }
 
 /* ---- collecting ---- */
@@ -152,8 +152,8 @@ static void mark_used(wm_state *state, wm_instance *instance, const wm_term *ter
 
 static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *captures)
 {
-    wm_arena *arena = state->unit->arena;
-    if (state->instance_count >= MAX_INSTANCES) {
+    wm_arena *arena = state->unit->scratch;
+    if (state->instance_total >= MAX_INSTANCES) {
         if (!state->too_many)
             wm_error(state->unit, WM_E0906, form->line->span,
                      "this rule and those before it match more than %d times", MAX_INSTANCES);
@@ -170,6 +170,7 @@ static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *cap
     for (size_t a = 0; a < form->axis_count; a++)
         in->extents[a] = form->axes[a].fixed;
     *wm_push(arena, state->instances, state->instance_count, state->instance_cap) = in;
+    state->instance_total++;
     return in;
 }
 
@@ -253,7 +254,7 @@ static void report_gap(matcher *m, wm_instance *in, const table *t, const uint32
             : wm_instance_error(m->state, in, WM_E0405, span,
                                 "these holes number axes, but their values have gaps%s%s", comma, round);
     wm_diag_also(unit, d, axis->span, "the axis");
-    wm_capture *captures = wm_new(unit->arena, wm_capture, m->line->var_count);
+    wm_capture *captures = wm_new(unit->scratch, wm_capture, m->line->var_count);
     memcpy(captures, in->captures, m->line->var_count * sizeof *captures);
     uint64_t rest = gap;
     for (uint32_t i = t->placement->name_axis_count; i-- > 0;) {
@@ -489,7 +490,7 @@ static void combine(matcher *m, uint32_t t, wm_capture *captures)
         return;
     }
     table *now = &m->tables[t];
-    for (size_t g = 0; g < now->group_count && m->state->instance_count <= MAX_INSTANCES; g++) {
+    for (size_t g = 0; g < now->group_count && m->state->instance_total <= MAX_INSTANCES; g++) {
         const found *f = &now->founds[now->groups[g].first];
         bool agrees = true;
         for (uint32_t v = 0; v < m->line->var_count && agrees; v++)
@@ -526,10 +527,10 @@ static void match_rule(wm_state *state, wm_form *form)
 {
     matcher m = {state, form, form->line, NULL, NULL};
     const wm_line *line = form->line;
-    bool *loops = wm_new(state->unit->arena, bool, line->var_count);
+    bool *loops = wm_new(state->unit->scratch, bool, line->var_count);
     uint32_t all = 0, matched = 0;
     bool failed = false;
-    m.tables = wm_new(state->unit->arena, table, line->left_count);
+    m.tables = wm_new(state->unit->scratch, table, line->left_count);
     for (uint32_t t = 0; t < line->left_count; t++) {
         table *now = m.now = &m.tables[t];
         now->term = &line->left[t];
@@ -598,7 +599,7 @@ static void fill_instance(void *user, size_t name, const wm_capture *captures)
 {
     fill_match *f = user;
     uint32_t vars = f->form->line->var_count;
-    wm_capture *c = wm_new(f->state->unit->arena, wm_capture, vars);
+    wm_capture *c = wm_new(f->state->unit->scratch, wm_capture, vars);
     if (vars && captures)
         memcpy(c, captures, vars * sizeof *c);
     wm_instance *in = new_instance(f->state, f->form, c);
@@ -692,7 +693,7 @@ static void excuse_names(wm_state *state, wm_side *side, const wm_line *line, co
     if (wm_names_match(side->index, unit, pattern, line->vars, line->var_count, NULL, excuse, side))
         return;
     wm_pattern loose = *pattern;
-    loose.holes = wm_new(unit->arena, wm_hole, pattern->count);
+    loose.holes = wm_new(unit->scratch, wm_hole, pattern->count);
     loose.count = 0;
     for (uint32_t h = 0; h < pattern->count; h++) {
         bool text = pattern->holes[h].kind == WM_HOLE_TEXT;
@@ -724,24 +725,24 @@ static void excuse_line(wm_state *state, const wm_line *line)
         unit->last->next = NULL;
 }
 
-void wm_match_pass(wm_state *state)
+void wm_match_line(wm_state *state, const wm_line *line)
+{
+    wm_form *form = NULL;
+    if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
+        form = wm_layout_pass(state->unit, line);
+    if (form && !form->failed) {
+        if (line->kind == WM_LINE_RULE)
+            match_rule(state, form);
+        else
+            match_fill(state, form);
+    }
+    if (line->poisoned || (form && form->failed))
+        excuse_line(state, line);
+}
+
+void wm_match_drops(wm_state *state)
 {
     const wm_program *program = state->program;
-    state->first_instance = wm_new(state->unit->arena, size_t, program->count + 1);
-    for (size_t i = 0; i < program->count; i++) {
-        const wm_line *line = &program->lines[i];
-        wm_form *form = state->forms[i];
-        state->first_instance[i] = state->instance_count;
-        if (form && !form->failed && !line->poisoned) {
-            if (line->kind == WM_LINE_RULE)
-                match_rule(state, form);
-            else
-                match_fill(state, form);
-        }
-        if (line->poisoned || (form && form->failed))
-            excuse_line(state, line);
-    }
-    state->first_instance[program->count] = state->instance_count;
     for (size_t i = 0; i < program->count; i++)
         if (program->lines[i].kind == WM_LINE_DROP && !program->lines[i].poisoned)
             match_drop(state, &program->lines[i]);

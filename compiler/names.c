@@ -204,8 +204,8 @@ static void only_name(void *user, const wm_word *name)
 static bool prepare(matcher *m)
 {
     const wm_pattern *p = m->pattern;
-    wm_capture *known = wm_new(m->unit->arena, wm_capture, m->var_count);
-    bool *done = wm_new(m->unit->arena, bool, p->count);
+    wm_capture *known = wm_new(m->unit->scratch, wm_capture, m->var_count);
+    bool *done = wm_new(m->unit->scratch, bool, p->count);
     capture_hook all = {m->vars, m->var_count, known, true};
     wm_hook hook = {find_capture, &all};
     for (uint32_t h = 0; h < p->count; h++) {
@@ -621,9 +621,9 @@ static const wm_pattern *text_holes(wm_unit *unit, const wm_pattern *pattern, co
         if (hole->kind != WM_HOLE_VALUE || hole->var == WM_NO_VAR || !vars[hole->var].text)
             continue;
         if (!copy) {
-            copy = wm_new(unit->arena, wm_pattern, 1);
+            copy = wm_new(unit->scratch, wm_pattern, 1);
             *copy = *pattern;
-            copy->holes = wm_new(unit->arena, wm_hole, pattern->count);
+            copy->holes = wm_new(unit->scratch, wm_hole, pattern->count);
             memcpy(copy->holes, pattern->holes, pattern->count * sizeof *copy->holes);
         }
         copy->holes[h].kind = WM_HOLE_STARSTAR;
@@ -634,7 +634,7 @@ static const wm_pattern *text_holes(wm_unit *unit, const wm_pattern *pattern, co
 bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
                     uint32_t var_count, const wm_capture *given, wm_each_match *each, void *user)
 {
-    wm_arena *arena = unit->arena;
+    wm_arena *arena = unit->scratch;
     if (pattern->literal) {
         size_t at = wm_names_find(names, pattern->text);
         if (at != WM_NO_NAME) {

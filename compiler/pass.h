@@ -1,6 +1,7 @@
 /* pass.h: what the passes after resolve hand to each other: forms (a line's layouts, compiled once),
  * instances (a form bound to tensors), target tensors, moves. Each pass is one file and one or two functions,
- * listed here in the order in which they run. All memory is in the unit's arena. */
+ * listed here in the order in which they run. They run over batches of lines (compile.c): forms and instances
+ * are in the unit's scratch and last for a batch; target tensors and moves are in its arena. */
 #ifndef WM_PASS_H
 #define WM_PASS_H
 
@@ -203,11 +204,11 @@ typedef struct wm_state {
     wm_side source, target; /* target.known: declared or read off --target-like */
     bool rest_unknown; /* some statements could not be understood: say nothing of what is left over or missing
                         */
-    wm_form **forms;   /* one a line; NULL for lines without operands */
-    wm_instance **instances;
+    wm_instance **instances; /* of the batch */
     size_t instance_count, instance_cap;
-    bool too_many;          /* E0906 was reported */
-    size_t *first_instance; /* of a line; first_instance[count] is the end */
+    size_t instance_total, move_total; /* of all batches, for the limits */
+    size_t lowered;                    /* outs of earlier batches */
+    bool too_many;                     /* E0906 was reported */
     wm_out *outs;
     size_t out_count, out_cap;
     wm_map out_names;
@@ -219,9 +220,12 @@ typedef struct wm_state {
     uint32_t suggestions; /* "did you mean" given so far */
 } wm_state;
 
-/* match.c: binds every line to the names of the source. Reports E0401, E0402, E0405, E0413, E0506, E0520,
- * E0521. */
-void wm_match_pass(wm_state *state);
+/* match.c: binds a line to the names of the source: adds its instances to the batch. Reports what
+ * wm_layout_pass does, and E0401, E0402, E0405, E0413, E0506, E0520. */
+void wm_match_line(wm_state *state, const wm_line *line);
+
+/* Once all lines are matched: what is dropped. Reports E0521. */
+void wm_match_drops(wm_state *state);
 
 /* suggest.c: "did you mean ...?" for a pattern that matches nothing, if a name is near. */
 void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side);
@@ -229,12 +233,19 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
 /* infer.c: extents, names and shapes of targets. Reports E0501 to E0506, E0403. */
 void wm_infer_pass(wm_state *state);
 
-/* prove.c: coverage, dtypes, names. Fills state->outs, without moves. Reports E0513 to E0515, E0522 to E0524,
- * E06xx. */
+/* prove.c: coverage, dtypes, names. Adds to state->outs, without moves. Reports E0513 to E0515, E0524, E06xx.
+ */
 void wm_prove_pass(wm_state *state);
 
-/* lower.c: moves of all targets. Called only when nothing failed. */
+/* Once all batches are proven: what is kept, left over, missing; the order of the targets. Reports E0522,
+ * E0523 and what wm_prove_pass does. */
+void wm_prove_rest(wm_state *state);
+
+/* lower.c: moves of the targets that the batch added. Called only when nothing failed. */
 void wm_lower_pass(wm_state *state);
+
+/* Moves of what is kept. */
+void wm_lower_kept(wm_state *state);
 
 /* emit.c: the plan's bytes (malloc). False: out of memory. */
 bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size);

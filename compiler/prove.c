@@ -62,7 +62,7 @@ static void report_uncovered(prover *p, wm_instance *in, const wm_placement *pl,
     if (twice) {
         uint32_t axis = WM_NONE;
         for (uint32_t a = 0; a < twice->axis_count && axis == WM_NONE; a++) {
-            int64_t start = 0, *coef = wm_new(u->arena, int64_t, f->axis_count + in->dots);
+            int64_t start = 0, *coef = wm_new(u->scratch, int64_t, f->axis_count + in->dots);
             uint32_t dims = 0;
             for (uint32_t k = 0; k < pl->dim_count; k++) {
                 memset(coef, 0, (f->axis_count + in->dots) * sizeof *coef);
@@ -312,7 +312,7 @@ static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)
 static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype)
 {
     wm_bound *bound = &in->right[term];
-    bound->tensors = wm_new(p->unit->arena, uint32_t, bound->count);
+    bound->tensors = wm_new(p->unit->scratch, uint32_t, bound->count);
     for (uint32_t k = 0; k < bound->count; k++) {
         uint32_t at = bound->tensors[k] =
             add_out(p, bound->names[k], in->form->line->right[term].name.span, in);
@@ -556,23 +556,22 @@ static int by_order(const void *a, const void *b, void *user)
 void wm_prove_pass(wm_state *state)
 {
     prover p = {state, state->unit};
-    wm_map_init(&state->out_names, state->unit->arena, state->instance_count);
-    wm_span keep = WM_NOWHERE;
-    bool keeps = false;
-    for (size_t l = 0; l < state->program->count; l++) {
-        if (state->program->lines[l].kind == WM_LINE_KEEP_REST && !keeps) {
-            keeps = true;
-            keep = state->program->lines[l].span;
-        }
-        for (size_t n = state->first_instance[l]; n < state->first_instance[l + 1]; n++) {
-            if (!state->instances[n]->failed)
-                prove_instance(&p, state->instances[n]);
-            if (state->instances[n]->failed)
-                excuse_instance(&p, state->instances[n]);
-        }
+    for (size_t n = 0; n < state->instance_count; n++) {
+        if (!state->instances[n]->failed)
+            prove_instance(&p, state->instances[n]);
+        if (state->instances[n]->failed)
+            excuse_instance(&p, state->instances[n]);
     }
-    if (keeps)
-        keep_rest(&p, keep);
+}
+
+void wm_prove_rest(wm_state *state)
+{
+    prover p = {state, state->unit};
+    for (size_t l = 0; l < state->program->count; l++)
+        if (state->program->lines[l].kind == WM_LINE_KEEP_REST) {
+            keep_rest(&p, state->program->lines[l].span);
+            break;
+        }
     if (!state->rest_unknown)
         check_sides(&p);
     state->written = wm_new(state->unit->arena, uint32_t, state->out_count);

@@ -13,6 +13,7 @@
 
 typedef struct wm_resolver {
     wm_unit *unit;
+    wm_arena *statement; /* what is known of a statement: the scratch if it is walked but once */
     const wmap_compile_options *options;
     wm_world world;
     wm_file **files; /* in order of loading; the given one first */

@@ -124,7 +124,7 @@ static void empty(checker *c, wm_span span, const char *what)
 
 static void check_axis(checker *c, const wm_factor *f)
 {
-    *wm_push(c->r->unit->arena, c->form->axes, c->form->axis_count, c->form->axis_cap) = f->name->text;
+    *wm_push(c->r->statement, c->form->axes, c->form->axis_count, c->form->axis_cap) = f->name->text;
     if (f->kind == WM_FA_EQUAL && c->form->unsupported.file == WM_NO_FILE)
         c->form->unsupported = f->span;
     wm_span declared;

@@ -143,7 +143,7 @@ static void fill_term(wm_resolver *r, const wm_scope *scope, wm_rule_info *info,
                       const wm_place *place, const wm_word *tag, const wm_layout *verb_layout,
                       wm_str verb_tag)
 {
-    wm_arena *arena = r->unit->arena;
+    wm_arena *arena = r->statement;
     term->span = place->span;
     term->optional = place->optional;
     term->optional_span = place->optional_span;
@@ -205,7 +205,7 @@ static void add_target(wm_resolver *r, const wm_scope *scope, wm_rule_info *info
     bool verb = verbs && verbs->right && !info->unsupported;
     fill_term(r, scope, info, term, operand->place, operand->tag, verb ? verbs->right[i] : NULL,
               verb ? verbs->right_tags[i] : WM_STR(""));
-    *wm_push(r->unit->arena, info->operands, info->operand_count, info->operand_cap) = operand;
+    *wm_push(r->statement, info->operands, info->operand_count, info->operand_cap) = operand;
     if (!operand->dtype)
         return;
     term->declared = true;
@@ -247,11 +247,11 @@ static void check_flattened(wm_resolver *r, wm_rule_info *info, const wm_binding
         const wm_word *all[2] = {b->other ? b->names : NULL, b->other};
         const wm_word **words = NULL;
         size_t count = 0, cap = 0;
-        wm_map_init(&seen, r->unit->arena, 0);
+        wm_map_init(&seen, r->statement, 0);
         for (int side = 0; side < 2; side++)
             for (const wm_word *w = all[side]; w; w = w->next) {
                 uint32_t at = wm_map_put(&seen, w->text.p, w->text.len, (uint32_t)count, NULL);
-                *wm_push(r->unit->arena, words, count, cap) = w;
+                *wm_push(r->statement, words, count, cap) = w;
                 if (at == WM_MAP_NONE)
                     continue;
                 wm_diag *d = wm_error(r->unit, WM_E0216, w->span, "the axis %s stands twice in `( ) = ( )`",
@@ -276,17 +276,16 @@ static void make_room(wm_resolver *r, wm_rule_info *info, const wm_operand *left
         info->right_cap++;
     info->operand_cap = info->right_cap;
     info->place_cap = info->form_cap = info->left_cap + info->right_cap;
-    wm_arena *arena = r->unit->arena;
-    info->left = wm_new(arena, wm_term, info->left_cap);
-    info->right = wm_new(arena, wm_term, info->right_cap);
-    info->operands = wm_new(arena, const wm_operand *, info->operand_cap);
-    info->places = wm_new(arena, const wm_place *, info->place_cap);
-    info->forms = wm_new(arena, wm_form_of, info->form_cap);
+    info->left = wm_new(r->unit->arena, wm_term, info->left_cap);
+    info->right = wm_new(r->unit->arena, wm_term, info->right_cap);
+    info->operands = wm_new(r->statement, const wm_operand *, info->operand_cap);
+    info->places = wm_new(r->statement, const wm_place *, info->place_cap);
+    info->forms = wm_new(r->statement, wm_form_of, info->form_cap);
 }
 
 static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_stmt *stmt)
 {
-    wm_rule_info *info = wm_new(r->unit->arena, wm_rule_info, 1);
+    wm_rule_info *info = wm_new(r->statement, wm_rule_info, 1);
     const wm_rule *rule = stmt->rule;
     info->key = stmt;
     make_room(r, info, rule ? rule->left : NULL, rule ? rule->right : stmt->right);
@@ -328,6 +327,7 @@ static wm_rule_info *info_of(wm_resolver *r, const wm_context *c, const wm_stmt 
     bool once = !*c->round && c->depth == 0; /* in no loop and no used map */
     uint32_t at = once ? WM_MAP_NONE : wm_map_get(&r->info_map, &stmt, sizeof stmt);
     wm_rule_info *info;
+    r->statement = once ? r->unit->scratch : r->unit->arena;
     if (at != WM_MAP_NONE) {
         info = r->infos[at];
     } else {
@@ -390,8 +390,8 @@ static bool in_form(const wm_form_of *form, wm_str name)
 static void find_axes(builder *b)
 {
     const wm_rule_info *info = b->info;
-    b->axis = wm_new(b->r->unit->arena, bool, b->vars.count);
-    b->seen = wm_new(b->r->unit->arena, bool, b->vars.count);
+    b->axis = wm_new(b->r->unit->scratch, bool, b->vars.count);
+    b->seen = wm_new(b->r->unit->scratch, bool, b->vars.count);
     for (size_t v = 0; v < b->vars.count; v++) {
         const wm_var *var = &b->vars.items[v];
         for (size_t p = 0; p < info->place_count && !b->axis[v]; p++)
@@ -590,6 +590,7 @@ static void end_line(builder *b)
     check_where(b);
     b->line.poisoned = !b->ok;
     wm_add_line(b->r, b->c, &b->line);
+    wm_arena_clear(b->r->unit->scratch);
 }
 
 static void note_names(builder *b, size_t from, size_t to, wm_use use)

@@ -13,7 +13,8 @@
 #define CHUNK_MAX ((size_t)4 << 20)
 #define HUGE      ((size_t)2 << 20) /* a huge page; chunks from here on are mapped */
 #define PAGE      ((size_t)4 << 10)
-#define ALIGN     16
+#define KEEP      ((size_t)16 << 20) /* bytes that a cleared arena keeps at most */
+#define ALIGN     8
 
 struct wm_arena_chunk {
     struct wm_arena_chunk *next;
@@ -24,9 +25,9 @@ struct wm_arena_chunk {
 
 void wm_arena_init(wm_arena *arena)
 {
-    arena->head = NULL;
+    arena->head = arena->spare = NULL;
     arena->used = 0;
-    arena->jumps = false;
+    arena->jump = NULL;
 }
 
 /* A zeroed chunk of `total` bytes. */
@@ -55,36 +56,90 @@ static struct wm_arena_chunk *new_chunk(size_t total)
     return chunk;
 }
 
-static void free_chunk(struct wm_arena_chunk *chunk)
+static void free_chunks(struct wm_arena_chunk *chunk)
 {
-    if (chunk->mapped)
-        munmap(chunk, chunk->mapped);
-    else
-        free(chunk);
+    while (chunk) {
+        struct wm_arena_chunk *next = chunk->next;
+        if (chunk->mapped)
+            munmap(chunk, chunk->mapped);
+        else
+            free(chunk);
+        chunk = next;
+    }
 }
 
 void wm_arena_release(wm_arena *arena)
 {
-    struct wm_arena_chunk *chunk = arena->head;
-    while (chunk) {
-        struct wm_arena_chunk *next = chunk->next;
-        free_chunk(chunk);
-        chunk = next;
-    }
+    free_chunks(arena->head);
+    free_chunks(arena->spare);
     wm_arena_init(arena);
+}
+
+void wm_arena_clear(wm_arena *arena)
+{
+    struct wm_arena_chunk *next = NULL;
+    size_t kept = 0;
+    for (struct wm_arena_chunk *chunk = arena->spare; chunk; chunk = chunk->next)
+        kept += chunk->size;
+    for (struct wm_arena_chunk *chunk = arena->head; chunk; chunk = next) {
+        next = chunk->next;
+        chunk->next = NULL;
+        if (chunk->size > CHUNK_MAX || kept + chunk->size > KEEP) {
+            free_chunks(chunk);
+            continue;
+        }
+        kept += chunk->size;
+        memset(chunk->bytes, 0, chunk->used);
+        chunk->used = 0;
+        chunk->next = arena->spare;
+        arena->spare = chunk;
+    }
+    arena->head = NULL;
+    arena->used = 0;
 }
 
 jmp_buf *wm_arena_oom(wm_arena *arena)
 {
-    arena->jumps = true;
+    arena->jump = &arena->oom;
     return &arena->oom;
+}
+
+void wm_arena_oom_as(wm_arena *arena, wm_arena *other)
+{
+    arena->jump = other->jump;
 }
 
 static void *fail(wm_arena *arena)
 {
-    if (arena->jumps)
-        longjmp(arena->oom, 1);
+    if (arena->jump)
+        longjmp(*arena->jump, 1);
     return NULL;
+}
+
+/* A chunk with room for `size` bytes becomes the one being filled, or stands behind it if it is for these
+ * alone. */
+static struct wm_arena_chunk *add_chunk(wm_arena *arena, size_t size)
+{
+    struct wm_arena_chunk *head = arena->head, *chunk;
+    for (struct wm_arena_chunk **at = &arena->spare; (chunk = *at) != NULL; at = &chunk->next)
+        if (chunk->size >= size) {
+            *at = chunk->next;
+            chunk->next = head;
+            return arena->head = chunk;
+        }
+    size_t room = head ? (head->size + sizeof *head) * 2 : CHUNK_MIN;
+    if (room > CHUNK_MAX)
+        room = CHUNK_MAX;
+    bool own = size > room / 4;
+    chunk = new_chunk(own ? sizeof *chunk + size : room);
+    if (chunk && own && head) {
+        chunk->next = head->next;
+        head->next = chunk;
+    } else if (chunk) {
+        chunk->next = head;
+        arena->head = chunk;
+    }
+    return chunk;
 }
 
 void *wm_alloc(wm_arena *arena, size_t size)
@@ -94,26 +149,13 @@ void *wm_alloc(wm_arena *arena, size_t size)
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size == 0)
         size = ALIGN;
-    struct wm_arena_chunk *head = arena->head;
-    if (!head || head->size - head->used < size) {
-        size_t room = head ? (head->size + sizeof *head) * 2 : CHUNK_MIN;
-        if (room > CHUNK_MAX)
-            room = CHUNK_MAX;
-        bool own = size > room / 4; /* large objects get a chunk of their own, behind the one being filled */
-        struct wm_arena_chunk *chunk = new_chunk(own ? sizeof *head + size : room);
-        if (!chunk)
-            return fail(arena);
-        if (own && head) {
-            chunk->next = head->next;
-            head->next = chunk;
-        } else {
-            chunk->next = head;
-            arena->head = chunk;
-        }
-        head = chunk;
-    }
-    void *result = head->bytes + head->used;
-    head->used += size;
+    struct wm_arena_chunk *chunk = arena->head;
+    if (!chunk || chunk->size - chunk->used < size)
+        chunk = add_chunk(arena, size);
+    if (!chunk)
+        return fail(arena);
+    void *result = chunk->bytes + chunk->used;
+    chunk->used += size;
     arena->used += size;
     return result;
 }

@@ -17,9 +17,10 @@
 #include <stdint.h>
 
 typedef struct wm_arena {
-    struct wm_arena_chunk *head; /* the chunk being filled */
-    size_t used;                 /* bytes handed out, for limits and statistics */
-    bool jumps;
+    struct wm_arena_chunk *head;  /* the chunk being filled */
+    struct wm_arena_chunk *spare; /* emptied by wm_arena_clear */
+    size_t used;                  /* bytes handed out, for limits and statistics */
+    jmp_buf *jump;                /* NULL: failures give NULL */
     jmp_buf oom;
 } wm_arena;
 
@@ -28,10 +29,18 @@ void wm_arena_init(wm_arena *arena);
 /* Frees everything. The arena may be used again afterwards. */
 void wm_arena_release(wm_arena *arena);
 
+/* As release, but keeps some of its memory for what comes next: an arena that is filled and cleared over and
+ * over touches few pages. */
+void wm_arena_clear(wm_arena *arena);
+
 /* Makes allocation failures jump to the returned buffer, which the caller passes to setjmp at once. */
 jmp_buf *wm_arena_oom(wm_arena *arena);
 
-/* `size` zeroed bytes, aligned for any type; a size of 0 gives a valid pointer. NULL if out of memory. */
+/* Makes allocation failures of `arena` jump to where those of `other` do. */
+void wm_arena_oom_as(wm_arena *arena, wm_arena *other);
+
+/* `size` zeroed bytes, aligned for all but long double and vectors; a size of 0 gives a valid pointer. NULL
+ * if out of memory. */
 void *wm_alloc(wm_arena *arena, size_t size);
 
 /* `count` times `size` zeroed bytes, checked. */

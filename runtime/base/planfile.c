@@ -30,23 +30,30 @@ bool wm_plan_magic(const uint8_t *bytes, size_t size)
     return size >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
 }
 
+bool wm_plan_alloc(size_t size, uint8_t **bytes, size_t *total)
+{
+    if (__builtin_add_overflow(size, (size_t)WM_PLAN_HEADER_SIZE, total))
+        return false;
+    *bytes = malloc(*total);
+    return *bytes != NULL;
+}
+
+void wm_plan_seal(uint8_t *bytes, size_t total)
+{
+    memcpy(bytes, magic, sizeof magic);
+    put_le(bytes + VERSION_AT, WM_PLAN_VERSION, 4);
+    put_le(bytes + OLDEST_AT, WM_PLAN_OLDEST, 4);
+    put_le(bytes + LENGTH_AT, total - WM_PLAN_HEADER_SIZE, 8);
+    wm_sha256(bytes + VERSION_AT, total - VERSION_AT, bytes + DIGEST_AT);
+}
+
 bool wm_plan_wrap(const uint8_t *message, size_t size, uint8_t **bytes, size_t *total)
 {
-    size_t all = 0;
-    if (__builtin_add_overflow(size, (size_t)WM_PLAN_HEADER_SIZE, &all))
+    if (!wm_plan_alloc(size, bytes, total))
         return false;
-    uint8_t *file = malloc(all);
-    if (!file)
-        return false;
-    memcpy(file, magic, sizeof magic);
-    put_le(file + VERSION_AT, WM_PLAN_VERSION, 4);
-    put_le(file + OLDEST_AT, WM_PLAN_OLDEST, 4);
-    put_le(file + LENGTH_AT, size, 8);
     if (size)
-        memcpy(file + WM_PLAN_HEADER_SIZE, message, size);
-    wm_sha256(file + VERSION_AT, all - VERSION_AT, file + DIGEST_AT);
-    *bytes = file;
-    *total = all;
+        memcpy(*bytes + WM_PLAN_HEADER_SIZE, message, size);
+    wm_plan_seal(*bytes, *total);
     return true;
 }
 

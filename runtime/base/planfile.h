@@ -17,7 +17,14 @@
 /* Longest message that is read. */
 #define WM_PLAN_MAX_MESSAGE ((uint64_t)1 << 30)
 
-/* Header and message in one new block (malloc) of `*total` bytes. False if out of memory. */
+/* A new block (malloc) of `*total` bytes for a header and a message of `size` bytes behind it. False if out
+ * of memory. */
+bool wm_plan_alloc(size_t size, uint8_t **bytes, size_t *total);
+
+/* Fills the header in when the message stands in its place. */
+void wm_plan_seal(uint8_t *bytes, size_t total);
+
+/* Header and a copy of a message in one new block (malloc) of `*total` bytes. False if out of memory. */
 bool wm_plan_wrap(const uint8_t *message, size_t size, uint8_t **bytes, size_t *total);
 
 /* Checks the header and the digest and gives the message, which lies in `bytes`. WMAP_E_PLAN with the offset

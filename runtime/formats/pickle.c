@@ -707,7 +707,7 @@ static bool run(wm_machine *m)
 /* What read() gave before stays; the stack and the memo go. */
 static void finish(wm_pickle *pickle)
 {
-    pickle->arena.jumps = false;
+    pickle->arena.jump = NULL;
     wm_arena_release(&pickle->work);
 }
 

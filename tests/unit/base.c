@@ -26,7 +26,7 @@ static void test_arena(void **state)
     for (size_t size = 0; size < 300000; size = size * 3 + 1) {
         uint8_t *p = wm_alloc(&arena, size);
         assert_non_null(p);
-        assert_int_equal((uintptr_t)p % 16, 0);
+        assert_int_equal((uintptr_t)p % 8, 0);
         assert_ptr_not_equal(p, last);
         for (size_t i = 0; i < size; i++)
             assert_int_equal(p[i], 0);

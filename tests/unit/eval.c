@@ -14,7 +14,7 @@
 
 /* A unit per row, so that findings are its own. */
 typedef struct bench {
-    wm_arena arena;
+    wm_arena arena, scratch;
     wm_unit unit;
 } bench;
 
@@ -22,7 +22,9 @@ static void begin(bench *b)
 {
     memset(b, 0, sizeof *b);
     wm_arena_init(&b->arena);
+    wm_arena_init(&b->scratch);
     b->unit.arena = &b->arena;
+    b->unit.scratch = &b->scratch;
 }
 
 static const wm_expr *parse(bench *b, const char *text)
@@ -183,6 +185,7 @@ static void test_values(void **state)
                 fail_msg("%s: the error points at `%s`, not at `%s`", values[i].text, at, values[i].at);
         }
         wm_arena_release(&b.arena);
+        wm_arena_release(&b.scratch);
     }
 }
 
@@ -261,6 +264,7 @@ static void test_free_names(void **state)
     assert_true(wm_scope_has(&scope, WM_STR("k"), NULL));
     assert_false(wm_scope_has(&scope, WM_STR("a"), NULL));
     wm_arena_release(&b.arena);
+    wm_arena_release(&b.scratch);
 }
 
 /* A sum of many terms is as deep as it is long; it must neither crash nor be endless. */
@@ -283,6 +287,7 @@ static void test_long(void **state)
     assert_int_equal(value.i, 901);
     free(text);
     wm_arena_release(&b.arena);
+    wm_arena_release(&b.scratch);
 
     begin(&b); /* a text is cut, whatever the list holds */
     wm_val ones[2], *list = ones;
@@ -294,6 +299,7 @@ static void test_long(void **state)
     }
     assert_true(strlen(wm_val_text(&b.unit, list)) < 1000);
     wm_arena_release(&b.arena);
+    wm_arena_release(&b.scratch);
 }
 
 int main(void)

@@ -15,7 +15,7 @@
 #include "compiler/resolve.h"
 
 typedef struct bench {
-    wm_arena arena;
+    wm_arena arena, scratch;
     wm_unit unit;
     wmap_compile_options options;
     wm_program *program;
@@ -56,7 +56,8 @@ static void show_diags(bench *b, FILE *out)
 static void resolve(bench *b, const char *text, bool rules, const char *names)
 {
     wm_arena_init(&b->arena);
-    b->unit = (wm_unit){.arena = &b->arena};
+    wm_arena_init(&b->scratch);
+    b->unit = (wm_unit){.arena = &b->arena, .scratch = &b->scratch};
     if (setjmp(*wm_arena_oom(&b->arena)))
         abort();
     uint32_t file = wm_add_source(&b->unit, b->options.path ? b->options.path : "t.wmap", text, strlen(text));
@@ -79,6 +80,7 @@ static void end(bench *b)
     free(b->shown);
     b->shown = NULL;
     wm_arena_release(&b->arena);
+    wm_arena_release(&b->scratch);
 }
 
 static bool same(bench *b, const char *text, const char *shown)
@@ -670,9 +672,10 @@ static void test_many(void **state)
     for (int i = 0; i < 100000; i++)
         fprintf(f, "\"model.{l}.layer%d.kernel\" [kh kw i o] -> \"m.%d.{l}.weight\" [o i kh kw]\n", i, i);
     fclose(f);
-    wm_arena arena;
+    wm_arena arena, scratch;
     wm_arena_init(&arena);
-    wm_unit unit = {.arena = &arena};
+    wm_arena_init(&scratch);
+    wm_unit unit = {.arena = &arena, .scratch = &scratch};
     assert_int_equal(setjmp(*wm_arena_oom(&arena)), 0);
     uint32_t file = wm_add_source(&unit, "-e", text, size);
     unit.sources[file]->rules_only = true;
@@ -686,6 +689,7 @@ static void test_many(void **state)
     assert_int_equal(program->count, 100000);
     assert_int_equal(unit.errors, 0);
     wm_arena_release(&arena);
+    wm_arena_release(&scratch);
     free(text);
     bench b = {0};
     start = seconds();
