@@ -178,19 +178,19 @@ static void collect_casts(wm_state *s)
         const wm_line *line = &s->program->lines[i];
         if (line->kind != WM_LINE_CAST || line->poisoned)
             continue;
-        const wm_map_cast *before = NULL;
+        const wm_cast *before = NULL;
         for (size_t c = 0; c < s->cast_count; c++)
-            if (s->casts[c].from == line->from)
+            if (s->casts[c].from == line->cast->from)
                 before = &s->casts[c];
-        if (before && before->to != line->to) {
-            wm_diag *d = wm_error(
-                s->unit, WM_E0123, line->span, "%s is cast to %s here, but to %s elsewhere in the map",
-                wmap_dtype_name(line->from), wmap_dtype_name(line->to), wmap_dtype_name(before->to));
+        if (before && before->to != line->cast->to) {
+            wm_diag *d = wm_error(s->unit, WM_E0123, line->span,
+                                  "%s is cast to %s here, but to %s elsewhere in the map",
+                                  wmap_dtype_name(line->cast->from), wmap_dtype_name(line->cast->to),
+                                  wmap_dtype_name(before->to));
             wm_diag_also(s->unit, d, before->span, "first here");
         }
         if (!before)
-            *wm_push(s->unit->arena, s->casts, s->cast_count, s->cast_cap) =
-                (wm_map_cast){line->from, line->to, line->policy, line->span};
+            *wm_push(s->unit->arena, s->casts, s->cast_count, s->cast_cap) = *line->cast;
     }
 }
 
@@ -204,7 +204,7 @@ static void check_forms(wm_state *s)
             continue;
         const wm_form *f = wm_layout_pass(s->unit, line);
         for (uint32_t t = 0; !f->failed && t < line->right_count; t++) {
-            if (!f->right[t].unnamed || line->right[t].has_else)
+            if (!f->right[t].unnamed || line->right[t].otherwise)
                 continue;
             wm_diag *d = wm_error(s->unit, WM_E0513, line->right[t].layout->span,
                                   "the layout does not reach every element of the target");
@@ -241,7 +241,9 @@ static void finish_batch(wm_state *s)
 static void run_passes(wm_state *s)
 {
     const wm_axes *before = NULL;
-    wm_map_init(&s->out_names, s->unit->arena, s->target.known ? s->target.count : s->program->count);
+    size_t outs = s->target.known ? s->target.count : s->program->count; /* or more, or less */
+    wm_map_init(&s->out_names, s->unit->arena, outs);
+    s->outs = wm_grow(s->unit->arena, NULL, 0, outs, &s->out_cap, sizeof *s->outs);
     wm_map_init(&s->shared.map, s->unit->arena, 0);
     for (size_t i = 0; i < s->program->count; i++) {
         const wm_axes *axes = shared_block(&s->program->lines[i]);

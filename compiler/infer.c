@@ -384,11 +384,11 @@ static void bind_target(inference *i, uint32_t t)
         bound->absent = true;
     } else if (term->declared) {
         bound->known = true;
-        bound->dtype = term->dtype;
-        bound->rank = term->rank;
-        bound->shape = term->shape;
-        bound->shape_span = term->shape_span;
-        bound->dtype_span = term->dtype_span;
+        bound->dtype = term->declared->dtype;
+        bound->rank = term->declared->rank;
+        bound->shape = term->declared->shape;
+        bound->shape_span = term->declared->shape_span;
+        bound->dtype_span = term->declared->dtype_span;
     } else if (i->in->like && !term->layout_given) {
         bound->known = true;
         bound->dtype = i->in->like->dtype;

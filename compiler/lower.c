@@ -172,14 +172,14 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
                 copy_coefs(&s, moving[i], m->source_coef + (size_t)i * s.rank);
         }
         if (!source) {
-            set_constant(m, &line->value);
+            set_constant(m, &line->fill->value);
         } else if (l->state->outs[out].dtype != sb->dtype) {
             m->cast = l->state->outs[out].dtype;
-            m->policy = line->left[source->term].policy;
-            for (size_t c = 0; c < l->state->cast_count && line->left[source->term].cast == WMAP_DTYPE_NONE;
-                 c++)
+            const wm_cast *cast = line->left[source->term].cast;
+            for (size_t c = 0; c < l->state->cast_count && !cast; c++)
                 if (l->state->casts[c].from == sb->dtype)
-                    m->policy = l->state->casts[c].policy;
+                    cast = &l->state->casts[c];
+            m->policy = cast ? cast->policy : WM_POLICY_CHECK;
         }
     } while (numbered_count && step(l, numbered, numbered_count, values));
 }
@@ -232,7 +232,7 @@ static void emit_box(lowerer *l, const wm_piece *piece, const box *b, int64_t he
             }
         }
         m->axis_count = axes;
-        set_constant(m, &p->term->otherwise);
+        set_constant(m, &p->term->otherwise->value);
     } while (p->name_axis_count && step(l, p->name_axes, p->name_axis_count, values));
 }
 
@@ -499,7 +499,7 @@ void wm_lower_pass(wm_state *state)
                 continue;
             if (!piece->unnamed)
                 lower_pair(&l, piece, fill ? NULL : &l.form->sources[piece->pair]);
-            if (l.form->right[piece->term].term->has_else && (piece->unnamed || piece->twice))
+            if (l.form->right[piece->term].term->otherwise && (piece->unnamed || piece->twice))
                 lower_rest(&l, piece);
         }
     }

@@ -614,17 +614,17 @@ static void fill_instance(void *user, size_t name, const wm_capture *captures)
 static void match_fill(wm_state *state, wm_form *form)
 {
     const wm_line *line = form->line;
-    fill_match f = {state, form, line->has_like, 0};
+    fill_match f = {state, form, line->fill->has_like, 0};
     bool captures = false;
     for (uint32_t v = 0; v < line->var_count; v++)
         captures |= !form->is_axis[v];
-    if (line->has_like) {
-        if (wm_names_match(state->source.index, state->unit, &line->like, line->vars, line->var_count, NULL,
-                           fill_instance, &f) &&
+    if (line->fill->has_like) {
+        if (wm_names_match(state->source.index, state->unit, &line->fill->like, line->vars, line->var_count,
+                           NULL, fill_instance, &f) &&
             f.count == 0 && !line->optional) {
             wm_diag *d =
-                wm_error(state->unit, WM_E0401, line->like.span, "no source tensor matches this name");
-            wm_suggest(state, d, &line->like, &state->source);
+                wm_error(state->unit, WM_E0401, line->fill->like.span, "no source tensor matches this name");
+            wm_suggest(state, d, &line->fill->like, &state->source);
             form->failed = true;
         }
     } else if (captures && state->target.known) {
@@ -657,19 +657,17 @@ static void drop_one(void *user, size_t name, const wm_capture *captures)
 
 static void match_drop(wm_state *state, const wm_line *line)
 {
-    for (uint32_t p = 0; p < line->pattern_count; p++) {
-        drop_match m = {state, &line->patterns[p], 0, 0};
-        wm_names_match(state->source.index, state->unit, m.pattern, line->vars, line->var_count, NULL,
-                       drop_one, &m);
-        if (m.used == 0)
-            continue;
-        const wm_side_tensor *s = &state->source.tensors[m.first];
-        wm_diag *d = wm_error(state->unit, WM_E0521, m.pattern->span, "%s is dropped and used",
-                              wm_quote(state->unit, s->name));
-        wm_diag_also(state->unit, d, s->used_by, "used here");
-        if (m.used > 1)
-            wm_diag_note(state->unit, d, "and %zu more tensors", m.used - 1);
-    }
+    drop_match m = {state, line->dropped, 0, 0};
+    wm_names_match(state->source.index, state->unit, m.pattern, line->vars, line->var_count, NULL, drop_one,
+                   &m);
+    if (m.used == 0)
+        return;
+    const wm_side_tensor *s = &state->source.tensors[m.first];
+    wm_diag *d = wm_error(state->unit, WM_E0521, m.pattern->span, "%s is dropped and used",
+                          wm_quote(state->unit, s->name));
+    wm_diag_also(state->unit, d, s->used_by, "used here");
+    if (m.used > 1)
+        wm_diag_note(state->unit, d, "and %zu more tensors", m.used - 1);
 }
 
 /* ---- lines with errors ---- */
@@ -715,8 +713,8 @@ static void excuse_line(wm_state *state, const wm_line *line)
         excuse_names(state, &state->source, line, &line->left[t].name);
     for (uint32_t t = 0; t < line->right_count && state->target.known; t++)
         excuse_names(state, &state->target, line, &line->right[t].name);
-    for (uint32_t p = 0; p < line->pattern_count; p++)
-        excuse_names(state, &state->source, line, &line->patterns[p]);
+    if (line->dropped)
+        excuse_names(state, &state->source, line, line->dropped);
     unit->diags = saved.diags;
     unit->last = saved.last;
     unit->errors = saved.errors;

@@ -179,13 +179,6 @@ typedef struct wm_move {
     struct wm_move *next;
 } wm_move;
 
-/* A map-wide cast. */
-typedef struct wm_map_cast {
-    wmap_dtype from, to;
-    enum wm_policy policy;
-    wm_span span;
-} wm_map_cast;
-
 /* The extents of axes that several rules share. */
 typedef struct wm_shared {
     wm_map map; /* key: wm_shared_key */
@@ -214,7 +207,7 @@ typedef struct wm_state {
     wm_map out_names;
     uint32_t *written; /* the order of outs, without failed ones */
     size_t written_count;
-    wm_map_cast *casts;
+    wm_cast *casts; /* of the map */
     size_t cast_count, cast_cap;
     wm_shared shared;
     uint32_t suggestions; /* "did you mean" given so far */

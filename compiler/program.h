@@ -62,7 +62,29 @@ typedef struct wm_axes {
     const struct wm_axes *up;
 } wm_axes;
 
-/* One operand: a name and its placement. */
+/* `cast` of a map, or of an operand (`from` is any then). */
+typedef struct wm_cast {
+    wmap_dtype from, to;
+    enum wm_policy { WM_POLICY_CHECK, WM_POLICY_SATURATE, WM_POLICY_ALLOW } policy;
+    wm_span span;
+} wm_cast;
+
+/* `else c` */
+typedef struct wm_else {
+    wm_val value;
+    wm_span span;
+} wm_else;
+
+/* `: dtype shape` of a target */
+typedef struct wm_typed {
+    wmap_dtype dtype;
+    uint32_t rank;
+    const uint64_t *shape;
+    wm_span dtype_span, shape_span;
+} wm_typed;
+
+/* One operand: a name and its placement. There are as many as a spec has rules and more, so what few have
+ * stands apart. */
 typedef struct wm_term {
     wm_span span;
     wm_str tag; /* len 0: none */
@@ -72,18 +94,18 @@ typedef struct wm_term {
     bool layout_given;       /* it stands in the text (or comes from a verb) */
     bool optional;           /* a copy that may be absent */
     wm_span optional_span;
-    bool has_else;
-    wm_val otherwise;
-    wm_span else_span;
-    wmap_dtype cast; /* source: WMAP_DTYPE_NONE if none */
-    wm_span cast_span;
-    enum wm_policy { WM_POLICY_CHECK, WM_POLICY_SATURATE, WM_POLICY_ALLOW } policy;
-    bool declared; /* target: `: dtype shape` */
-    wmap_dtype dtype;
-    uint32_t rank;
-    const uint64_t *shape;
-    wm_span dtype_span, shape_span;
+    const wm_else *otherwise; /* target; NULL if none, as the next two */
+    const wm_cast *cast;      /* source */
+    const wm_typed *declared; /* target */
 } wm_term;
+
+/* What a fill has beside its targets. */
+typedef struct wm_fill {
+    wm_val value;
+    wm_span span; /* of the value */
+    bool has_like;
+    wm_pattern like;
+} wm_fill;
 
 typedef enum wm_line_kind {
     WM_LINE_RULE,
@@ -107,14 +129,9 @@ typedef struct wm_line {
     wm_var *vars;
     uint32_t var_count;
     const wm_binding *where; /* of the text; NULL if none */
-    wm_val value;            /* FILL */
-    wm_span value_span;
-    bool has_like;
-    wm_pattern like;      /* FILL */
-    wm_pattern *patterns; /* DROP */
-    uint32_t pattern_count;
-    wmap_dtype from, to; /* CAST */
-    enum wm_policy policy;
+    const wm_fill *fill;     /* FILL */
+    wm_pattern *dropped;     /* DROP: NULL if it was not understood */
+    const wm_cast *cast;     /* CAST */
 } wm_line;
 
 /* A declared side. */

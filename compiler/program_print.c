@@ -119,17 +119,17 @@ static void print_term(const printer *p, const wm_term *term)
         print_factors(p, term->layout->factors);
         fputc(']', p->out);
     }
-    if (term->has_else)
-        fprintf(p->out, " else %s", wm_val_text(p->unit, &term->otherwise));
+    if (term->otherwise)
+        fprintf(p->out, " else %s", wm_val_text(p->unit, &term->otherwise->value));
     if (term->optional)
         fputs(" optional", p->out);
-    if (term->cast != WMAP_DTYPE_NONE)
-        fprintf(p->out, " | cast %s%s", wmap_dtype_name(term->cast), policy_text(term->policy));
+    if (term->cast)
+        fprintf(p->out, " | cast %s%s", wmap_dtype_name(term->cast->to), policy_text(term->cast->policy));
     if (!term->declared)
         return;
-    fprintf(p->out, " : %s [", wmap_dtype_name(term->dtype));
-    for (uint32_t d = 0; d < term->rank; d++)
-        fprintf(p->out, "%s%" PRIu64, d ? " " : "", term->shape[d]);
+    fprintf(p->out, " : %s [", wmap_dtype_name(term->declared->dtype));
+    for (uint32_t d = 0; d < term->declared->rank; d++)
+        fprintf(p->out, "%s%" PRIu64, d ? " " : "", term->declared->shape[d]);
     fputc(']', p->out);
 }
 
@@ -153,27 +153,24 @@ static void print_line(const printer *p, const wm_line *line)
         print_terms(p, line->right, line->right_count);
         break;
     case WM_LINE_FILL:
-        fprintf(p->out, "fill %s -> ", wm_val_text(p->unit, &line->value));
+        fprintf(p->out, "fill %s -> ", wm_val_text(p->unit, &line->fill->value));
         print_terms(p, line->right, line->right_count);
-        if (line->has_like) {
+        if (line->fill->has_like) {
             fputs(" like ", p->out);
-            print_pattern(p, &line->like);
+            print_pattern(p, &line->fill->like);
         }
         break;
     case WM_LINE_DROP:
         fputs("drop ", p->out);
-        for (uint32_t i = 0; i < line->pattern_count; i++) {
-            if (i)
-                fputs(", ", p->out);
-            print_pattern(p, &line->patterns[i]);
-        }
+        if (line->dropped)
+            print_pattern(p, line->dropped);
         break;
     case WM_LINE_KEEP_REST:
         fputs("keep rest", p->out);
         break;
     case WM_LINE_CAST:
-        fprintf(p->out, "cast %s -> %s%s", wmap_dtype_name(line->from), wmap_dtype_name(line->to),
-                policy_text(line->policy));
+        fprintf(p->out, "cast %s -> %s%s", wmap_dtype_name(line->cast->from), wmap_dtype_name(line->cast->to),
+                policy_text(line->cast->policy));
         break;
     }
     for (const wm_binding *b = line->where; b; b = b->next) {

@@ -115,13 +115,13 @@ static void check_coverage(prover *p, wm_instance *in, uint32_t term, bool left)
         narrow |= narrowed(in, &pieces[i]);
     }
     bool whole = left && pl->unnamed ? !narrow : covered == size;
-    if (!whole && !pl->term->has_else)
+    if (!whole && !pl->term->otherwise)
         report_uncovered(p, in, pl, bound, left, covered, size);
 }
 
 /* ---- dtypes ---- */
 
-static const wm_map_cast *map_cast(const wm_state *state, wmap_dtype from)
+static const wm_cast *map_cast(const wm_state *state, wmap_dtype from)
 {
     for (size_t c = 0; c < state->cast_count; c++)
         if (state->casts[c].from == from)
@@ -144,17 +144,17 @@ static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
 {
     const wm_term *t = &in->form->line->left[term];
     const wm_bound *b = &in->left[term];
-    const wm_map_cast *cast = map_cast(p->state, b->dtype);
-    wmap_dtype to = t->cast != WMAP_DTYPE_NONE ? t->cast : cast ? cast->to : b->dtype;
+    const wm_cast *cast = map_cast(p->state, b->dtype);
+    wmap_dtype to = t->cast ? t->cast->to : cast ? cast->to : b->dtype;
     if (b->dtype == WMAP_OPAQUE) {
         wm_diag *d = wm_instance_error(p->state, in, WM_E0606, t->name.span,
                                        "the source tensor %s is of a kind that wmap lists but cannot move",
                                        wm_quote(p->unit, p->state->source.names[b->tensors[0]]));
         wm_diag_hint(p->unit, d, "`wmap inspect` says what it is; `drop` leaves it behind");
     } else if (!castable(b->dtype, to)) {
-        wm_diag *d = wm_instance_error(
-            p->state, in, WM_E0607, t->cast != WMAP_DTYPE_NONE ? t->cast_span : t->name.span,
-            "there is no cast from %s to %s", wmap_dtype_name(b->dtype), wmap_dtype_name(to));
+        wm_diag *d = wm_instance_error(p->state, in, WM_E0607, t->cast ? t->cast->span : t->name.span,
+                                       "there is no cast from %s to %s", wmap_dtype_name(b->dtype),
+                                       wmap_dtype_name(to));
         wm_note_tensors(p->state, in, d);
     }
     return to;
@@ -213,7 +213,7 @@ static wmap_dtype fill_dtype(prover *p, wm_instance *in, uint32_t term)
     wmap_dtype dtype = bound->dtype;
     bool from_like = in->like && !p->state->target.known && !in->form->line->right[term].declared;
     if (in->like && (dtype == WMAP_DTYPE_NONE || from_like)) {
-        const wm_map_cast *cast = map_cast(p->state, in->like->dtype);
+        const wm_cast *cast = map_cast(p->state, in->like->dtype);
         dtype = cast ? cast->to : in->like->dtype;
     }
     if (dtype == WMAP_DTYPE_NONE || !wm_dtype(dtype)) {
@@ -368,9 +368,10 @@ static void prove_instance(prover *p, wm_instance *in)
         if (in->failed)
             break;
         if (fill)
-            check_constant(p, in, &line->value, line->value_span, dtype);
-        if (line->right[t].has_else)
-            check_constant(p, in, &line->right[t].otherwise, line->right[t].else_span, dtype);
+            check_constant(p, in, &line->fill->value, line->fill->span, dtype);
+        const wm_else *other = line->right[t].otherwise;
+        if (other)
+            check_constant(p, in, &other->value, other->span, dtype);
         add_outs(p, in, t, dtype);
     }
 }
@@ -393,7 +394,7 @@ static void keep_rest(prover *p, wm_span span)
             wm_diag_hint(p->unit, d, "drop it: `drop \"%.*s\"`", (int)t->name.len, t->name.p);
             continue;
         }
-        const wm_map_cast *cast = map_cast(s, t->dtype);
+        const wm_cast *cast = map_cast(s, t->dtype);
         uint32_t at = add_out(p, t->name, span, NULL);
         if (at == WM_NONE)
             continue;

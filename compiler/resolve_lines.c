@@ -413,10 +413,13 @@ static void add_cast(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     wm_line line = {
         .kind = WM_LINE_CAST, .span = stmt->span, .scope = c->scope, .axes = c->axes, .round = c->round};
-    bool ok = wm_make_dtype(r, stmt->from, &line.from);
-    ok &= wm_make_dtype(r, stmt->to, &line.to);
+    wm_cast *cast = wm_new(r->unit->arena, wm_cast, 1);
+    cast->span = stmt->span;
+    line.cast = cast;
+    bool ok = wm_make_dtype(r, stmt->from, &cast->from);
+    ok &= wm_make_dtype(r, stmt->to, &cast->to);
     if (stmt->policy)
-        ok &= wm_make_policy(r, stmt->policy->text, stmt->policy->span, &line.policy);
+        ok &= wm_make_policy(r, stmt->policy->text, stmt->policy->span, &cast->policy);
     line.poisoned = !ok || c->poison;
     wm_add_line(r, c, &line);
 }

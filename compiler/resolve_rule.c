@@ -67,14 +67,17 @@ static bool add_cast_op(wm_resolver *r, wm_rule_info *info, wm_term *term, const
         wm_error(r->unit, WM_E0302, op->span, "`cast` takes a dtype, and perhaps `saturate` or `allow`");
         return false;
     }
-    if (term->cast != WMAP_DTYPE_NONE) {
+    if (term->cast) {
         refuse(info, op->span, "a second `cast` of one operand");
         return true;
     }
-    bool ok = wm_make_dtype(r, type, &term->cast);
-    term->cast_span = op->span;
+    wm_cast *cast = wm_new(r->unit->arena, wm_cast, 1);
+    cast->span = op->span;
+    bool ok = wm_make_dtype(r, type, &cast->to);
     if (policy)
-        ok &= wm_make_policy(r, policy->text, policy->span, &term->policy);
+        ok &= wm_make_policy(r, policy->text, policy->span, &cast->policy);
+    if (cast->to != WMAP_DTYPE_NONE)
+        term->cast = cast;
     return ok;
 }
 
@@ -208,10 +211,11 @@ static void add_target(wm_resolver *r, const wm_scope *scope, wm_rule_info *info
     *wm_push(r->statement, info->operands, info->operand_count, info->operand_cap) = operand;
     if (!operand->dtype)
         return;
-    term->declared = true;
-    term->dtype_span = operand->dtype->span;
-    term->shape_span = operand->shape ? operand->shape->span : operand->dtype->span;
-    info->failed |= !wm_make_dtype(r, operand->dtype, &term->dtype);
+    wm_typed *typed = wm_new(r->unit->arena, wm_typed, 1);
+    typed->dtype_span = operand->dtype->span;
+    typed->shape_span = operand->shape ? operand->shape->span : operand->dtype->span;
+    info->failed |= !wm_make_dtype(r, operand->dtype, &typed->dtype);
+    term->declared = typed;
 }
 
 /* `...` stands on every tensor or on none. */
@@ -509,14 +513,20 @@ static void make_target(builder *b, size_t i)
     const wm_rule_info *info = b->info;
     const wm_operand *operand = info->operands[i];
     wm_term *term = &b->line.right[i];
+    wm_arena *arena = b->r->unit->arena;
     make_name(b, info->left_count + i, WM_USE_WRITTEN, &term->name);
     if (operand->place->otherwise) {
-        term->has_else = true;
-        term->else_span = operand->place->otherwise->span;
-        make_constant(b, operand->place->otherwise, &term->otherwise);
+        wm_else *other = wm_new(arena, wm_else, 1);
+        other->span = operand->place->otherwise->span;
+        make_constant(b, operand->place->otherwise, &other->value);
+        term->otherwise = other;
     }
-    if (term->declared && operand->shape)
-        b->ok &= wm_known_shape(b->r, b->c->scope, operand->shape, &term->rank, &term->shape);
+    if (term->declared && operand->shape) {
+        wm_typed *typed = wm_new(arena, wm_typed, 1);
+        *typed = *term->declared;
+        b->ok &= wm_known_shape(b->r, b->c->scope, operand->shape, &typed->rank, &typed->shape);
+        term->declared = typed;
+    }
 }
 
 /* ---- where ---- */
@@ -631,17 +641,19 @@ void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     const wm_diag *before = r->unit->last;
     begin_line(&b);
     b.line.where = stmt->where;
-    b.line.has_like = stmt->like != NULL;
-    b.line.value_span = stmt->constant->span;
-    make_constant(&b, stmt->constant, &b.line.value);
+    wm_fill *fill = wm_new(r->unit->arena, wm_fill, 1);
+    b.line.fill = fill;
+    fill->has_like = stmt->like != NULL;
+    fill->span = stmt->constant->span;
+    make_constant(&b, stmt->constant, &fill->value);
     if (stmt->like)
         b.ok &= wm_note_vars(r, c->scope, stmt->like, WM_USE_READ, &b.vars);
     note_targets(&b);
     if (stmt->like || !r->target_known) /* else the declared names bind them */
         check_bound(&b, false);
     find_axes(&b);
-    if (stmt->like && (!wm_make_pattern(r, c->scope, stmt->like, WM_USE_READ, &b.vars, &b.line.like, NULL) ||
-                       !can_solve(r, &b.line.like, &b.vars)))
+    if (stmt->like && (!wm_make_pattern(r, c->scope, stmt->like, WM_USE_READ, &b.vars, &fill->like, NULL) ||
+                       !can_solve(r, &fill->like, &b.vars)))
         b.ok = false;
     for (size_t i = 0; i < b.info->right_count; i++)
         make_target(&b, i);
@@ -656,7 +668,7 @@ void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     for (const struct wm_string_list *s = stmt->strings; s; s = s->next) {
         wm_line line = new_line(c, WM_LINE_DROP, stmt->span);
         wm_vars vars = {0};
-        line.patterns = wm_new(r->unit->arena, wm_pattern, 1);
+        wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
         bool eq = false;
         for (const wm_part *p = s->string->parts; p; p = p->next) {
             if (p->kind == WM_PART_EQ && !eq)
@@ -664,9 +676,9 @@ void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
             eq |= p->kind == WM_PART_EQ;
         }
         bool ok = wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &vars) &&
-                  wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, line.patterns, NULL) &&
-                  can_solve(r, line.patterns, &vars);
-        line.pattern_count = ok; /* what a bad pattern means is not known */
+                  wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, pattern, NULL) &&
+                  can_solve(r, pattern, &vars);
+        line.dropped = ok ? pattern : NULL; /* what a bad pattern means is not known */
         line.vars = vars.items;
         line.var_count = (uint32_t)vars.count;
         line.poisoned = !ok || eq || stmt->constant || c->poison;

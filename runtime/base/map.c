@@ -6,11 +6,10 @@
 #include <sys/random.h>
 
 struct wm_map_slot {
-    const void *key;
+    const void *key; /* NULL: free */
     size_t len;
-    uint64_t hash;
+    uint32_t hash; /* the lower half */
     uint32_t value;
-    bool used;
 };
 
 static uint64_t seed;
@@ -55,11 +54,11 @@ void wm_map_init(wm_map *map, wm_arena *arena, size_t expected)
         map->size *= 2;
 }
 
-static struct wm_map_slot *find(const wm_map *map, const void *key, size_t len, uint64_t hash)
+static struct wm_map_slot *find(const wm_map *map, const void *key, size_t len, uint32_t hash)
 {
     for (size_t i = hash & (map->size - 1);; i = (i + 1) & (map->size - 1)) {
         struct wm_map_slot *slot = &map->slots[i];
-        if (!slot->used ||
+        if (!slot->key ||
             (slot->hash == hash && slot->len == len && (len == 0 || memcmp(slot->key, key, len) == 0)))
             return slot;
     }
@@ -72,10 +71,12 @@ static bool grow(wm_map *map)
     struct wm_map_slot *slots = wm_new(map->arena, struct wm_map_slot, size);
     if (!slots)
         return false;
+    /* New pages are written before they are read: else the kernel maps them twice. */
+    memset(slots, 0, size * sizeof *slots);
     map->slots = slots;
     map->size = size;
     for (size_t i = 0; old && i < old_size; i++)
-        if (old[i].used)
+        if (old[i].key)
             *find(map, old[i].key, old[i].len, old[i].hash) = old[i];
     return true;
 }
@@ -84,8 +85,8 @@ uint32_t wm_map_get(const wm_map *map, const void *key, size_t len)
 {
     if (!map->slots)
         return WM_MAP_NONE;
-    struct wm_map_slot *slot = find(map, key, len, wm_hash(key, len));
-    return slot->used ? slot->value : WM_MAP_NONE;
+    struct wm_map_slot *slot = find(map, key, len, (uint32_t)wm_hash(key, len));
+    return slot->key ? slot->value : WM_MAP_NONE;
 }
 
 uint32_t wm_map_put(wm_map *map, const void *key, size_t len, uint32_t value, bool *oom)
@@ -95,18 +96,18 @@ uint32_t wm_map_put(wm_map *map, const void *key, size_t len, uint32_t value, bo
             *oom = true;
         return WM_MAP_NONE;
     }
-    uint64_t hash = wm_hash(key, len);
+    uint32_t hash = (uint32_t)wm_hash(key, len);
     struct wm_map_slot *slot = find(map, key, len, hash);
-    if (slot->used)
+    if (slot->key)
         return slot->value;
-    *slot = (struct wm_map_slot){key, len, hash, value, true};
+    *slot = (struct wm_map_slot){key ? key : "", len, hash, value};
     map->count++;
     return WM_MAP_NONE;
 }
 
 void wm_map_set(wm_map *map, const void *key, size_t len, uint32_t value)
 {
-    struct wm_map_slot *slot = map->slots ? find(map, key, len, wm_hash(key, len)) : NULL;
-    if (slot && slot->used)
+    struct wm_map_slot *slot = map->slots ? find(map, key, len, (uint32_t)wm_hash(key, len)) : NULL;
+    if (slot && slot->key)
         slot->value = value;
 }
