@@ -378,3 +378,117 @@ class Dtypes(Case):
         self.wmap_ok("run", "-e", rules, self.path("source.pth"), "-o", target, "-f", "--like", self.path("template.weights.h5"))
         other.load_weights(target)
         self.assertEqual(np.asarray(other.weights[0]).tobytes(), got.tobytes())
+
+
+class Theano(Case):
+    """A file of Keras 1 in Theano's ordering becomes one of TF-Keras that predicts the same and goes on training."""
+
+    spec = os.path.join(SPECS, "keras_theano.wmap")
+    layers = ["conv1", "bn1", "relu", "pool1", "conv2", "pool2", "flatten", "fc1", "fc2"]
+    weights = ["bn1_beta", "bn1_gamma", "conv1_W", "conv1_b", "conv2_W", "conv2_b", "fc1_W", "fc1_b", "fc2_W", "fc2_b"]
+    words = {"W": "kernel", "b": "bias", "gamma": "gamma", "beta": "beta", "running_mean": "moving_mean",
+             "running_std": "moving_variance"}  # fmt: skip
+
+    def trained(self, seed):
+        model = tf_keras_cnn()
+        randomize(model, seed)
+        model.compile("adam", loss="mse")
+        for step in range(3):
+            model.train_on_batch(*batch(seed + step))
+        return model
+
+    @staticmethod
+    def theano(name, value):
+        """A kernel as Keras 1 on Theano holds it."""
+        value = np.asarray(value)
+        if name == "fc1_W":
+            return value.reshape(3, 5, 8, 16).transpose(2, 0, 1, 3).reshape(120, 16)
+        return value.transpose(3, 2, 0, 1)[:, :, ::-1, ::-1] if value.ndim == 4 else value
+
+    def save_keras_1(self, model, path):
+        """What Keras 1.2.2 writes: no backend, names without folders, Adam's slots by the sorted names."""
+        weights = {w.name.split(":")[0]: w.numpy() for w in model.weights}
+        slots = {v.name.split(":")[0]: v.numpy() for v in model.optimizer.variables}
+
+        def text(items):
+            return np.array([i.encode() for i in items], dtype=f"S{max(map(len, items), default=1)}")
+
+        with h5py.File(path, "w") as f:
+            f.attrs["keras_version"] = np.bytes_(b"1.2.2")
+            f.attrs["model_config"] = np.bytes_(b'{"class_name": "Sequential", "config": []}')
+            f.attrs["training_config"] = np.bytes_(b'{"loss": "mse"}')
+            g = f.create_group("model_weights")
+            g.attrs["layer_names"] = text(self.layers)
+            for layer in self.layers:
+                inner = g.create_group(layer)
+                own = []
+                for word, new in self.words.items():
+                    if f"{layer}/{new}" in weights:
+                        own.append(f"{layer}_{word}")
+                        inner[own[-1]] = self.theano(own[-1], weights[f"{layer}/{new}"])
+                inner.attrs["weight_names"] = text(own) if own else np.zeros(0)
+            o = f.create_group("optimizer_weights")
+            o["param_0"] = np.float32(model.optimizer.iterations.numpy())
+            for first, slot in [(1, "m"), (11, "v")]:
+                for i, name in enumerate(self.weights):
+                    layer, word = name.split("_", 1)
+                    o[f"param_{first + i}"] = self.theano(name, slots[f"Adam/{slot}/{layer}/{self.words[word]}"])
+            o.attrs["weight_names"] = text([f"param_{i}" for i in range(21)])
+
+    def predict_keras_1(self, path, x):
+        """What Keras 1 computes on Theano: channels first, true convolutions. Checked by PyTorch's own."""
+        with h5py.File(path) as f:
+            w = {n: torch.from_numpy(d[()]) for n, d in
+                 ((d.name.rsplit("/", 1)[1], d) for d in walk(f["model_weights"]))}  # fmt: skip
+        F = torch.nn.functional
+        x = channels_first(x)
+        x = F.conv2d(x, w["conv1_W"].flip(2, 3), w["conv1_b"], padding=1)
+        x = F.batch_norm(x, w["bn1_running_mean"], w["bn1_running_std"], w["bn1_gamma"], w["bn1_beta"], eps=1e-3)
+        x = F.max_pool2d(F.relu(x), 2)
+        x = F.max_pool2d(F.relu(F.conv2d(x, w["conv2_W"].flip(2, 3), w["conv2_b"], padding=1)), 2)
+        return F.relu(x.flatten(1) @ w["fc1_W"] + w["fc1_b"]) @ w["fc2_W"] + w["fc2_b"]
+
+    def test_there_and_back(self):
+        old, new, converted, back = (self.path(n) for n in ("old.h5", "new.h5", "converted.h5", "back.h5"))
+        model = self.trained(1)
+        self.save_keras_1(model, old)
+        self.trained(40).save(new)
+        x, _ = batch(7)
+        self.assertLessEqual(distance(model.predict(x, verbose=0), self.predict_keras_1(old, x)), 1e-4)
+
+        self.wmap_ok("run", self.spec, old, "--map", "main", "--like", new, "-o", converted)
+        loaded = tf_keras.models.load_model(converted)
+        self.assertLessEqual(distance(self.predict_keras_1(old, x), loaded.predict(x, verbose=0)), 1e-4)
+        for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), a.name)
+        for step in range(3):
+            xy = batch(20 + step)
+            self.assertAlmostEqual(model.train_on_batch(*xy), loaded.train_on_batch(*xy), places=5)
+        for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        with h5py.File(new) as a, h5py.File(converted) as b:
+            self.assertEqual(dict(a.attrs), dict(b.attrs))
+
+        template = self.path("template.h5")
+        self.save_keras_1(self.trained(60), template)
+        self.wmap_ok("run", self.spec, converted, "--map", "back", "--like", template, "-o", back)
+        with open(old, "rb") as a, open(back, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+
+    def test_keras_2_on_theano(self):
+        source, there, back = (self.path(n) for n in ("source.h5", "there.h5", "back.h5"))
+        model = tf_keras_cnn()
+        randomize(model, 3)
+        model.save_weights(source)
+        kernel = model.get_layer("conv1").kernel.numpy()
+        with h5py.File(source, "a") as f:
+            f.attrs["backend"] = np.bytes_(b"theano")
+        self.wmap_ok("run", self.spec, source, "--map", "flipped", "-o", there, "--target-like", source)
+        with h5py.File(there) as f:
+            np.testing.assert_array_equal(f["conv1/conv1/kernel:0"][()], kernel[::-1, ::-1])
+            self.assertEqual(f.attrs["backend"], b"theano")  # kept; only a template or the map can say otherwise
+        self.wmap_ok("run", self.spec, there, "--map", "flipped", "-o", back, "--target-like", source)
+        other = tf_keras_cnn()
+        other.load_weights(back)
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
