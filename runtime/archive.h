@@ -251,7 +251,10 @@ uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error
 bool wm_archive_read(wmap_archive *archive, uint32_t file, uint64_t offset, void *buffer, uint64_t size,
                      wmap_error *err);
 
-/* The same into the arena; refuses more than WM_MAX_HEADER. NULL on failure. */
+/* Reads a range of files[file] and compares its checksum; CORRUPT if it differs. */
+bool wm_archive_check_sum(wmap_archive *archive, uint32_t file, const wm_sum *sum, wmap_error *err);
+
+/* Bytes into the arena; refuses more than WM_MAX_HEADER. NULL on failure. */
 uint8_t *wm_archive_load(wmap_archive *archive, uint32_t file, uint64_t offset, uint64_t size,
                          wmap_error *err);
 

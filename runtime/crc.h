@@ -22,5 +22,10 @@ static inline uint32_t wm_crc32c_mask(uint32_t crc)
 {
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
+static inline uint32_t wm_crc32c_unmask(uint32_t masked)
+{
+    uint32_t turned = masked - 0xa282ead8u;
+    return turned >> 17 | turned << 15;
+}
 
 #endif

@@ -10,6 +10,7 @@ extern const wm_format wm_format_keras_zip;
 extern const wm_format wm_format_npy;
 extern const wm_format wm_format_npz;
 extern const wm_format wm_format_safetensors;
+extern const wm_format wm_format_tensorflow;
 extern const wm_format wm_format_torch;
 
 /* In the order of probing: formats that are special cases of a container come before the general ones. */
@@ -18,6 +19,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_torch,
     &wm_format_npz,
     &wm_format_npy,
+    &wm_format_tensorflow,
     &wm_format_safetensors,
     &wm_format_keras, /* last: its signature may stand behind a user block, where others have data */
     NULL,

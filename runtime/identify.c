@@ -71,14 +71,6 @@ static bool is_hdf5(wmap_archive *a)
     return false;
 }
 
-static bool is_sstable(wmap_archive *a)
-{
-    static const uint8_t magic[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};
-    uint8_t here[8];
-    return a->files[0].size >= 48 && wm_archive_read(a, 0, a->files[0].size - 8, here, 8, NULL) &&
-           memcmp(here, magic, sizeof here) == 0;
-}
-
 /* A pickle of protocol 2 to 5 says so; 0 and 1 only look like it: a closing "." and a first opcode that
  * builds. */
 static bool is_pickle(wmap_archive *a)
@@ -104,7 +96,8 @@ static bool is_text(const wmap_archive *a)
 
 bool wm_fail_unknown(wmap_archive *a, wmap_error *err)
 {
-    static const char looked[] = "looked for NumPy (.npy, .npz), safetensors, PyTorch and Keras files";
+    static const char looked[] =
+        "looked for NumPy (.npy, .npz), safetensors, PyTorch, Keras and TensorFlow files";
     if (a->head_size == 0)
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file: it is empty");
     if (wm_zip_looks(a)) {
@@ -123,8 +116,6 @@ bool wm_fail_unknown(wmap_archive *a, wmap_error *err)
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file but %s", row->what);
     if (is_hdf5(a))
         return unsupported(err, "an HDF5 file that is not laid out as Keras does");
-    if (is_sstable(a))
-        return unsupported(err, "the index of a TensorFlow checkpoint");
     if (is_pickle(a))
         return unsupported(err, "a Python pickle");
     if (is_text(a) && memmem(a->head, a->head_size, "\"weight_map\"", 12))

@@ -135,18 +135,18 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, struct slot *sl
     return true;
 }
 
-/* Reads a range and compares its checksum. With pread, so that a file cut meanwhile raises no signal here. */
-static bool check_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *err)
+/* With pread, so that a file cut meanwhile raises no signal here. */
+bool wm_archive_check_sum(wmap_archive *archive, uint32_t file, const wm_sum *sum, wmap_error *err)
 {
-    const wm_sum *sum = entry->sum;
     const size_t step = (size_t)1 << 20;
-    uint8_t *buffer = malloc(step);
+    size_t most = sum->size < step ? (size_t)sum->size : step;
+    uint8_t *buffer = malloc(most + 1);
     uint32_t crc = 0;
     bool ok = buffer || wm_fail(err, WMAP_E_NOMEM, "out of memory");
     for (uint64_t at = 0; ok && at < sum->size; at += step) {
         uint64_t left = sum->size - at;
         size_t size = left < step ? (size_t)left : step;
-        ok = wm_archive_read(archive, entry->file, sum->begin + at, buffer, size, err);
+        ok = wm_archive_read(archive, file, sum->begin + at, buffer, size, err);
         if (ok)
             crc = sum->castagnoli ? wm_crc32c(crc, buffer, size) : wm_crc32(crc, buffer, size);
     }
@@ -154,7 +154,7 @@ static bool check_sum(wmap_archive *archive, const wm_entry *entry, wmap_error *
     if (!ok || crc == sum->crc32)
         return ok;
     wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the file says %08x, its bytes give %08x", sum->crc32, crc);
-    wm_error_file(err, archive->files[entry->file].path);
+    wm_error_file(err, archive->files[file].path);
     return wm_error_offset(err, sum->begin);
 }
 
@@ -185,7 +185,7 @@ static bool compare_sum(wmap_archive *archive, const wm_entry *entry, wmap_error
 {
     wm_sum *sum = entry->sum;
     return !sum || !begin_once(archive->views, &sum->state) ||
-           end_once(archive->views, &sum->state, check_sum(archive, entry, err));
+           end_once(archive->views, &sum->state, wm_archive_check_sum(archive, entry->file, sum, err));
 }
 
 static bool view_decoded(wmap_archive *archive, size_t index, wm_view *view, wmap_error *err)

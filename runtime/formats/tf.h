@@ -1,0 +1,98 @@
+/* tf.h: what the readers of TensorFlow's checkpoints share: types, shapes, slices, putting a variable
+ * together from its slices, and which file of a set is meant. */
+#ifndef WM_FORMATS_TF_H
+#define WM_FORMATS_TF_H
+
+#include "runtime/formats/tf_input.h"
+
+/* --- types (tf_types.c) --- */
+
+/* A row of TensorFlow's enumeration DataType. */
+typedef struct wm_tf_type {
+    uint32_t number;
+    wmap_dtype dtype; /* WMAP_OPAQUE: wmap can't move it */
+    uint32_t width;   /* bytes of an element in a file; 0: not of one size */
+    const char *note; /* what it is, if opaque */
+} wm_tf_type;
+
+#define WM_TF_STRING 7
+
+/* The row of a number; NULL for those that no file may hold: 0, resources, references, and numbers that no
+ * TensorFlow has. */
+const wm_tf_type *wm_tf_type_of(uint64_t number);
+
+/* The number of a dtype, 0 if TensorFlow has none. */
+uint32_t wm_tf_number(wmap_dtype dtype);
+
+/* --- messages (tf_types.c) --- */
+
+typedef struct wm_tf_shape {
+    uint32_t rank;
+    uint64_t dims[WMAP_MAX_RANK];
+} wm_tf_shape;
+
+/* A TensorSliceProto as it stands; start 0 and length -1 is a whole dimension. */
+typedef struct wm_tf_slice {
+    uint32_t rank;
+    int64_t start[WMAP_MAX_RANK], length[WMAP_MAX_RANK];
+} wm_tf_slice;
+
+/* Read the message that the input is limited to; false: the input failed. A shape is added to what `shape`
+ * holds, as protobuf merges messages. */
+bool wm_tf_read_shape(wm_tf_input *in, wm_tf_shape *shape);
+bool wm_tf_read_slice(wm_tf_input *in, wm_tf_slice *slice);
+
+/* VersionDef: can a reader of version 1 read it? */
+bool wm_tf_read_version(wm_tf_input *in);
+
+/* --- slices (tf_slices.c) --- */
+
+/* A box in a tensor: first index and extent of each dimension. */
+typedef struct wm_tf_box {
+    const uint64_t *start, *size;
+} wm_tf_box;
+
+/* The box of a slice, in the arena. CORRUPT without a place if it isn't inside of the shape. */
+bool wm_tf_box_of(wm_arena *arena, const wm_tf_slice *slice, uint32_t rank, const uint64_t *shape,
+                  wm_tf_box *box, wmap_error *err);
+
+/* The key under which a slice is stored, in `key` of WM_TF_TEXT bytes; 0 if it is longer. */
+size_t wm_tf_slice_key(uint8_t *key, const char *name, size_t len, const wm_tf_slice *slice);
+
+/* How boxes tile a tensor. */
+typedef struct wm_tf_tiling wm_tf_tiling;
+
+/* NULL with `err` filled (without a place): a hole, an overlap (CORRUPT), or more pieces than wmap sorts
+ * (UNSUPPORTED). */
+wm_tf_tiling *wm_tf_tile(wm_arena *arena, uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes,
+                         size_t count, wmap_error *err);
+
+/* Elements of one box that come next to each other in the tensor and in the box. Each box gives its elements
+ * in order, so that it can be read from front to back. */
+typedef bool wm_tf_run(void *user, size_t box, uint64_t elements, wmap_error *err);
+
+/* Calls `run` for all of the tensor in row-major order. */
+bool wm_tf_walk(const wm_tf_tiling *tiling, wm_tf_run *run, void *user, wmap_error *err);
+
+/* --- sets of files (tf_locate.c) --- */
+
+const char *wm_tf_locate(wmap_archive *archive, const char *path, wm_place place, wmap_error *err);
+
+/* "model.data-00001-of-00004", "-00001-of-00004": the shard's number and how many there are, from the end of
+ * a name. Gives the length of what stands before "-00001-of-00004", 0 if the name is no shard's. */
+size_t wm_tf_shard_name(const char *name, uint64_t *shard, uint64_t *count);
+
+/* --- full names (tf_graph.c) --- */
+
+/* Reads an object graph of `size` bytes and gives entries the full names of their variables as aliases.
+ * `same` says whether two entries are copies of each other. False (err filled) if memory ran out; a damaged
+ * graph is a warning. */
+typedef bool wm_tf_same(const wmap_archive *archive, size_t a, size_t b);
+bool wm_tf_add_full_names(wmap_archive *archive, const uint8_t *graph, size_t size, wm_tf_same *same,
+                          wmap_error *err);
+
+/* tf_bundle.c: the bytes of an opened checkpoint's object graph (a TrackableObjectGraph, checked only by its
+ * CRC), NULL if it has none that can be read. They live as long as the archive. */
+const uint8_t *wm_tf_graph(const wmap_archive *archive, size_t *size);
+
+#endif

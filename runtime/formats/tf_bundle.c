@@ -1,0 +1,599 @@
+/* tf_bundle.c: TensorFlow's checkpoints, version 2: NAME.index, a table that says of each tensor in which of
+ * the files NAME.data-0000N-of-0000M its bytes stand. TensorFlow calls it a tensor bundle. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/natural.h"
+#include "runtime/base/size.h"
+#include "runtime/crc.h"
+#include "runtime/formats/tf.h"
+#include "runtime/formats/tf_table.h"
+
+#define GRAPH       "_CHECKPOINTABLE_OBJECT_GRAPH"
+#define GRAPH_MOST  ((uint64_t)64 << 20)
+#define SLICES_MOST ((size_t)65536)   /* of one variable: each is a stream when they are put together */
+#define STREAMS     ((size_t)8 << 20) /* bytes of memory for all of them */
+#define OUT         ((size_t)64 << 10)
+
+extern const wm_format wm_format_tensorflow;
+
+/* An entry of the index. */
+typedef struct item {
+    const char *key;
+    size_t key_len;
+    const wm_tf_type *type;
+    uint32_t rank;
+    const uint64_t *shape;
+    uint64_t shard, offset, size;
+    uint32_t crc; /* masked */
+    wm_tf_slice *slices;
+    size_t slice_count, slice_cap;
+    bool used; /* a slice that a variable has asked for */
+} item;
+
+/* Bytes in a data file: a tensor, or a slice of one. */
+typedef struct piece {
+    uint32_t file;
+    uint64_t offset, size;
+    uint32_t crc;
+} piece;
+
+/* What decode() needs; entry->id is its index. */
+typedef struct parts {
+    const piece *pieces;
+    const wm_tf_box *boxes;
+    size_t count;
+} parts;
+
+typedef struct bundle {
+    parts *list;
+    size_t count, cap;
+    bool swap;            /* elements are big-endian */
+    const uint8_t *graph; /* see wm_tf_graph */
+    size_t graph_size;
+} bundle;
+
+/* What lasts while the index is read. */
+typedef struct reading {
+    wmap_archive *archive;
+    bundle *bundle;
+    wm_arena *scratch; /* does not jump */
+    item *items;
+    size_t count, cap;
+    bool header; /* was read */
+    uint64_t shards;
+    wm_map slices;   /* key of a slice -> index in items */
+    wm_map files;    /* number of a shard -> index in archive->files */
+    uint8_t *key;    /* room for a slice's key */
+    size_t base_len; /* of the name that index and data files begin with */
+    const char *base;
+} reading;
+
+static bool no_memory(wmap_error *err)
+{
+    return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+}
+
+/* --- the index --- */
+
+/* BundleHeaderProto: 1 num_shards, 2 endianness, 3 version. */
+static bool read_header(reading *r, wm_table_entry *entry)
+{
+    wm_tf_input *in = entry->value;
+    uint64_t order = 0;
+    if (entry->key_len != 0) {
+        wm_tf_damaged(in, "a sorted table, but of no TensorFlow checkpoint: it has no header");
+        if (in->err)
+            in->err->code = WMAP_E_UNSUPPORTED;
+        return false;
+    }
+    wm_tf_fields f = wm_tf_message(in);
+    while (wm_tf_next(in, &f)) {
+        if (wm_tf_is(&f, 1, WM_TF_VARINT))
+            r->shards = f.value;
+        else if (wm_tf_is(&f, 2, WM_TF_VARINT))
+            order = f.value;
+        else if (wm_tf_is(&f, 3, WM_TF_BYTES) && !wm_tf_read_version(in))
+            return false;
+    }
+    if (in->failed)
+        return false;
+    if (r->shards == 0 || r->shards > INT32_MAX)
+        return wm_tf_damaged(in, "its number of data files makes no sense");
+    if (order > 1)
+        return wm_tf_damaged(in, "its byte order is neither little nor big");
+    r->bundle->swap = order == 1;
+    r->header = true;
+    return true;
+}
+
+/* BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size, 6 crc32c, 7 repeated slices. */
+static bool read_entry(reading *r, wm_tf_input *in, item *it)
+{
+    uint64_t type = 0;
+    wm_tf_shape shape;
+    shape.rank = 0;
+    wm_tf_fields f = wm_tf_message(in);
+    while (wm_tf_next(in, &f)) {
+        if (wm_tf_is(&f, 1, WM_TF_VARINT))
+            type = f.value;
+        else if (wm_tf_is(&f, 2, WM_TF_BYTES) && !wm_tf_read_shape(in, &shape))
+            return false;
+        else if (wm_tf_is(&f, 3, WM_TF_VARINT))
+            it->shard = f.value;
+        else if (wm_tf_is(&f, 4, WM_TF_VARINT))
+            it->offset = f.value;
+        else if (wm_tf_is(&f, 5, WM_TF_VARINT))
+            it->size = f.value;
+        else if (wm_tf_is(&f, 6, WM_TF_FIXED32))
+            it->crc = (uint32_t)f.value;
+        else if (wm_tf_is(&f, 7, WM_TF_BYTES)) {
+            wm_tf_slice *slice = wm_push(r->scratch, it->slices, it->slice_count, it->slice_cap);
+            if (!slice)
+                return no_memory(in->err);
+            if (!wm_tf_read_slice(in, slice))
+                return false;
+        }
+    }
+    if (in->failed)
+        return false;
+    it->type = wm_tf_type_of(type);
+    if (!it->type)
+        return wm_tf_damaged(in, "a type that no checkpoint may hold");
+    it->rank = shape.rank;
+    uint64_t *copy = wm_new(r->scratch, uint64_t, shape.rank);
+    if (!copy)
+        return no_memory(in->err);
+    if (shape.rank)
+        memcpy(copy, shape.dims, shape.rank * sizeof *copy);
+    it->shape = copy;
+    return true;
+}
+
+static bool add_entry(void *user, wm_table_entry *entry, wmap_error *err)
+{
+    reading *r = user;
+    if (!r->header)
+        return read_header(r, entry);
+    if (r->count >= 4 * WM_MAX_TENSORS)
+        return wm_tf_damaged(entry->value, "too many tensors");
+    item *it = wm_push(r->scratch, r->items, r->count, r->cap);
+    char *key = it ? wm_copy(r->scratch, (const char *)entry->key, entry->key_len) : NULL;
+    bool oom = false;
+    if (!key)
+        return no_memory(err);
+    it->key = key;
+    it->key_len = entry->key_len;
+    if (!read_entry(r, entry->value, it)) {
+        bool slice = entry->key_len && entry->key[0] == 0;
+        return slice ? false : wm_error_tensor(err, key, entry->key_len);
+    }
+    if (key[0] == 0)
+        wm_map_put(&r->slices, key, it->key_len, (uint32_t)(r->count - 1), &oom);
+    return !oom || no_memory(err);
+}
+
+/* --- where the bytes are --- */
+
+/* The index in archive->files of a data file, opened when it is first needed. */
+static bool open_shard(reading *r, uint64_t shard, uint32_t *file, wmap_error *err)
+{
+    bool oom = false;
+    if (shard >= r->shards)
+        return wm_fail(err, WMAP_E_CORRUPT, "it stands in data file %llu of %llu", (unsigned long long)shard,
+                       (unsigned long long)r->shards);
+    *file = wm_map_get(&r->files, &shard, sizeof shard);
+    if (*file != WM_MAP_NONE)
+        return true;
+    if (!r->base)
+        return wm_fail(err, WMAP_E_UNSUPPORTED,
+                       "its data files are found by the name of the index, which must end in .index");
+    char *name = wm_format_text(r->scratch, "%.*s.data-%05llu-of-%05llu", (int)r->base_len, r->base,
+                                (unsigned long long)shard, (unsigned long long)r->shards);
+    uint64_t *key = wm_new(r->scratch, uint64_t, 1);
+    if (!name || !key)
+        return no_memory(err);
+    *file = wm_archive_add_file(r->archive, name, err);
+    if (*file == UINT32_MAX)
+        return false;
+    *key = shard;
+    wm_map_put(&r->files, key, sizeof *key, *file, &oom);
+    return !oom || no_memory(err);
+}
+
+static bool find_piece(reading *r, const item *it, piece *to, wmap_error *err)
+{
+    uint64_t count, bytes = 0, end;
+    if (!open_shard(r, it->shard, &to->file, err))
+        return false;
+    const wm_file *file = &r->archive->files[to->file];
+    bool sized = wm_shape_count(it->shape, it->rank, &count) && wm_size_mul(count, it->type->width, &bytes);
+    if (!sized)
+        return wm_fail(err, WMAP_E_CORRUPT, "its shape means 2^63 bytes or more");
+    if (it->type->width && bytes != it->size)
+        return wm_fail(err, WMAP_E_CORRUPT, "its shape needs %llu bytes, but the index says %llu",
+                       (unsigned long long)bytes, (unsigned long long)it->size);
+    if (!wm_size_add(it->offset, it->size, &end) || end > file->size) {
+        wm_fail(err, WMAP_E_CORRUPT, "its bytes reach beyond the end of its data file");
+        wm_error_offset(err, it->offset);
+        return wm_error_file(err, file->path);
+    }
+    to->offset = it->offset;
+    to->size = it->size;
+    to->crc = wm_crc32c_unmask(it->crc);
+    return true;
+}
+
+static bool find_slice(reading *r, const item *it, const wm_tf_slice *slice, const wm_tf_box *box, piece *to,
+                       wmap_error *err)
+{
+    size_t len = wm_tf_slice_key(r->key, it->key, it->key_len, slice);
+    uint32_t index = len ? wm_map_get(&r->slices, r->key, len) : WM_MAP_NONE;
+    if (index == WM_MAP_NONE)
+        return wm_fail(err, WMAP_E_CORRUPT, "one of its slices is missing from the index");
+    item *part = &r->items[index];
+    bool same = part->type == it->type && part->rank == it->rank && !part->slice_count;
+    for (uint32_t d = 0; same && d < it->rank; d++)
+        same = part->shape[d] == box->size[d];
+    if (!same)
+        return wm_fail(err, WMAP_E_CORRUPT, "one of its slices has another type or shape than it should");
+    part->used = true;
+    return find_piece(r, part, to, err);
+}
+
+/* Finds the slices of a variable and makes sure that they are all of it. */
+static bool find_slices(reading *r, const item *it, parts *to, wmap_error *err)
+{
+    wm_arena *arena = &r->archive->arena;
+    if (it->slice_count > SLICES_MOST)
+        return wm_fail(err, WMAP_E_UNSUPPORTED, "more than %zu slices", SLICES_MOST);
+    wm_tf_box *boxes = wm_new(arena, wm_tf_box, it->slice_count);
+    piece *pieces = wm_new(arena, piece, it->slice_count);
+    if (!boxes || !pieces)
+        return no_memory(err);
+    for (size_t i = 0; i < it->slice_count; i++)
+        if (!wm_tf_box_of(arena, &it->slices[i], it->rank, it->shape, &boxes[i], err) ||
+            !find_slice(r, it, &it->slices[i], &boxes[i], &pieces[i], err))
+            return false;
+    wm_arena tree;
+    wm_arena_init(&tree);
+    bool ok = wm_tf_tile(&tree, it->rank, it->shape, boxes, it->slice_count, err) != NULL;
+    wm_arena_release(&tree);
+    *to = (parts){pieces, boxes, it->slice_count};
+    return ok;
+}
+
+static bool place(reading *r, const item *it, wm_entry *entry, wmap_error *err)
+{
+    wm_arena *arena = &r->archive->arena;
+    const wm_dtype_info *info = wm_dtype(it->type->dtype);
+    parts found = {0};
+    if (it->slice_count) {
+        if (!find_slices(r, it, &found, err))
+            return false;
+    } else {
+        piece *only = wm_new(arena, piece, 1);
+        wm_tf_box *box = wm_new(arena, wm_tf_box, 1);
+        uint64_t *zeros = wm_new(arena, uint64_t, it->rank);
+        if (!only || !box || !zeros)
+            return no_memory(err);
+        if (!find_piece(r, it, only, err))
+            return false;
+        *box = (wm_tf_box){zeros, entry->tensor.shape};
+        found = (parts){only, box, 1};
+    }
+    if (!info) {
+        entry->note = it->type->note;
+        return true;
+    }
+    if (!it->slice_count && (!r->bundle->swap || info->align == 1)) {
+        wm_sum *sum = wm_new(arena, wm_sum, 1);
+        if (!sum)
+            return no_memory(err);
+        *sum = (wm_sum){.begin = found.pieces->offset,
+                        .size = found.pieces->size,
+                        .crc32 = found.pieces->crc,
+                        .castagnoli = true};
+        entry->direct = true;
+        entry->file = found.pieces->file;
+        entry->offset = found.pieces->offset;
+        entry->sum = sum;
+        return wm_entry_check(r->archive, entry, entry->offset, entry->offset + it->size, err);
+    }
+    entry->id = r->bundle->count;
+    parts *slot = wm_push(arena, r->bundle->list, r->bundle->count, r->bundle->cap);
+    if (slot)
+        *slot = found;
+    return slot || no_memory(err);
+}
+
+/* --- opening --- */
+
+/* The index is sorted by bytes, in which 10 comes before 2. */
+static int compare_items(const void *left, const void *right)
+{
+    const item *a = *(const item *const *)left, *b = *(const item *const *)right;
+    return wm_natural_compare(a->key, a->key_len, b->key, b->key_len);
+}
+
+/* It is no weight: it says how the others belong together, like the lists of names in an HDF5 file. */
+static bool is_graph(const item *it)
+{
+    return it->key_len == strlen(GRAPH) && memcmp(it->key, GRAPH, it->key_len) == 0 &&
+           it->type->number == WM_TF_STRING;
+}
+
+static bool add_tensors(reading *r, wmap_error *err)
+{
+    const item **sorted = wm_new(r->scratch, const item *, r->count);
+    size_t count = 0;
+    if (!sorted)
+        return no_memory(err);
+    for (size_t i = 0; i < r->count; i++)
+        if (r->items[i].key[0] != 0 && !is_graph(&r->items[i]))
+            sorted[count++] = &r->items[i];
+    if (count)
+        qsort(sorted, count, sizeof *sorted, compare_items);
+    if (!wm_archive_reserve(r->archive, count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const item *it = sorted[i];
+        wm_entry *entry =
+            wm_archive_add(r->archive, it->key, it->key_len, it->type->dtype, it->rank, it->shape, NULL, err);
+        if (!entry)
+            return false;
+        if (!place(r, it, entry, err))
+            return wm_error_tensor(err, it->key, it->key_len);
+    }
+    size_t unused = 0;
+    for (size_t i = 0; i < r->count; i++)
+        unused += r->items[i].key[0] == 0 && !r->items[i].used;
+    if (unused)
+        wm_archive_warn(r->archive, "%zu slice%s that belong%s to no tensor %s ignored", unused,
+                        unused == 1 ? "" : "s", unused == 1 ? "s" : "", unused == 1 ? "is" : "are");
+    return true;
+}
+
+/* Two variables of one full name: are they copies? Keras' export writes each variable twice. */
+static bool same_bytes(const wmap_archive *archive, size_t i, size_t j)
+{
+    const wm_entry *a = &archive->entries[i], *b = &archive->entries[j];
+    return a->direct && b->direct && a->tensor.dtype == b->tensor.dtype && a->sum->crc32 == b->sum->crc32 &&
+           a->sum->size == b->sum->size && a->tensor.rank == b->tensor.rank &&
+           memcmp(a->tensor.shape, b->tensor.shape, a->tensor.rank * sizeof *a->tensor.shape) == 0;
+}
+
+/* The text of a tensor that holds one: the length as a varint, a CRC of the length, the bytes. */
+static uint8_t *read_text(reading *r, const item *it, uint64_t *size, wmap_error *err)
+{
+    uint8_t window[16], fixed[12];
+    piece at;
+    *size = 0;
+    if (it->type->number != WM_TF_STRING || it->rank != 0 || it->slice_count) {
+        wm_fail(err, WMAP_E_CORRUPT, "not a text");
+        return NULL;
+    }
+    if (!find_piece(r, it, &at, err))
+        return NULL;
+    size_t head = at.size < sizeof window ? (size_t)at.size : sizeof window;
+    if (!wm_archive_read(r->archive, at.file, at.offset, window, head, err))
+        return NULL;
+    wm_tf_input in = wm_tf_memory(r->archive, at.file, window, head, at.offset, err);
+    uint64_t length = wm_tf_varint(&in);
+    const uint8_t *sum = wm_tf_take(&in, 4);
+    if (!sum || length > GRAPH_MOST || in.at + length != at.size) {
+        wm_fail(err, WMAP_E_CORRUPT, "a text whose length makes no sense");
+        return NULL;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        fixed[i] = (uint8_t)(length >> (8 * i));
+    memcpy(fixed + 4, sum, 4);
+    uint8_t *bytes = wm_alloc(&r->archive->arena, (size_t)length);
+    if (!bytes) {
+        no_memory(err);
+        return NULL;
+    }
+    if (!wm_archive_read(r->archive, at.file, at.offset + in.at, bytes, length, err))
+        return NULL;
+    if (wm_crc32c(wm_crc32c(0, fixed, 8), bytes, (size_t)length) != at.crc) {
+        wm_fail(err, WMAP_E_CORRUPT, "wrong CRC");
+        return NULL;
+    }
+    *size = length;
+    return bytes;
+}
+
+/* Object-based checkpoints call a variable by the path on which it was found; the graph says its name. */
+static bool add_full_names(reading *r, wmap_error *err)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const item *it = &r->items[i];
+        wmap_error failure = {0};
+        uint64_t size;
+        if (!is_graph(it))
+            continue;
+        const uint8_t *graph = read_text(r, it, &size, &failure);
+        if (graph) {
+            r->bundle->graph = graph;
+            r->bundle->graph_size = (size_t)size;
+        }
+        if (graph)
+            return wm_tf_add_full_names(r->archive, graph, (size_t)size, same_bytes, err);
+        if (failure.code == WMAP_E_NOMEM)
+            return no_memory(err);
+        wm_archive_warn(r->archive, "its object graph can't be read (%s), so variables have no full names",
+                        failure.message);
+    }
+    return true;
+}
+
+const uint8_t *wm_tf_graph(const wmap_archive *archive, size_t *size)
+{
+    const bundle *b = archive->format == &wm_format_tensorflow ? archive->state : NULL;
+    *size = b ? b->graph_size : 0;
+    return b ? b->graph : NULL;
+}
+
+static void find_base(reading *r)
+{
+    const char *path = r->archive->files[0].path, *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t len = strlen(name);
+    if (len >= 6 && strcmp(name + len - 6, ".index") == 0) {
+        r->base = name;
+        r->base_len = len - 6;
+    }
+}
+
+static bool open_bundle(wmap_archive *archive, wmap_error *err)
+{
+    wm_arena scratch;
+    wm_table table;
+    wm_arena_init(&scratch);
+    reading r = {.archive = archive, .scratch = &scratch, .bundle = wm_new(&archive->arena, bundle, 1)};
+    r.key = wm_alloc(&scratch, WM_TF_TEXT);
+    wm_map_init(&r.slices, &scratch, 0);
+    wm_map_init(&r.files, &scratch, 0);
+    bool ok = (r.bundle && r.key) || no_memory(err);
+    archive->state = r.bundle;
+    find_base(&r);
+    ok = ok && wm_table_open(&table, archive, 0, &scratch, err) &&
+         wm_table_scan(&table, true, add_entry, &r, err) &&
+         (r.header ||
+          wm_fail(err, WMAP_E_UNSUPPORTED, "a sorted table, but of no TensorFlow checkpoint: it is empty")) &&
+         add_tensors(&r, err) && add_full_names(&r, err);
+    wm_arena_release(&scratch);
+    return ok;
+}
+
+/* V1 is asked first: what else ends like a table is ours to refuse. */
+static bool probe(wmap_archive *archive)
+{
+    return wm_table_looks(archive, 0);
+}
+
+/* --- decoding --- */
+
+/* A piece that is read from front to back. */
+typedef struct stream {
+    const piece *piece;
+    uint64_t at; /* bytes that were read from the file */
+    uint8_t *window;
+    size_t begin, end; /* what is left in it */
+    uint32_t crc;
+} stream;
+
+typedef struct joining {
+    wmap_archive *archive;
+    stream *streams;
+    size_t window; /* bytes of each stream's */
+    uint32_t width, align;
+    uint8_t *out;
+    size_t used;
+    wm_sink *sink;
+} joining;
+
+static bool flush(joining *j, wmap_error *err)
+{
+    size_t used = j->used;
+    j->used = 0;
+    return used == 0 || j->sink->put(j->sink, j->out, used, err);
+}
+
+static bool fill(joining *j, stream *s, wmap_error *err)
+{
+    uint64_t left = s->piece->size - s->at;
+    size_t more = left < j->window ? (size_t)left : j->window;
+    if (!s->window)
+        s->window = malloc(j->window);
+    if (!s->window)
+        return no_memory(err);
+    if (!wm_archive_read(j->archive, s->piece->file, s->piece->offset + s->at, s->window, more, err))
+        return false;
+    s->at += more;
+    s->begin = 0;
+    s->end = more;
+    s->crc = wm_crc32c(s->crc, s->window, more);
+    if (s->at == s->piece->size && s->crc != s->piece->crc) {
+        wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the index says %08x, its bytes give %08x", s->piece->crc,
+                s->crc);
+        wm_error_offset(err, s->piece->offset);
+        return wm_error_file(err, j->archive->files[s->piece->file].path);
+    }
+    return true;
+}
+
+static void copy_out(joining *j, const uint8_t *from, size_t size)
+{
+    uint8_t *to = j->out + j->used;
+    j->used += size;
+    if (j->align == 1) {
+        memcpy(to, from, size);
+        return;
+    }
+    for (size_t i = 0; i < size; i += j->align)
+        for (uint32_t k = 0; k < j->align; k++)
+            to[i + k] = from[i + j->align - 1 - k];
+}
+
+static bool run(void *user, size_t box, uint64_t elements, wmap_error *err)
+{
+    joining *j = user;
+    stream *s = &j->streams[box];
+    uint64_t left = elements * j->width; /* of a tensor whose bytes are counted */
+    while (left) {
+        if (s->begin == s->end && !fill(j, s, err))
+            return false;
+        size_t room = OUT - j->used, have = s->end - s->begin;
+        size_t size = have < room ? have : room;
+        size = left < size ? (size_t)left : size;
+        copy_out(j, s->window + s->begin, size);
+        s->begin += size;
+        left -= size;
+        if (j->used == OUT && !flush(j, err))
+            return false;
+        if (s->begin == s->end && s->at == s->piece->size) {
+            free(s->window); /* it was the last: others may be many */
+            s->window = NULL;
+        }
+    }
+    return true;
+}
+
+static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
+{
+    const bundle *b = archive->state;
+    const parts *p = &b->list[entry->id];
+    const wm_dtype_info *info = wm_dtype(entry->tensor.dtype);
+    wm_arena scratch;
+    wm_arena_init(&scratch);
+    size_t share = STREAMS / p->count;
+    joining j = {.archive = archive,
+                 .sink = sink,
+                 .width = info->size,
+                 .align = b->swap ? info->align : 1,
+                 .window = (share < OUT ? share : OUT) & ~(size_t)15};
+    j.out = wm_alloc(&scratch, OUT);
+    j.streams = wm_new(&scratch, stream, p->count);
+    wm_tf_tiling *tiling =
+        wm_tf_tile(&scratch, entry->tensor.rank, entry->tensor.shape, p->boxes, p->count, err);
+    bool ok = tiling && ((j.out && j.streams) || no_memory(err));
+    for (size_t i = 0; ok && i < p->count; i++)
+        j.streams[i].piece = &p->pieces[i];
+    ok = ok && wm_tf_walk(tiling, run, &j, err) && flush(&j, err);
+    for (size_t i = 0; j.streams && i < p->count; i++)
+        free(j.streams[i].window);
+    wm_arena_release(&scratch);
+    return ok;
+}
+
+const wm_format wm_format_tensorflow = {
+    .name = "tensorflow",
+    .title = "TensorFlow checkpoint",
+    .suffixes = ".index",
+    .probe = probe,
+    .open = open_bundle,
+    .decode = decode,
+    .locate = wm_tf_locate,
+};
