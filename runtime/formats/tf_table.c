@@ -108,7 +108,7 @@ static bool load_restarts(scan *s, uint64_t at, wmap_error *err)
     }
     if (end - begin < 4 || count > MAX_RESTARTS || 4 * (count + 1) > end - begin)
         return fail(s->table, at, err, "a block without a sound list of restarts");
-    s->restarts = malloc((size_t)count * sizeof *s->restarts + 1);
+    s->restarts = calloc((size_t)count + 1, sizeof *s->restarts);
     if (!s->restarts)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     s->in.at = end - 4 * (count + 1);
