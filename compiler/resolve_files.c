@@ -66,11 +66,14 @@ static void try_folder(wm_resolver *r, const char *folder, const char *name, wm_
 {
     const char *path = path_in(r->unit->arena, folder, name);
     bool there = stat(path, &f->st) == 0;
+    int number = there ? 0 : errno;
     if (there && S_ISREG(f->st.st_mode)) {
         f->path = path;
         return;
     }
-    if (report)
+    if (report && number && number != ENOENT && number != ENOTDIR)
+        wm_diag_note(r->unit, report, "in %s it cannot be looked at: %s", folder, strerror(number));
+    else if (report)
         wm_diag_note(r->unit, report, there ? "in %s it is not a regular file" : "not in %s", folder);
 }
 

@@ -259,9 +259,12 @@ static int try_numbers(wm_output *o, wmap_error *err)
         }
         /* Another run may have taken it for stale before it was locked. Where there are no locks, we go
          * without. */
-        bool ours = (flock(o->fds[i], LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
-                    fstat(o->fds[i], &st) == 0 && st.st_nlink > 0;
-        if (!ours) {
+        bool ours = flock(o->fds[i], LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+        if (ours && fstat(o->fds[i], &st) != 0) {
+            fail_part(o, i, errno, "cannot look at a file in its folder", err);
+            return -1;
+        }
+        if (!ours || st.st_nlink == 0) {
             close(o->fds[i]); /* not ours to remove */
             o->fds[i] = -1;
             return 0;
@@ -611,6 +614,13 @@ static bool place(wm_output *o, wmap_error *err)
     return ok;
 }
 
+/* What closing a part has to say (a full disk of a server). The part itself stays open, for its lock. */
+static bool closes_well(const wm_output *o, size_t part, wmap_error *err)
+{
+    int twin = dup(o->fds[part]);
+    return (twin >= 0 && close(twin) == 0) || fail_part(o, part, errno, "cannot close it", err);
+}
+
 bool wm_output_commit(wm_output *o, wmap_error *err)
 {
     bool ok = true;
@@ -623,6 +633,8 @@ bool wm_output_commit(wm_output *o, wmap_error *err)
     for (size_t i = 0; ok && !o->no_sync && i < o->count; i++)
         ok = o->fds[i] < 0 || fsync(o->fds[i]) == 0 ||
              fail_part(o, i, errno, "cannot sync it to the disk", err);
+    for (size_t i = 0; ok && i < o->count; i++)
+        ok = o->fds[i] < 0 || closes_well(o, i, err);
     if (!ok || !place(o, err)) {
         wm_output_abandon(o);
         return false;

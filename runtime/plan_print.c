@@ -241,14 +241,7 @@ static void print_move(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
 void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
 {
     const Wmap__Plan *p = plan->message;
-    size_t most = 1, dropped = 0;
-    for (size_t i = 0; i < p->n_moves; i++)
-        most = p->moves[i]->n_extents > most ? p->moves[i]->n_extents : most;
-    size_t *names = calloc(most, sizeof *names);
-    if (!names) {
-        fputs("out of memory\n", out);
-        return;
-    }
+    size_t names[WM_PLAN_MAX_AXES] = {0}, dropped = 0;
     for (size_t i = 0; i < p->n_sources; i++)
         dropped += p->sources[i]->dropped ? 1 : 0;
     if (p->map && p->map[0]) {
@@ -275,5 +268,4 @@ void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
             print_header(out, &plan->sources[i]);
             fputc('\n', out);
         }
-    free(names);
 }

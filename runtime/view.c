@@ -96,7 +96,11 @@ static bool view_direct(wmap_archive *archive, const wm_entry *entry, wm_view *v
 {
     wm_file *file = &archive->files[entry->file];
     struct stat st;
-    if (fstat(file->fd, &st) != 0 || (uint64_t)st.st_size != file->size) {
+    if (fstat(file->fd, &st) != 0) {
+        wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
+        return wm_error_file(err, file->path);
+    }
+    if ((uint64_t)st.st_size != file->size) {
         wm_fail(err, WMAP_E_CORRUPT, "the file changed its size while it was open");
         return wm_error_file(err, file->path);
     }

@@ -36,3 +36,20 @@ if(TARGET wmap-cli AND WMAP_PYTHON)
     --seeds ${seeds} --wmap ${PROJECT_BINARY_DIR}/wmap)
   set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)
 endif()
+
+# Faults: calls of the C library that fail, one after the other (tests/fault). The preloaded library stands before
+# malloc, which a sanitizer's must do itself, so the program is tested as it is.
+if(TARGET wmap-cli AND NOT WMAP_SANITIZE)
+  add_library(fault-shim MODULE tests/fault/shim.c)
+  target_compile_definitions(fault-shim PRIVATE _GNU_SOURCE)
+  target_link_libraries(fault-shim PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(fault-shim PROPERTIES C_VISIBILITY_PRESET default)
+  add_executable(fault-drive tests/fault/drive.c)
+  target_link_libraries(fault-drive PRIVATE wmap_flags)
+  foreach(mode alloc io kill)
+    add_test(NAME fault-${mode} COMMAND fault-drive $<TARGET_FILE:wmap-cli> $<TARGET_FILE:fault-shim>
+      ${PROJECT_SOURCE_DIR} ${mode})
+    set_tests_properties(fault-${mode} PROPERTIES TIMEOUT 600
+      ENVIRONMENT "WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs;WMAP_LIBEXEC=${PROJECT_BINARY_DIR}")
+  endforeach()
+endif()
