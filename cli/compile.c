@@ -1,75 +1,19 @@
 /* cli/compile.c: `wmap compile`: the plan, in a file. */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli.h"
 
-static bool write_all(int fd, const uint8_t *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, bytes, size < ((size_t)1 << 30) ? size : (size_t)1 << 30);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return false;
-        }
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
-/* A temporary beside `path`, renamed when it is complete and synced: never half a plan at `path`. */
-static bool write_file(const char *path, const uint8_t *bytes, size_t size, bool force)
-{
-    char temp[PATH_MAX];
-    int n = snprintf(temp, sizeof temp, "%s.XXXXXX", path);
-    if (n < 0 || (size_t)n >= sizeof temp) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    int fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    bool ok = write_all(fd, bytes, size) && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    /* Without --force a file that appeared meanwhile is not replaced either. */
-    if (ok && !force) {
-        ok = link(temp, path) == 0;
-    } else if (ok) {
-        ok = rename(temp, path) == 0;
-    }
-    int why = errno;
-    if (!ok || !force) {
-        unlink(temp);
-    }
-    errno = why;
-    return ok;
-}
-
 static int write_plan(const char *path, const uint8_t *bytes, size_t size, bool force)
 {
-    struct stat info;
     if (strcmp(path, "-") == 0) {
         fwrite(bytes, 1, size, stdout);
         return WM_EXIT_DONE; /* main flushes, and sees what failed */
     }
-    if (!force && lstat(path, &info) == 0) {
-        wm_say("%s exists; --force replaces it", path);
-        return WM_EXIT_FAILED;
-    }
-    if (!write_file(path, bytes, size, force)) {
-        wm_say("%s: %s", path, strerror(errno));
-        return WM_EXIT_FAILED;
+    wmap_error err = {0};
+    if (!wmap_plan_write(path, bytes, size, force, &err)) {
+        wm_say_error(&err);
+        return wmap_exit_status(err.code);
     }
     return WM_EXIT_DONE;
 }

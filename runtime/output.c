@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "runtime/spool.h"
+#include "wmap/plan.h"
 #include "wmap/run.h"
 
 enum {
@@ -650,4 +651,16 @@ bool wm_output_commit(wm_output *o, wmap_error *err)
     }
     close_all(o);
     return ok;
+}
+
+bool wmap_plan_write(const char *path, const uint8_t *bytes, size_t size, bool force, wmap_error *err)
+{
+    wm_output o = {.path = path, .force = force};
+    wm_part part = {.size = size};
+    if (!wm_output_open(&o, &part, 1, err))
+        return false;
+    if (wm_output_put(&o, 0, 0, bytes, size, err))
+        return wm_output_commit(&o, err);
+    wm_output_abandon(&o);
+    return false;
 }

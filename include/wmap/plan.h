@@ -22,6 +22,11 @@ WMAP_API wmap_plan *wmap_plan_open(const char *path, wmap_error *err);
 
 WMAP_API void wmap_plan_free(wmap_plan *plan);
 
+/* Writes the bytes of a plan to a file that stands complete and synced at `path`, or nothing was changed
+ * there. An existing file is replaced only with `force`. IO, NOMEM, USAGE. */
+WMAP_API bool wmap_plan_write(const char *path, const uint8_t *bytes, size_t size, bool force,
+                              wmap_error *err);
+
 /* True if `bytes` begin as a plan does (tells a plan from a spec). */
 WMAP_API bool wmap_plan_probe(const uint8_t *bytes, size_t size);
 
