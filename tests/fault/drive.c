@@ -431,7 +431,7 @@ static void test_io(void)
         {"read", EIO, false, false},   {"open", EMFILE, false, true},    {"stat", EIO, false, true},
         {"map", ENOMEM, false, false}, {"thread", EAGAIN, false, false}, {"write", ENOSPC, true, false},
         {"write", EFBIG, true, false}, {"room", ENOSPC, true, false},    {"sync", EIO, true, true},
-        {"rename", EIO, false, false},  {"close", EIO, false, true},
+        {"rename", EIO, false, false}, {"close", EIO, false, true},
     };
     add_all(true);
     for (int i = 0; i < job_count; i++) {
