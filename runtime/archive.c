@@ -105,6 +105,12 @@ static bool add_file(wmap_archive *archive, const char *path, int fd, uint64_t s
     return true;
 }
 
+uint32_t wm_archive_add_spool(wmap_archive *archive, int fd, uint64_t size, wmap_error *err)
+{
+    return add_file(archive, archive->files[0].path, fd, size, err) ? (uint32_t)archive->file_count - 1
+                                                                    : UINT32_MAX;
+}
+
 static bool lfs_pointer(wmap_error *err)
 {
     return wm_fail(err, WMAP_E_NOT_WEIGHTS,

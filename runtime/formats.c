@@ -9,6 +9,7 @@ extern const wm_format wm_format_keras;
 extern const wm_format wm_format_keras_zip;
 extern const wm_format wm_format_npy;
 extern const wm_format wm_format_npz;
+extern const wm_format wm_format_pickle;
 extern const wm_format wm_format_safetensors;
 extern const wm_format wm_format_tensorflow;
 extern const wm_format wm_format_torch;
@@ -21,6 +22,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_npy,
     &wm_format_tensorflow,
     &wm_format_safetensors,
+    &wm_format_pickle, /* its beginning may be almost anything: after all that have a magic */
     &wm_format_keras, /* last: its signature may stand behind a user block, where others have data */
     NULL,
 };

@@ -8,6 +8,7 @@
 #include "runtime/archive.h"
 #include "runtime/output.h"
 #include "runtime/plan.h"
+#include "runtime/trap.h"
 #include "wmap/run.h"
 
 /* Where a source of the plan was found. */
@@ -71,12 +72,7 @@ bool wm_run_plan_jobs(wm_run *run, wmap_error *err);
 /* Does all jobs with as many threads as the options say. */
 bool wm_run_work(wm_run *run, wmap_error *err);
 
-/* trap.c: a source file that is cut off while it is mapped raises SIGBUS where it is read. Between begin and
- * end such a signal ends wm_trap_copy with false. Any other SIGBUS goes where it went before. */
-bool wm_trap_begin(wmap_error *err);
-void wm_trap_end(void);
-
-/* wm_block_copy from a mapping. */
+/* wm_block_copy from a mapping; false if its file was cut off (trap.h). */
 bool wm_trap_copy(const wm_block *block, uint8_t *to, const uint8_t *from, uint32_t size);
 
 #endif

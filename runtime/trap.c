@@ -1,6 +1,8 @@
 /* trap.c: SIGBUS while a mapped source is read: the file was cut off by somebody else, or its disk fails. The
- * handler is installed while a run lasts (the first of several installs it, the last takes it away) and jumps
- * back only for addresses that the thread said it was about to read. */
+ * handler is installed while it is needed (the first of several installs it, the last takes it away) and
+ * jumps back only for addresses that the thread said it was about to read. */
+#include "runtime/trap.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -72,6 +74,19 @@ bool wm_trap_copy(const wm_block *block, uint8_t *to, const uint8_t *from, uint3
     armed.low = from + low * (int64_t)size;
     atomic_signal_fence(memory_order_seq_cst);
     wm_block_copy(block, to, from, size);
+    atomic_signal_fence(memory_order_seq_cst);
+    armed.low = armed.high = NULL;
+    return true;
+}
+
+bool wm_trap_call(const uint8_t *low, const uint8_t *high, void (*work)(void *context), void *context)
+{
+    if (sigsetjmp(armed.jump, 0) != 0)
+        return false;
+    armed.high = high;
+    armed.low = low;
+    atomic_signal_fence(memory_order_seq_cst);
+    work(context);
     atomic_signal_fence(memory_order_seq_cst);
     armed.low = armed.high = NULL;
     return true;

@@ -12,6 +12,7 @@
 
 #include "runtime/crc.h"
 #include "runtime/spool.h"
+#include "runtime/trap.h"
 
 /* An entry's decoded bytes. */
 struct slot {
@@ -113,6 +114,19 @@ static bool view_direct(wmap_archive *archive, const wm_entry *entry, wm_view *v
         return wm_error_file(err, file->path);
     *view = (wm_view){file->fd, entry->offset, map == nothing ? map : map + entry->offset, entry->strides};
     return true;
+}
+
+bool wm_archive_mapped(wmap_archive *archive, uint32_t index, void (*work)(void *context), void *context,
+                       wmap_error *err)
+{
+    wm_file *file = &archive->files[index];
+    if (!file->map)
+        file->map = map_file(file->fd, file->size, err);
+    if (!file->map || !wm_trap_begin(err))
+        return false;
+    bool whole = wm_trap_call(file->map, file->map + file->size, work, context);
+    wm_trap_end();
+    return whole || wm_fail(err, WMAP_E_CORRUPT, "the file became shorter while it was read");
 }
 
 /* Decodes an entry into a new temporary file. */

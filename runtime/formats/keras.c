@@ -377,16 +377,8 @@ static bool spool(wmap_archive *archive, const wm_zip_member *member, uint32_t *
         close(fd);
         return false;
     }
-    wm_file *added = wm_push(&archive->arena, archive->files, archive->file_count, archive->file_cap);
-    if (!added) {
-        close(fd);
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    }
-    added->path = archive->files[0].path; /* for messages */
-    added->fd = fd;
-    added->size = out.size;
-    *file = (uint32_t)(archive->file_count - 1);
-    return true;
+    *file = wm_archive_add_spool(archive, fd, out.size, err);
+    return *file != UINT32_MAX;
 }
 
 /* The weights are one member, so they share its CRC. */

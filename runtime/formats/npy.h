@@ -32,6 +32,9 @@ bool wm_npy_size(const uint8_t *bytes, size_t size, uint64_t origin, uint64_t *s
 /* Parses those bytes. */
 bool wm_npy_parse(const uint8_t *bytes, size_t size, uint64_t origin, wm_npy *npy, wmap_error *err);
 
+/* What a dtype that is opaque here stands for; `descr` with or without its byte order. */
+const char *wm_npy_note(const char *descr);
+
 /* Adds it as an entry, with strides for Fortran order and a note if it is opaque. */
 wm_entry *wm_npy_add(wmap_archive *archive, const char *name, size_t len, const wm_npy *npy, wmap_error *err);
 

@@ -248,16 +248,14 @@ bool wm_npy_parse(const uint8_t *bytes, size_t size, uint64_t origin, wm_npy *np
     return true;
 }
 
-static const char *opaque_note(wmap_archive *archive, const wm_npy *npy)
+const char *wm_npy_note(const char *descr)
 {
-    const char *d = npy->descr;
-    const char *kind = strchr("<>|=", d[0]) ? d + 1 : d;
-    const char *what = strcmp(d, "a structure") == 0                  ? "structured records"
-                       : *kind == 'O'                                 ? "Python objects, a pickle"
-                       : *kind == 'S' || *kind == 'U' || *kind == 'a' ? "strings"
-                       : *kind == 'M' || *kind == 'm'                 ? "dates or times"
-                                                                      : "a dtype that wmap does not have";
-    return wm_format_text(&archive->arena, "%s (%s)", what, d);
+    const char *kind = strchr("<>|=", descr[0]) && descr[0] ? descr + 1 : descr;
+    return strcmp(descr, "a structure") == 0 ? "structured records"
+           : *kind == 'O'                    ? "Python objects, a pickle"
+           : *kind && strchr("SUa", *kind)   ? "strings"
+           : *kind == 'M' || *kind == 'm'    ? "dates or times"
+                                             : "a dtype that wmap does not have";
 }
 
 wm_entry *wm_npy_add(wmap_archive *archive, const char *name, size_t len, const wm_npy *npy, wmap_error *err)
@@ -271,7 +269,7 @@ wm_entry *wm_npy_add(wmap_archive *archive, const char *name, size_t len, const 
     wm_entry *entry = wm_archive_add(archive, name, len, npy->dtype, npy->rank, npy->shape,
                                      npy->fortran ? strides : NULL, err);
     if (entry && npy->dtype == WMAP_OPAQUE) {
-        entry->note = opaque_note(archive, npy);
+        entry->note = wm_format_text(&archive->arena, "%s (%s)", wm_npy_note(npy->descr), npy->descr);
         if (!entry->note) {
             wm_fail(err, WMAP_E_NOMEM, "out of memory");
             return NULL;

@@ -160,6 +160,7 @@ const char *wm_machine_line(wm_machine *m, size_t *len)
     const uint8_t *from = c->bytes + c->at;
     const uint8_t *end = left ? memchr(from, '\n', left) : NULL;
     if (!end) {
+        m->p->cut = true;
         wm_machine_bad(m, "its line of text has no end");
         return NULL;
     }
@@ -212,8 +213,10 @@ static bool op_frame(wm_machine *m, uint8_t byte)
     uint64_t len = wm_take_u64(m->c);
     if (m->frame_end != WM_NO_FRAME)
         return wm_machine_bad(m, "begins inside of another frame");
-    if (len > wm_cursor_left(m->c))
+    if (len > wm_cursor_left(m->c)) {
+        m->p->cut = true;
         return wm_machine_bad(m, "longer than what is left of the file");
+    }
     m->frame_end = m->c->at + len;
     return true;
 }
@@ -501,7 +504,7 @@ static bool op_stack_global(wm_machine *m, uint8_t byte)
     wm_pickle_node *name = pop(m), *module = name ? pop(m) : NULL;
     if (!module)
         return false;
-    if (name->kind != WM_PICKLE_TEXT || module->kind != WM_PICKLE_TEXT)
+    if (name->kind != WM_PICKLE_TEXT || module->kind != WM_PICKLE_TEXT || name->escaped || module->escaped)
         return wm_machine_bad(m, "module and name are no text");
     return push_global(m, module->as.text.bytes, module->as.text.len, name->as.text.bytes, name->as.text.len);
 }
@@ -667,8 +670,10 @@ static bool step(wm_machine *m)
         m->frame_end = WM_NO_FRAME;
     m->at = wm_cursor_offset(c);
     m->opcode = "end of file";
-    if (!wm_cursor_left(c))
+    if (!wm_cursor_left(c)) {
+        m->p->cut = true;
         return wm_machine_bad(m, "cut off before its STOP");
+    }
     uint64_t frame_end = m->frame_end;
     uint8_t byte = wm_take_u8(c);
     const opcode *op = &opcodes[byte];
@@ -680,8 +685,10 @@ static bool step(wm_machine *m)
     m->opcode = op->name;
     if (!op->run(m, byte))
         return false;
-    if (c->failed)
+    if (c->failed) {
+        m->p->cut = true;
         return wm_machine_bad(m, "cut off in its argument");
+    }
     if (frame_end != WM_NO_FRAME && c->at > frame_end)
         return wm_machine_bad(m, "reaches over the end of its frame");
     return true;
@@ -692,13 +699,15 @@ static bool run(wm_machine *m)
     uint64_t room = WM_PICKLE_ROOM + WM_PICKLE_RATIO * (uint64_t)wm_cursor_left(m->c);
     if (room > WM_PICKLE_MEMORY)
         room = WM_PICKLE_MEMORY;
-    room += m->p->arena.used; /* trees read before are paid for */
+    /* The trees of all pickles of a file together, else a million small ones would have room each. */
+    if (m->p->room < room)
+        m->p->room = room;
     for (uint64_t count = 0; !m->result; count++) {
         if (!step(m))
             return false;
         if (count >= WM_PICKLE_OPCODES)
             return wm_machine_refuse(m, "more than 100000000 opcodes");
-        if (m->p->arena.used + m->p->work.used > room)
+        if (m->p->arena.used + m->p->work.used > m->p->room)
             return wm_machine_refuse(m, "holds far more objects than its size allows for");
     }
     return true;
@@ -724,6 +733,7 @@ wm_pickle_node *wm_pickle_read(wm_pickle *pickle, wm_cursor *cursor, wmap_error 
         return out_of_memory(pickle, err);
     if (setjmp(*wm_arena_oom(&pickle->work)))
         return out_of_memory(pickle, err);
+    pickle->cut = false;
     if (!pickle->shared)
         pickle->shared = wm_new(&pickle->arena, struct wm_pickle_shared, 1);
     wm_machine *m = wm_new(&pickle->work, wm_machine, 1);

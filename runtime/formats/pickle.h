@@ -57,11 +57,12 @@ typedef struct wm_pickle_extra {
 } wm_pickle_extra;
 
 struct wm_pickle_node {
-    uint8_t kind;  /* wm_pickle_kind */
-    bool python2;  /* BYTES: from a Python 2 str, which may mean text */
-    bool digits;   /* BIG: text holds decimal digits with a sign */
-    bool made;     /* CALL: by NEWOBJ: the class itself was called, without its __init__ */
-    uint32_t mark; /* 0 at first; for whoever walks the tree */
+    uint8_t kind;     /* wm_pickle_kind */
+    bool python2 : 1; /* BYTES: from a Python 2 str, which may mean text */
+    bool digits : 1;  /* BIG: text holds decimal digits with a sign */
+    bool made : 1;    /* CALL: by NEWOBJ: the class itself was called, without its __init__ */
+    bool escaped : 1; /* BYTES, TEXT: more than 1 KiB with escapes, not decoded; see wm_pickle_string */
+    uint32_t mark;    /* 0 at first; for whoever walks the tree */
     uint64_t
         offset; /* in the file, of the opcode that made it (small ints, None ... are shared: the first one) */
     union {
@@ -93,6 +94,8 @@ typedef struct wm_pickle {
     wm_arena work;            /* stack and memo of the one being read */
     wm_pickle_node **globals; /* every GLOBAL met so far, in order, also those that no tree holds any more */
     size_t global_count, global_cap;
+    uint64_t room; /* for all trees and the work, in bytes */
+    bool cut;      /* the last read failed because the bytes ended */
     struct wm_pickle_shared *shared;
 } wm_pickle;
 
@@ -127,12 +130,48 @@ bool wm_pickle_pair(const wm_pickle_node *mapping, size_t index, wm_pickle_node 
  * Python. */
 wm_pickle_node *wm_pickle_get(const wm_pickle_node *node, const char *key);
 
+/* How bytes are written. */
+typedef enum wm_pickle_coding {
+    WM_PICKLE_PLAIN,  /* as they are */
+    WM_PICKLE_UTF8,   /* as Latin-1 text in UTF-8 */
+    WM_PICKLE_STRING, /* with the escapes of a Python 2 str */
+    WM_PICKLE_UNICODE /* as Latin-1 text with the escapes \u and \U */
+} wm_pickle_coding;
+
+/* Bytes as they stand in the pickle (or, if they were short, in its memory). */
+typedef struct wm_pickle_span {
+    const char *bytes;
+    size_t len;
+    wm_pickle_coding coding;
+} wm_pickle_span;
+
+/* The span of what wm_pickle_bytes gives the bytes of; false if it is nothing like that. wm_pickle_span_text
+ * also takes text for the bytes of Latin-1, as NumPy does. */
+bool wm_pickle_span_of(const wm_pickle_node *node, wm_pickle_span *span);
+bool wm_pickle_span_text(const wm_pickle_node *node, wm_pickle_span *span);
+
+/* How many bytes a span means; false if it is malformed. */
+bool wm_pickle_length(const wm_pickle_span *span, uint64_t *bytes);
+
+/* Decodes from a span, a piece at a time: takes `*used` bytes of `text` and makes `*made`, at most `room` (at
+ * least 2), of them. `last`: nothing follows `text`; else some of it may be left over, at most 9 bytes if
+ * there is room. False if it is malformed. */
+bool wm_pickle_decode(wm_pickle_coding coding, const char *text, size_t len, bool last, size_t *used,
+                      uint8_t *out, size_t room, size_t *made);
+
+/* The string of a BYTES or TEXT node, decoded into `arena` if it is `escaped`. False if it is malformed. */
+bool wm_pickle_string(wm_arena *arena, const wm_pickle_node *node, const char **bytes, size_t *len);
+
+/* The class of an object, or the function that made it: what a CALL calls, without the function that makes
+ * objects in protocols 0 and 1. `node` itself if it is no CALL. */
+const wm_pickle_node *wm_pickle_class(const wm_pickle_node *node);
+
 /* The bytes of a bytes object, bytearray or Python 2 str, also of one in the form that protocols 0 to 2 give
  * to bytes: a call of _codecs.encode with Latin-1 text, or of bytes without arguments. What isn't there as it
  * is is made in `arena`. False for anything else; `*bytes` is NULL then, or if memory ran out. */
 bool wm_pickle_bytes(wm_arena *arena, const wm_pickle_node *node, const char **bytes, size_t *len);
 
-/* "module.name" of a GLOBAL, or of the GLOBAL that a CALL calls at last, made fit for printing; "?" if none.
+/* "module.name" of a GLOBAL, or of the class of a CALL, made fit for printing; "?" if none.
  */
 const char *wm_pickle_name(const wm_pickle_node *node, char *buf, size_t size);
 

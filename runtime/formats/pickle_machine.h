@@ -72,4 +72,11 @@ bool wm_op_unicode(wm_machine *m, uint8_t byte);  /* UNICODE */
 bool wm_op_string(wm_machine *m, uint8_t byte);   /* STRING */
 bool wm_op_counted(wm_machine *m, uint8_t byte);  /* all strings and bytes after their length */
 
+/* Lines of escapes up to this long are decoded at once; longer ones are mostly data of arrays. */
+#define WM_PICKLE_SHORT ((size_t)1024)
+
+/* The text of a line with escapes: bytes of a STRING, UTF-8 of a UNICODE; `*len` is that of the line, then
+ * that of the text. NULL if an escape is malformed. */
+char *wm_pickle_unescape(wm_arena *arena, wm_pickle_coding coding, const char *text, size_t *len);
+
 #endif

@@ -11,6 +11,7 @@ static const char *take_counted(wm_machine *m, unsigned width, size_t *len)
     uint64_t count = wm_take_le(m->c, width);
     const uint8_t *bytes = wm_take(m->c, count);
     if (!bytes) {
+        m->p->cut = true;
         wm_machine_bad(m, "longer than what is left of the file");
         return NULL;
     }
@@ -108,104 +109,32 @@ bool wm_op_float(wm_machine *m, uint8_t byte)
     return wm_machine_push(m, node);
 }
 
-/* Appends a code point in the form of UTF-8, surrogates too. */
-static size_t put_utf8(char *out, uint32_t c)
+/* Pushes a line with escapes: decoded if it is short; else as it stands, for whoever needs it. */
+static bool push_escaped(wm_machine *m, wm_pickle_kind kind, wm_pickle_coding coding, const char *text,
+                         size_t len)
 {
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    size_t more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    static const uint8_t lead[] = {0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = more; i > 0; i--) {
-        out[i] = (char)(0x80 | (c & 0x3f));
-        c >>= 6;
-    }
-    out[0] = (char)(lead[more] | c);
-    return more + 1;
-}
-
-/* The value of `count` hex digits, -1 if they aren't. */
-static int64_t parse_hex(const char *text, size_t left, size_t count)
-{
-    int64_t value = 0;
-    if (left < count)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        char c = text[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
+    bool escaped = len > WM_PICKLE_SHORT;
+    if (!escaped && !(text = wm_pickle_unescape(&m->p->arena, coding, text, &len)))
+        return wm_machine_bad(m, "a malformed escape");
+    wm_machine_push_text(m, kind, text, len);
+    m->stack[m->depth - 1]->escaped = escaped;
+    return true;
 }
 
 /* UNICODE: "raw-unicode-escape": \uXXXX and \UXXXXXXXX, all else is Latin-1. */
 bool wm_op_unicode(wm_machine *m, uint8_t byte)
 {
     (void)byte;
-    size_t len, used = 0;
+    size_t len;
     const char *text = wm_machine_line(m, &len);
-    if (!text)
-        return false;
-    char *out = wm_alloc_array(&m->p->arena, len + 1, 2); /* Latin-1 at most doubles; escapes shrink */
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '\\' || i + 1 == len) {
-            used += put_utf8(out + used, (uint8_t)text[i]);
-            continue;
-        }
-        char kind = text[++i];
-        if (kind != 'u' && kind != 'U') {
-            out[used++] = '\\';
-            used += put_utf8(out + used, (uint8_t)kind);
-            continue;
-        }
-        size_t digits = kind == 'u' ? 4 : 8;
-        int64_t scalar = parse_hex(text + i + 1, len - i - 1, digits);
-        if (scalar < 0 || scalar > 0x10ffff)
-            return wm_machine_bad(m, "a malformed \\u escape");
-        used += put_utf8(out + used, (uint32_t)scalar);
-        i += digits;
-    }
-    return wm_machine_push_text(m, WM_PICKLE_TEXT, out, used);
-}
-
-/* One escape of a Python string at text[*i], which is behind the backslash. False if it is malformed. */
-static bool unescape(const char *text, size_t len, size_t *i, char *out, size_t *used)
-{
-    static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
-    char c = text[*i];
-    const char *simple = c ? strchr(from, c) : NULL;
-    if (simple) {
-        out[(*used)++] = to[simple - from];
-    } else if (c == 'x') {
-        int64_t value = parse_hex(text + *i + 1, len - *i - 1, 2);
-        if (value < 0)
-            return false;
-        out[(*used)++] = (char)value;
-        *i += 2;
-    } else if (c >= '0' && c <= '7') {
-        unsigned value = 0, digits = 0;
-        while (digits < 3 && *i + digits < len && text[*i + digits] >= '0' && text[*i + digits] <= '7')
-            value = value * 8 + (unsigned)(text[*i + digits++] - '0');
-        out[(*used)++] = (char)(value & 0xff);
-        *i += digits - 1;
-    } else {
-        out[(*used)++] = '\\';
-        out[(*used)++] = c;
-    }
-    return true;
+    return text && push_escaped(m, WM_PICKLE_TEXT, WM_PICKLE_UNICODE, text, len);
 }
 
 /* STRING: what Python 2's repr() of a str gives. */
 bool wm_op_string(wm_machine *m, uint8_t byte)
 {
     (void)byte;
-    size_t len, used = 0;
+    size_t len;
     const char *text = wm_machine_line(m, &len);
     if (!text)
         return false;
@@ -213,16 +142,8 @@ bool wm_op_string(wm_machine *m, uint8_t byte)
         len--;
     if (len < 2 || (*text != '\'' && *text != '"') || text[len - 1] != *text)
         return wm_machine_bad(m, "a string without its quotes");
-    text++;
-    len -= 2;
-    char *out = wm_alloc(&m->p->arena, len + 1);
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '\\')
-            out[used++] = text[i];
-        else if (++i == len || !unescape(text, len, &i, out, &used))
-            return wm_machine_bad(m, "a malformed escape");
-    }
-    wm_machine_push_text(m, WM_PICKLE_BYTES, out, used);
+    if (!push_escaped(m, WM_PICKLE_BYTES, WM_PICKLE_STRING, text + 1, len - 2))
+        return false;
     m->stack[m->depth - 1]->python2 = true;
     return true;
 }

@@ -86,53 +86,21 @@ wm_pickle_node *wm_pickle_get(const wm_pickle_node *node, const char *key)
     return NULL;
 }
 
-/* Latin-1 text, in UTF-8, as the bytes that it stands for. */
-static bool from_latin1(wm_arena *arena, const wm_pickle_node *text, const char **bytes, size_t *len)
+const wm_pickle_node *wm_pickle_class(const wm_pickle_node *node)
 {
-    const char *from = text->as.text.bytes;
-    size_t size = text->as.text.len;
-    char *out = wm_alloc(arena, size + 1);
-    *len = 0;
-    for (size_t i = 0; out && i < size;) {
-        uint32_t scalar;
-        size_t step = wm_utf8(from + i, size - i, &scalar);
-        if (!step || scalar > 0xff)
-            return false;
-        out[(*len)++] = (char)scalar;
-        i += step;
-    }
-    *bytes = out;
-    return out != NULL;
-}
-
-bool wm_pickle_bytes(wm_arena *arena, const wm_pickle_node *node, const char **bytes, size_t *len)
-{
-    *bytes = NULL;
-    if (node->kind == WM_PICKLE_BYTES) {
-        *bytes = node->as.text.bytes;
-        *len = node->as.text.len;
-        return true;
-    }
-    if (node->kind != WM_PICKLE_CALL)
-        return false;
+    if (!node || node->kind != WM_PICKLE_CALL)
+        return node;
     const wm_pickle_node *args = node->as.call.args;
-    if (wm_pickle_is(node->as.call.callable, "builtins", "bytes") && args->as.list.count == 0) {
-        *bytes = "";
-        *len = 0;
-        return true;
-    }
-    if (!wm_pickle_is(node->as.call.callable, "_codecs", "encode") || args->as.list.count != 2 ||
-        args->as.list.items[0]->kind != WM_PICKLE_TEXT)
-        return false;
-    return (wm_pickle_says(args->as.list.items[1], "latin1") ||
-            wm_pickle_says(args->as.list.items[1], "latin-1")) &&
-           from_latin1(arena, args->as.list.items[0], bytes, len);
+    /* Objects of protocols 0 and 1: _reconstructor(class, base, what the base is made of). */
+    if (wm_pickle_is(node->as.call.callable, "copyreg", "_reconstructor") && args->as.list.count)
+        return args->as.list.items[0];
+    return node->as.call.callable;
 }
 
 const char *wm_pickle_name(const wm_pickle_node *node, char *buf, size_t size)
 {
     while (node && node->kind == WM_PICKLE_CALL) /* a callable is older than its call: no cycle */
-        node = node->as.call.callable;
+        node = wm_pickle_class(node);
     if (!node || node->kind != WM_PICKLE_GLOBAL) {
         snprintf(buf, size, "?");
         return buf;

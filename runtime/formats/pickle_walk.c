@@ -9,6 +9,14 @@
 
 #include "runtime/base/text.h"
 
+#define MAX_FOREIGN 1000 /* opaque entries for objects */
+
+/* An object that isn't read. */
+struct wm_walk_foreign {
+    const char *name, *note;
+    size_t len;
+};
+
 enum { MARK_NEW, MARK_OPEN, MARK_BARREN };
 
 /* ---- errors ---- */
@@ -68,9 +76,10 @@ static bool add_key(wm_walk *w, const wm_pickle_node *key, unsigned depth)
     size_t len;
     switch ((wm_pickle_kind)key->kind) {
     case WM_PICKLE_TEXT:
-        return wm_walk_name(w, key, key->as.text.bytes, key->as.text.len);
     case WM_PICKLE_BYTES:
-        return add_bytes(w, key, key->as.text.bytes, key->as.text.len);
+        if (!wm_pickle_string(&w->pickle->arena, key, &bytes, &len))
+            return wm_walk_bad(w, key, "a key with a malformed escape");
+        return key->kind == WM_PICKLE_TEXT ? wm_walk_name(w, key, bytes, len) : add_bytes(w, key, bytes, len);
     case WM_PICKLE_INT:
         snprintf(buf, sizeof buf, "%" PRId64, key->as.integer);
         break;
@@ -217,22 +226,44 @@ static bool walk_object(wm_walk *w, const wm_pickle_node *node)
 }
 
 /* A tensor alone is called 0. */
-static wm_found walk_leaf(wm_walk *w, const wm_pickle_node *node)
+static wm_walked walk_leaf(wm_walk *w, const wm_pickle_node *node)
 {
     bool nameless = w->keys == 0;
     if (nameless && !wm_walk_name(w, node, "0", 1))
-        return WM_FOUND_ERROR;
-    wm_found what = w->leaf(w, node);
-    if (nameless && what != WM_FOUND_ERROR)
+        return WM_WALKED_ERROR;
+    wm_walked what = w->leaf(w, node);
+    if (nameless && what != WM_WALKED_ERROR)
         w->len = 0;
     return what;
+}
+
+bool wm_walk_foreign(wm_walk *w, const wm_pickle_node *node, const char *note)
+{
+    char class[520];
+    wm_arena *arena = &w->pickle->arena;
+    if (w->foreign_count == MAX_FOREIGN)
+        return true;
+    if (!note)
+        note = wm_pickle_name(node, class, sizeof class);
+    struct wm_walk_foreign *f = wm_push(arena, w->foreign, w->foreign_count, w->foreign_cap);
+    if (!f)
+        return wm_walk_nomem(w);
+    *f = (struct wm_walk_foreign){wm_copy(arena, w->len ? w->path : "0", w->len ? w->len : 1),
+                                  wm_copy(arena, note, strlen(note)), w->len ? w->len : 1};
+    return (f->name && f->note) || wm_walk_nomem(w);
+}
+
+static bool is_foreign(const wm_walk *w, const wm_pickle_node *node)
+{
+    const wm_pickle_node *class = wm_pickle_class(node);
+    return node->kind == WM_PICKLE_CALL && (class->kind != WM_PICKLE_GLOBAL || !w->known(class));
 }
 
 static bool walk_inside(wm_walk *w, wm_pickle_node *node)
 {
     if (node->kind == WM_PICKLE_CALL) {
-        wm_found what = w->object ? w->object(w, node) : WM_FOUND_NOTHING;
-        return what == WM_FOUND_NOTHING ? walk_object(w, node) : what == WM_FOUND_TENSOR;
+        wm_walked what = w->object ? w->object(w, node) : WM_WALKED_NOTHING;
+        return what == WM_WALKED_NOTHING ? walk_object(w, node) : what == WM_WALKED_TENSOR;
     }
     if (node->kind == WM_PICKLE_DICT)
         return wm_walk_mapping(w, node);
@@ -242,19 +273,23 @@ static bool walk_inside(wm_walk *w, wm_pickle_node *node)
 static bool walk_node(wm_walk *w, wm_pickle_node *node)
 {
     if (node->kind == WM_PICKLE_CALL || node->kind == WM_PICKLE_PERSISTENT) {
-        wm_found what = walk_leaf(w, node);
-        if (what != WM_FOUND_NOTHING)
-            return what == WM_FOUND_TENSOR;
+        wm_walked what = walk_leaf(w, node);
+        if (what != WM_WALKED_NOTHING)
+            return what == WM_WALKED_TENSOR;
     }
     if (w->depth == WM_WALK_DEPTH)
         return wm_walk_fail(w, WMAP_E_UNSUPPORTED, node, "objects nested deeper than 256");
-    size_t before = w->archive->entry_count;
+    size_t before = w->archive->entry_count, foreign = w->foreign_count;
     node->mark = MARK_OPEN;
     w->depth++;
     bool done = walk_inside(w, node);
     w->depth--;
-    node->mark = w->archive->entry_count == before ? MARK_BARREN : MARK_NEW;
-    return done;
+    bool barren = w->archive->entry_count == before;
+    node->mark = barren ? MARK_BARREN : MARK_NEW;
+    if (!done || !barren || !w->list_foreign || !is_foreign(w, node))
+        return done;
+    w->foreign_count = foreign; /* what it holds is a part of it */
+    return wm_walk_foreign(w, node, NULL);
 }
 
 void wm_walk_init(wm_walk *w, wmap_archive *archive, wm_pickle *pickle, uint64_t pickle_size, wmap_error *err)
@@ -269,6 +304,22 @@ bool wm_walk_root(wm_walk *w, wm_pickle_node *root, const wm_pickle_node *key)
 }
 
 /* ---- classes that are not known ---- */
+
+static bool list_foreign(wm_walk *w)
+{
+    for (size_t i = 0; i < w->foreign_count; i++) {
+        const struct wm_walk_foreign *f = &w->foreign[i];
+        if (wm_map_get(&w->archive->names, f->name, f->len) != WM_MAP_NONE)
+            continue;
+        wm_entry *entry = wm_archive_add(w->archive, f->name, f->len, WMAP_OPAQUE, 0, NULL, NULL, w->err);
+        if (!entry)
+            return false;
+        entry->note = wm_copy(&w->archive->arena, f->note, strlen(f->note));
+        if (!entry->note)
+            return wm_walk_nomem(w);
+    }
+    return true;
+}
 
 bool wm_walk_end(wm_walk *w)
 {
@@ -287,7 +338,7 @@ bool wm_walk_end(wm_walk *w)
             others++;
     }
     if (!first)
-        return true;
+        return w->archive->entry_count == 0 || list_foreign(w);
     wm_pickle_name(first, name, sizeof name);
     if (w->archive->entry_count == 0) {
         wm_fail(w->err, WMAP_E_UNSUPPORTED,
@@ -297,5 +348,5 @@ bool wm_walk_end(wm_walk *w)
     wm_archive_warn(w->archive,
                     "holds a pickled %s (at byte %" PRIu64 ")%s; only tensors are read, nothing is run", name,
                     first->offset, others ? " and other classes" : "");
-    return true;
+    return list_foreign(w);
 }

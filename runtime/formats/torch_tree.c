@@ -257,7 +257,7 @@ static bool read_opaque(wm_walk *w, view *v, const wm_pickle_node *function, con
 }
 
 /* Is this call a tensor? Unwraps parameters and subclasses. */
-static wm_found find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
+static wm_walked find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
 {
     memset(v, 0, sizeof *v);
     const wm_pickle_node *function = node->as.call.callable, *args = node->as.call.args;
@@ -269,7 +269,7 @@ static wm_found find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
             wm_pickle_is(function, "torch.tensor", "_rebuild_from_type_v2") ||
             wm_pickle_is(function, "torch._tensor", "_rebuild_from_type")) {
             if (count < 3 || arg[0]->kind != WM_PICKLE_GLOBAL || arg[2]->kind != WM_PICKLE_TUPLE)
-                return wm_walk_bad(w, node, "a subclass of tensor with the wrong arguments"), WM_FOUND_ERROR;
+                return wm_walk_bad(w, node, "a subclass of tensor with the wrong arguments"), WM_WALKED_ERROR;
             function = arg[0];
             args = arg[2];
             continue;
@@ -280,7 +280,7 @@ static wm_found find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
             wm_pickle_is(function, "torch.nn.parameter", "Parameter") ||
             wm_pickle_is(function, "torch.nn.parameter", "Buffer")) {
             if (!count || arg[0]->kind != WM_PICKLE_CALL)
-                return wm_walk_bad(w, node, "a parameter without its tensor"), WM_FOUND_ERROR;
+                return wm_walk_bad(w, node, "a parameter without its tensor"), WM_WALKED_ERROR;
             node = arg[0];
             function = node->as.call.callable;
             args = node->as.call.args;
@@ -291,20 +291,20 @@ static wm_found find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
                       : wm_pickle_is(function, "torch._utils", "_rebuild_tensor_v3") ? 3
                                                                                      : 0;
         if (version && node->as.call.extra)
-            return wm_walk_bad(w, node, "a tensor with keys or items of its own"), WM_FOUND_ERROR;
+            return wm_walk_bad(w, node, "a tensor with keys or items of its own"), WM_WALKED_ERROR;
         if (version)
-            return read_tensor(w, v, args, version) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
+            return read_tensor(w, v, args, version) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
         const char *name = function->kind == WM_PICKLE_GLOBAL ? function->as.global.name : "";
         if (function->kind == WM_PICKLE_GLOBAL && function->as.global.module_len == 12 &&
             memcmp(function->as.global.module, "torch._utils", 12) == 0 && function->as.global.name_len > 9 &&
             memcmp(name, "_rebuild_", 9) == 0)
-            return read_opaque(w, v, function, args) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
+            return read_opaque(w, v, function, args) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
         if (wrappers == 0)
-            return WM_FOUND_NOTHING;
-        return read_opaque(w, v, function, args) ? WM_FOUND_TENSOR
-                                                 : WM_FOUND_ERROR; /* a parameter of something foreign */
+            return WM_WALKED_NOTHING;
+        return read_opaque(w, v, function, args) ? WM_WALKED_TENSOR
+                                                 : WM_WALKED_ERROR; /* a parameter of something foreign */
     }
-    return wm_walk_bad(w, node, "a parameter of a parameter of a parameter ..."), WM_FOUND_ERROR;
+    return wm_walk_bad(w, node, "a parameter of a parameter of a parameter ..."), WM_WALKED_ERROR;
 }
 
 /* True if the strides are those of row-major order; a dimension of 1 may have any, and so may an empty
@@ -397,11 +397,11 @@ static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
 }
 
 /* A pickled torch.nn.Module: the names of its state_dict(), in the same order. */
-static wm_found walk_module(wm_walk *w, const wm_pickle_node *node)
+static wm_walked walk_module(wm_walk *w, const wm_pickle_node *node)
 {
     const wm_pickle_node *state = node->as.call.state;
     if (!wm_pickle_get(state, "_parameters") || !wm_pickle_get(state, "_modules"))
-        return WM_FOUND_NOTHING;
+        return WM_WALKED_NOTHING;
     const wm_pickle_node *transient = wm_pickle_get(state, "_non_persistent_buffers_set");
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
@@ -411,10 +411,10 @@ static wm_found walk_module(wm_walk *w, const wm_pickle_node *node)
             if (!wm_pickle_pair(mapping, i, &key, &value) || (p == 1 && set_has(transient, key)))
                 continue;
             if (!wm_walk_child(w, key, value))
-                return WM_FOUND_ERROR;
+                return WM_WALKED_ERROR;
         }
     }
-    return WM_FOUND_TENSOR;
+    return WM_WALKED_TENSOR;
 }
 
 /* A storage that is no tensor's: listed, so that nobody misses it. */
@@ -432,13 +432,13 @@ static bool add_storage(wm_walk *w, const wm_pickle_node *node)
 }
 
 /* Kept out of the walk, which recurses: the view is large. */
-__attribute__((noinline)) static wm_found walk_leaf(wm_walk *w, const wm_pickle_node *node)
+__attribute__((noinline)) static wm_walked walk_leaf(wm_walk *w, const wm_pickle_node *node)
 {
     if (node->kind == WM_PICKLE_PERSISTENT)
-        return add_storage(w, node) ? WM_FOUND_TENSOR : WM_FOUND_ERROR;
+        return add_storage(w, node) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     view v;
-    wm_found what = find_tensor(w, &v, node);
-    return what == WM_FOUND_TENSOR && !add_entry(w, &v) ? WM_FOUND_ERROR : what;
+    wm_walked what = find_tensor(w, &v, node);
+    return what == WM_WALKED_TENSOR && !add_entry(w, &v) ? WM_WALKED_ERROR : what;
 }
 
 /* ---- classes that are not ours ---- */
