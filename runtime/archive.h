@@ -259,12 +259,13 @@ uint8_t *wm_archive_load(wmap_archive *archive, uint32_t file, uint64_t offset, 
                          wmap_error *err);
 
 /* Calls work(context) with the whole of files[file] mapped, at archive->files[file].map; only while opening.
- * False with `err` filled if it can't be mapped, or if somebody cut it off meanwhile: work() was left by a jump
- * then, so it must hold nothing but arena memory that is known outside of it. */
+ * False with `err` filled if it can't be mapped, or if somebody cut it off meanwhile: work() was left by a
+ * jump then, so it must hold nothing but arena memory that is known outside of it. */
 bool wm_archive_mapped(wmap_archive *archive, uint32_t file, void (*work)(void *context), void *context,
                        wmap_error *err);
 
-/* Adds an unlinked file (spool.h) to the archive and takes it over; UINT32_MAX with `err` filled on failure. */
+/* Adds an unlinked file (spool.h) to the archive and takes it over; UINT32_MAX with `err` filled on failure.
+ */
 uint32_t wm_archive_add_spool(wmap_archive *archive, int fd, uint64_t size, wmap_error *err);
 
 /* The zip directory of files[0] (formats/zip.h), parsed on the first call; NULL with `err` filled. */

@@ -23,7 +23,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_tensorflow,
     &wm_format_safetensors,
     &wm_format_pickle, /* its beginning may be almost anything: after all that have a magic */
-    &wm_format_keras, /* last: its signature may stand behind a user block, where others have data */
+    &wm_format_keras,  /* last: its signature may stand behind a user block, where others have data */
     NULL,
 };
 
