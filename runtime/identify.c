@@ -71,16 +71,6 @@ static bool is_hdf5(wmap_archive *a)
     return false;
 }
 
-/* A pickle of protocol 2 to 5 says so; 0 and 1 only look like it: a closing "." and a first opcode that
- * builds. */
-static bool is_pickle(wmap_archive *a)
-{
-    uint8_t last = 0;
-    if (a->head_size < 2 || !wm_archive_read(a, 0, a->files[0].size - 1, &last, 1, NULL) || last != '.')
-        return false;
-    return (a->head[0] == 0x80 && a->head[1] >= 2 && a->head[1] <= 5) || strchr("(c]}", a->head[0]) != NULL;
-}
-
 static bool unsupported(wmap_error *err, const char *what)
 {
     return wm_fail(err, WMAP_E_UNSUPPORTED, "this is %s, which wmap does not read", what);
@@ -97,7 +87,7 @@ static bool is_text(const wmap_archive *a)
 bool wm_fail_unknown(wmap_archive *a, wmap_error *err)
 {
     static const char looked[] =
-        "looked for NumPy (.npy, .npz), safetensors, PyTorch, Keras and TensorFlow files";
+        "looked for NumPy (.npy, .npz), safetensors, PyTorch, Keras, TensorFlow and pickle files";
     if (a->head_size == 0)
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file: it is empty");
     if (wm_zip_looks(a)) {
@@ -116,8 +106,6 @@ bool wm_fail_unknown(wmap_archive *a, wmap_error *err)
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file but %s", row->what);
     if (is_hdf5(a))
         return unsupported(err, "an HDF5 file that is not laid out as Keras does");
-    if (is_pickle(a))
-        return unsupported(err, "a Python pickle");
     if (is_text(a) && memmem(a->head, a->head_size, "\"weight_map\"", 12))
         return unsupported(err, "the index of a sharded set");
     if (is_text(a))

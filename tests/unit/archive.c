@@ -28,8 +28,8 @@ static void test_kinds(void **state)
         {"GGUF\3\0\0\0", 8, WMAP_E_UNSUPPORTED, "GGUF"},
         {"\x1f\x8b\x08\0", 4, WMAP_E_UNSUPPORTED, "gzip"},
         {"BZh9", 4, WMAP_E_UNSUPPORTED, "bzip2"},
-        {"(lp0\n.", 6, WMAP_E_UNSUPPORTED, "pickle"},
-        {"\x80\2}q\0.", 6, WMAP_E_UNSUPPORTED, "pickle"},
+        {"(lp0\n.", 6, WMAP_E_NOT_WEIGHTS, "pickle that holds no array"},
+        {"\x80\2}q\0.", 6, WMAP_E_NOT_WEIGHTS, "pickle that holds no array"},
         {"{\"metadata\": {}, \"weight_map\": {}}", 34, WMAP_E_UNSUPPORTED, "sharded"},
         {"PK\3\4", 4, WMAP_E_CORRUPT, "cut off"},
     };
