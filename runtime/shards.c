@@ -25,7 +25,7 @@ static size_t without(const char *name, size_t len, const char *suffix)
 
 /* Sets every target's file; a file has its number when it is full, as in huggingface_hub: one target that is
  * too large goes into the next file, and the one before it stays open. */
-static bool deal(wm_writer *w, uint32_t *count, wmap_error *err)
+bool wm_shards_count(wm_writer *w, uint32_t *count, wmap_error *err)
 {
     uint32_t *number = wm_new(w->arena, uint32_t, w->count + 1);
     uint32_t opened = 0, closed = 0, current = UINT32_MAX;
@@ -103,7 +103,7 @@ bool wm_shards_deal(wm_writer *w, const char *suffix, wm_shards *s, wmap_error *
     bool named_index = name[len] != 0;
     size_t stem = without(name, len, suffix);
     *s = (wm_shards){.count = 0};
-    if (!deal(w, &s->count, err))
+    if (!wm_shards_count(w, &s->count, err))
         return false;
     s->names = wm_new(w->arena, const char *, s->count);
     s->whole = wm_format_text(w->arena, "%.*s%s", (int)stem, name, suffix);

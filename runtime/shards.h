@@ -15,7 +15,10 @@ typedef struct wm_shards {
 } wm_shards;
 
 /* Deals the targets out to files of at most writer->shard_size bytes of data, in their order, a larger one
- * alone (targets' `file`). `suffix` is what the files' names end in. Without shard_size there is one file. */
+ * alone: sets their `file`, and how many files there are. Without shard_size there is one. */
+bool wm_shards_count(wm_writer *writer, uint32_t *count, wmap_error *err);
+
+/* The same, with the names that the files get; `suffix` is what these end in. */
 bool wm_shards_deal(wm_writer *writer, const char *suffix, wm_shards *shards, wmap_error *err);
 
 /* Adds the parts; the file of number i has sizes[i] bytes. */

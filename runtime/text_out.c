@@ -9,6 +9,8 @@
 
 void wm_text_bytes(wm_text *t, const char *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     char *grown = t->oom ? NULL : wm_grow(t->arena, t->bytes, t->size, t->size + size, &t->cap, 1);
     if (!grown) {
         t->oom = true;

@@ -1,0 +1,47 @@
+/* tf_write.h: the parts of writing a TensorFlow checkpoint: the sorted table, the object graph. */
+#ifndef WM_FORMATS_TF_WRITE_H
+#define WM_FORMATS_TF_WRITE_H
+
+#include "runtime/archive.h"
+#include "runtime/text_out.h"
+
+/* --- messages (tf_table_write.c) --- */
+
+/* Protobuf's varint, and a field of bytes; of the latter only the head, which the bytes follow. */
+void wm_tf_put_varint(wm_text *t, uint64_t value);
+void wm_tf_put_head(wm_text *t, unsigned field, uint64_t size);
+size_t wm_tf_varint_size(uint64_t value);
+
+/* --- the sorted table (tf_table_write.c) --- */
+
+/* Where a table's bytes go, from the first to the last; NULL if only its size is wanted. */
+typedef struct wm_table_sink {
+    bool (*put)(struct wm_table_sink *sink, const void *bytes, size_t size, wmap_error *err);
+} wm_table_sink;
+
+typedef struct wm_table_out wm_table_out;
+
+/* A new table in the arena (which does not jump); NULL if memory ran out. */
+wm_table_out *wm_table_begin(wm_arena *arena, wm_table_sink *sink);
+
+/* Adds an entry; keys must increase, as unsigned bytes. */
+bool wm_table_add(wm_table_out *table, const void *key, size_t key_len, const void *value, size_t value_len,
+                  wmap_error *err);
+
+/* Writes what is left; `*size` is that of the whole table. */
+bool wm_table_end(wm_table_out *table, uint64_t *size, wmap_error *err);
+
+/* --- the object graph (tf_graph_write.c) --- */
+
+#define WM_TF_GRAPH   "_CHECKPOINTABLE_OBJECT_GRAPH"
+#define WM_TF_COUNTER "save_counter/.ATTRIBUTES/VARIABLE_VALUE"
+
+/* The graph that the names of the targets mean, if any of them is the path of an object's attribute
+ * ("layer/kernel/.ATTRIBUTES/VARIABLE_VALUE"); `graph` stays empty if none is. `more` (may be NULL) is one
+ * more such name. */
+bool wm_tf_graph_of(const wm_writer *writer, const char *more, wm_text *graph, wmap_error *err);
+
+bool wm_tf_layout(wm_writer *writer, wmap_error *err);
+bool wm_tf_finish(wm_writer *writer, wmap_error *err);
+
+#endif

@@ -1,0 +1,284 @@
+"""TensorFlow checkpoints that wmap writes, read by TensorFlow: load_checkpoint, Saver, tf.train.Checkpoint."""
+
+import os
+
+from common import Case, wmap
+from test_dtypes import SHAPES, TORCH, random_tensor
+import numpy as np
+import safetensors.numpy
+import tensorflow as tf
+import torch
+
+KEEP = "keep rest"
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+DTYPES = {
+    "bool": tf.bool, "u8": tf.uint8, "u16": tf.uint16, "u32": tf.uint32, "u64": tf.uint64, "i8": tf.int8,
+    "i16": tf.int16, "i32": tf.int32, "i64": tf.int64, "f16": tf.float16, "bf16": tf.bfloat16, "f32": tf.float32,
+    "f64": tf.float64, "c64": tf.complex64, "c128": tf.complex128,
+}  # fmt: skip
+
+
+def bits(a):
+    a = np.asarray(a)
+    return (a.dtype, a.shape, a.tobytes(order="C"))
+
+
+class Write(Case):
+    def read_all(self, prefix):
+        reader = tf.train.load_checkpoint(prefix)
+        return {n: reader.get_tensor(n) for n in reader.get_variable_to_shape_map()}
+
+    def npz(self, **arrays):
+        np.savez(self.path("i.npz"), **arrays)
+        return self.path("i.npz")
+
+    def random(self, sizes):
+        random = np.random.default_rng(7)
+        return {f"layer{i}/kernel": random.standard_normal(n).astype(np.float32) for i, n in enumerate(sizes)}
+
+    def to_tf(self, source, name="out/model.ckpt", *flags):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        self.wmap_ok("run", "-e", KEEP, source, "-o", self.path(name), "--to-format", "tensorflow", *flags)
+        return self.path(name)
+
+
+class Bytes(Write):
+    def test_every_dtype(self):
+        tensors = {}
+        for name in TORCH:
+            for i, shape in enumerate(SHAPES):
+                tensors[f"{name}/{i}"] = random_tensor(name, shape)
+        torch.save(tensors, self.path("i.pth"))
+        reader = tf.train.load_checkpoint(self.to_tf(self.path("i.pth")))
+        self.assertEqual(sorted(reader.get_variable_to_shape_map()), sorted(tensors))
+        types = dict(DTYPES, f8_e4m3=tf.dtypes.experimental.float8_e4m3fn, f8_e5m2=tf.dtypes.experimental.float8_e5m2)
+        for name, want in tensors.items():
+            self.assertEqual(reader.get_variable_to_dtype_map()[name], types[name.split("/")[0]], name)
+            found = reader.get_tensor(name)
+            flat = want.contiguous().reshape(-1)
+            raw = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+            self.assertEqual((np.asarray(found).tobytes(), np.shape(found)), (raw, tuple(want.shape)), name)
+
+    def files(self, prefix):
+        folder, base = os.path.split(prefix)
+        return {n[len(base):]: open(os.path.join(folder, n), "rb").read()
+                for n in os.listdir(folder) if n.startswith(base)}  # fmt: skip
+
+    def save_by_tensorflow(self, name, arrays):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        names = list(arrays)
+        tf.raw_ops.SaveV2(prefix=self.path(name), tensor_names=names, shape_and_slices=[""] * len(names),
+                          tensors=[tf.constant(arrays[n]) for n in names])  # fmt: skip
+        return self.path(name)
+
+    def test_bytes_are_those_of_tensorflow(self):
+        """The same names in the same order: the files are the same, index and data."""
+        random = np.random.default_rng(8)
+        small = {f"v{i:02}": random.standard_normal((i, 3)).astype(np.float32) for i in range(40)}
+        # names that make several blocks of the index, whose separators are short, long, and whole keys
+        many = {f"model/{'x' * (i % 90)}/block_{i:05}/kernel": np.float32(i) for i in range(6000)}
+        many.update({f"{chr(97 + i % 26)}{i:06}{'y' * (i % 200)}": np.int64(i) for i in range(4000)})
+        edge = {"a": np.float32(1), "a\x7f": np.float32(2), "a\x7f\x7f": np.float32(3), "é": np.zeros((0, 3), np.int8),
+                "\U0001f600" * 20: np.float64(5), "z" * 60000: np.float32(6)}  # fmt: skip
+        for case, arrays in (("small", small), ("many", many), ("edge", edge), ("none", {})):
+            with self.subTest(case):
+                arrays = dict(sorted(arrays.items(), key=lambda x: x[0].encode()))
+                source = self.path(case + ".npz")
+                if case == "none":
+                    safetensors.numpy.save_file({"w": np.zeros(1, np.float32)}, self.path("none.safetensors"))
+                    self.wmap_ok("run", "-e", 'drop "w"', self.path("none.safetensors"), "-o",
+                                 self.path("none/"), "--to-format", "tensorflow")  # fmt: skip
+                    self.assertEqual(self.read_all(self.path("none/model.ckpt")), {})
+                    continue
+                torch.save({n: torch.from_numpy(np.asarray(a)) for n, a in arrays.items()}, source)
+                ours = self.files(self.to_tf(source, f"{case}/wmap"))
+                theirs = self.files(self.save_by_tensorflow(f"{case}-tf/wmap", arrays))
+                self.assertEqual(sorted(ours), sorted(theirs))
+                for name in ours:
+                    self.assertEqual(ours[name] == theirs[name], True, f"{case}: {name} differs")
+
+    def test_shards(self):
+        arrays = self.random([100, 30, 500, 20, 20, 1, 40, 1])
+        prefix = self.to_tf(self.npz(**arrays), "out/model.ckpt", "--shard-size", "400")
+        shards = sorted(n for n in os.listdir(self.path("out")) if ".data-" in n)
+        self.assertEqual(shards, [f"model.ckpt.data-{i:05}-of-{len(shards):05}" for i in range(len(shards))])
+        self.assertGreater(len(shards), 3)
+        found = self.read_all(prefix)
+        self.assertEqual(sorted(found), sorted(arrays))
+        for name in arrays:
+            self.assertEqual(bits(found[name]), bits(arrays[name]), name)
+        variables = dict(tf.train.list_variables(prefix))
+        self.assertEqual(variables, {n: list(a.shape) for n, a in arrays.items()})
+
+    def test_what_cannot_be_written(self):
+        np.save(self.path("i.npy"), np.zeros(3, np.float32))
+        np.savez(self.path("r.npz"), w=np.zeros(3, "V2"))
+        out = self.path("o.index")
+        for source, rule, words in ((self.path("i.npy"), '"0" -> "_CHECKPOINTABLE_OBJECT_GRAPH"', "object graph"),
+                                    (self.path("i.npy"), '"0" -> "\\u{0}x"', "zero byte"),
+                                    (self.path("r.npz"), '"w" -> "w"', "raw16")):  # fmt: skip
+            done = wmap("run", "-e", rule, source, "-o", out)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(words, done.stderr)
+            self.assertFalse([n for n in os.listdir(self.folder) if n.startswith("o") or "tmp" in n])
+
+
+class CheckpointFile(Write):
+    def test_latest_checkpoint(self):
+        arrays = self.random([3])
+        prefix = self.to_tf(self.npz(**arrays))
+        self.assertEqual(sorted(os.listdir(self.path("out"))),
+                         ["checkpoint", "model.ckpt.data-00000-of-00001", "model.ckpt.index"])  # fmt: skip
+        self.assertEqual(tf.train.latest_checkpoint(self.path("out")), prefix)
+        self.assertEqual(tf.train.get_checkpoint_state(self.path("out")).all_model_checkpoint_paths, [prefix])
+        self.assertEqual(bits(self.read_all(self.path("out"))["layer0/kernel"]), bits(arrays["layer0/kernel"]))
+        # one that is there stays; a second checkpoint is said not to be in it
+        done = wmap("run", "-e", KEEP, self.path("i.npz"), "-o", self.path("out/other.index"))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("checkpoint", done.stderr)
+        self.assertEqual(tf.train.latest_checkpoint(self.path("out")), prefix)
+        done = wmap("run", "-e", KEEP, self.path("i.npz"), "-o", self.path("out/model.ckpt.index"), "--force")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(tf.train.latest_checkpoint(self.path("out")), prefix)
+
+    def test_odd_names(self):
+        arrays = self.random([3])
+        for base in ("a b", 'q"', "gewicht ä", "x\ty", "new\nline"):
+            with self.subTest(base):
+                folder = f"out{len(os.listdir(self.folder))}"
+                prefix = self.to_tf(self.npz(**arrays), f"{folder}/{base}")
+                self.assertEqual(tf.train.latest_checkpoint(self.path(folder)), prefix)
+
+    def test_saved_model_has_none(self):
+        self.to_tf(self.npz(**self.random([3])), "saved/variables/variables.index")
+        self.assertEqual(len(os.listdir(self.path("saved/variables"))), 2)
+        done = wmap("run", "-e", KEEP, self.path("i.npz"), "-o", self.path("saved/.index"))
+        self.assertEqual(done.returncode, 2)
+
+    def test_outputs_are_no_variables(self):
+        done = wmap("run", "-e", '"{x:**}" -> "{x}:0"', self.npz(**self.random([3])), "-o", self.path("o.index"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(":0", done.stderr)
+
+
+class Saver(Write):
+    def test_restores_a_tf1_graph(self):
+        arrays = self.random([(3, 4), (4,)])
+        arrays["global_step"] = np.int64(77)
+        arrays["emb"] = np.arange(6, dtype=np.float16)
+        for flags in ((), ("--shard-size", "40")):
+            prefix = self.to_tf(self.npz(**arrays), f"out{len(flags)}/model.ckpt", *flags)
+            with tf.Graph().as_default():
+                variables = [tf.compat.v1.get_variable(n, a.shape, tf.as_dtype(a.dtype), use_resource=False)
+                             for n, a in arrays.items()]  # fmt: skip
+                with tf.compat.v1.Session() as session:
+                    tf.compat.v1.train.Saver().restore(session, prefix)
+                    for v in variables:
+                        self.assertEqual(bits(session.run(v)), bits(arrays[v.op.name]), v.op.name)
+                    # what is missing is an error of TensorFlow's, so the restore above was one
+                with tf.compat.v1.Session() as session:
+                    extra = tf.compat.v1.get_variable("extra", [2], use_resource=False)
+                    with self.assertRaises(tf.errors.NotFoundError):
+                        tf.compat.v1.train.Saver([*variables, extra]).restore(session, prefix)
+
+
+def tf_keras_model(seed):
+    import tf_keras
+
+    tf.random.set_seed(seed)
+    i = tf_keras.Input((8, 8, 3))
+    x = tf_keras.layers.Conv2D(4, 3)(i)
+    x = tf_keras.layers.BatchNormalization()(x)
+    x = tf_keras.layers.Flatten()(x)
+    return tf_keras.Model(i, tf_keras.layers.Dense(5)(x))
+
+
+def keras_model(seed):
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    i = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(i)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(i, keras.layers.Dense(5)(x))
+
+
+class Objects(Write):
+    """tf.train.Checkpoint restores by the object graph, which wmap makes of the names."""
+
+    def arrays_of(self, trackable):
+        reader = tf.train.load_checkpoint(tf.train.Checkpoint(trackable).write(self.path("theirs/ckpt")))
+        return {n: reader.get_tensor(n) for n in reader.get_variable_to_shape_map() if n.endswith(SUFFIX)}
+
+    def restored(self, first, second):
+        arrays = self.arrays_of(first)
+        self.assertGreater(len(arrays), 3)
+        self.assertNotEqual(bits(first.weights[0].numpy()), bits(second.weights[0].numpy()))
+        prefix = self.to_tf(self.npz(**arrays))
+        status = tf.train.Checkpoint(second).restore(prefix)
+        status.assert_existing_objects_matched()
+        return prefix
+
+    def same_model(self, a, b):
+        x = np.random.default_rng(9).standard_normal((2, 8, 8, 3)).astype(np.float32)
+        for v, w in zip(a.weights, b.weights):
+            self.assertEqual(bits(v.numpy()), bits(w.numpy()))
+        self.assertEqual(bits(a(x).numpy()), bits(b(x).numpy()))
+
+    def test_tf_keras_model(self):
+        a, b = tf_keras_model(1), tf_keras_model(2)
+        self.restored(a, b)
+        self.same_model(a, b)
+
+    def test_keras_3_model(self):
+        a, b = keras_model(1), keras_model(2)
+        self.restored(a, b)
+        self.same_model(a, b)
+
+    def test_load_weights_of_tf_keras(self):
+        a, b = tf_keras_model(1), tf_keras_model(2)
+        prefix = self.to_tf(self.npz(**self.arrays_of(a)))
+        b.load_weights(prefix).assert_existing_objects_matched()
+        self.same_model(a, b)
+
+    def test_what_is_missing_is_noticed(self):
+        a, b = tf_keras_model(1), tf_keras_model(2)
+        arrays = self.arrays_of(a)
+        gone = next(n for n in arrays if "kernel" in n)
+        del arrays[gone]
+        prefix = self.to_tf(self.npz(**arrays))
+        with self.assertRaises(AssertionError):
+            tf.train.Checkpoint(b).restore(prefix).assert_existing_objects_matched()
+
+    def test_optimizer_slots_and_escaped_names(self):
+        import tf_keras
+
+        class Holder(tf.Module):
+            def __init__(self, scale):
+                super().__init__()
+                self.v = tf.Variable([scale, 2.0])
+                self.table = {"a/b": tf.Variable(scale), "c.d": tf.Variable([scale]), ".S": tf.Variable(3 * scale)}
+                self.list = [tf.Variable(4 * scale), tf.Variable(5 * scale)]
+
+        def trained(scale):
+            holder = Holder(scale)
+            optimizer = tf_keras.optimizers.legacy.Adam(0.1)
+            optimizer.apply_gradients([(tf.constant([scale, 1.0]), holder.v)])
+            return holder, optimizer, tf.train.Checkpoint(model=holder, optimizer=optimizer, step=tf.Variable(scale))
+
+        first, one, ours = trained(1.0)
+        second, two, other = trained(9.0)
+        reader = tf.train.load_checkpoint(ours.write(self.path("theirs/ckpt")))
+        arrays = {n: reader.get_tensor(n) for n in reader.get_variable_to_shape_map() if n.endswith(SUFFIX)}
+        self.assertTrue(any(".OPTIMIZER_SLOT" in n for n in arrays) and any("..d" in n for n in arrays))
+        prefix = self.to_tf(self.npz(**arrays))
+        other.restore(prefix).assert_existing_objects_matched()
+        self.assertEqual(float(other.step), 1.0)
+        self.assertEqual(len(one.variables()), len(two.variables()))
+        for v, w in zip([*first.variables, *one.variables()], [*second.variables, *two.variables()]):
+            self.assertEqual(bits(v.numpy()), bits(w.numpy()))
+
+    def test_names_without_objects_get_no_graph(self):
+        found = self.read_all(self.to_tf(self.npz(**self.random([3, 4]))))
+        self.assertNotIn("_CHECKPOINTABLE_OBJECT_GRAPH", found)
