@@ -9,6 +9,7 @@
 #include "runtime/crc.h"
 #include "runtime/formats/tf.h"
 #include "runtime/formats/tf_table.h"
+#include "runtime/formats/tf_write.h"
 
 #define GRAPH       "_CHECKPOINTABLE_OBJECT_GRAPH"
 #define GRAPH_MOST  ((uint64_t)64 << 20)
@@ -596,4 +597,9 @@ const wm_format wm_format_tensorflow = {
     .open = open_bundle,
     .decode = decode,
     .locate = wm_tf_locate,
+    .layout = wm_tf_layout,
+    .finish = wm_tf_finish,
+    .sum = WM_SUM_CRC32C,
+    .shards = true,
+    .in_folder = "model.ckpt",
 };
