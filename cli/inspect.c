@@ -113,15 +113,21 @@ static int put_stats(const view *v, size_t index)
     return WM_EXIT_DONE;
 }
 
-static void put_size(const wmap_tensor *tensor, const char *alias)
+/* Its bytes, or what it is that wmap can't move; then the other name. */
+static void put_size(const view *v, size_t i)
 {
+    const char *alias = wmap_archive_alias(v->archive, v->indices[i]);
+    const char *note = wmap_archive_note(v->archive, v->indices[i]);
     uint64_t bytes = 0;
-    bool sized = tensor->dtype != WMAP_OPAQUE && wmap_tensor_bytes(tensor, &bytes);
-    if (sized) {
+    if (!note && v->tensors[i]->dtype != WMAP_OPAQUE && wmap_tensor_bytes(v->tensors[i], &bytes)) {
         printf(alias ? "  %-11" PRIu64 : "  %" PRIu64, bytes);
+    } else if (note || alias) {
+        fputs("  ", stdout);
+        size_t columns = wm_put_text(stdout, note ? note : "", note ? strlen(note) : 0);
+        pad(columns, alias ? 11 : 0);
     }
     if (alias) {
-        printf("%*s", sized ? 1 : 14, "");
+        putchar(' ');
         wm_put_text(stdout, alias, strlen(alias));
     }
 }
@@ -146,7 +152,7 @@ static int print_table(const view *v)
         if (v->stats) {
             status = put_stats(v, v->indices[i]);
         } else {
-            put_size(tensor, wmap_archive_alias(v->archive, v->indices[i]));
+            put_size(v, i);
         }
         putchar('\n');
     }
@@ -416,6 +422,11 @@ static int print_json(const view *v)
         }
         printf(", \"dtype\": \"%s\", \"shape\": ", wmap_dtype_name(tensor->dtype));
         put_shape(stdout, tensor, ", ");
+        const char *note = wmap_archive_note(v->archive, v->indices[i]);
+        if (note) {
+            fputs(", \"note\": ", stdout);
+            wm_put_json(stdout, note, strlen(note));
+        }
         if (v->stats) {
             int one = put_json_stats(v, v->indices[i]);
             status = one > status ? one : status;

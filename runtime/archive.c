@@ -585,6 +585,12 @@ const wmap_tensor *wmap_archive_tensor(const wmap_archive *archive, size_t index
     return &archive->entries[index].tensor;
 }
 
+const char *wmap_archive_note(const wmap_archive *archive, size_t index)
+{
+    const wm_entry *entry = &archive->entries[index];
+    return entry->tensor.dtype == WMAP_OPAQUE && entry->note ? entry->note : NULL;
+}
+
 const char *wmap_archive_alias(const wmap_archive *archive, size_t index)
 {
     return archive->entries[index].alias;

@@ -5,6 +5,8 @@
 
 #include "runtime/archive.h"
 
+extern const wm_format wm_format_flax;
+extern const wm_format wm_format_gguf;
 extern const wm_format wm_format_keras;
 extern const wm_format wm_format_keras_zip;
 extern const wm_format wm_format_npy;
@@ -22,6 +24,8 @@ const wm_format *const wm_formats[] = {
     &wm_format_npy,
     &wm_format_tensorflow,
     &wm_format_safetensors,
+    &wm_format_gguf,
+    &wm_format_flax,   /* has no magic, but a beginning that pickles don't have */
     &wm_format_pickle, /* its beginning may be almost anything: after all that have a magic */
     &wm_format_keras,  /* last: its signature may stand behind a user block, where others have data */
     NULL,

@@ -22,7 +22,6 @@ static const struct known {
     size_t at, len;
     const char *bytes, *what;
 } known[] = {
-    {0, 4, "GGUF", "a GGUF file"},
     {0, 4, "\x67\x67\x6d\x6c", "an old GGML file"},
     {0, 4, "lmgg", "an old GGML file"},
     {0, 2, "\x1f\x8b", "compressed with gzip; unpack it first"},

@@ -35,6 +35,10 @@ WMAP_API const wmap_tensor *wmap_archive_tensor(const wmap_archive *archive, siz
  * two tensors have the same one. NULL if there is none. Borrowed from the archive. */
 WMAP_API const char *wmap_archive_alias(const wmap_archive *archive, size_t index);
 
+/* What a tensor is that wmap lists and cannot move (WMAP_OPAQUE): "quantised (Q4_K)"; NULL for others.
+ * Borrowed. */
+WMAP_API const char *wmap_archive_note(const wmap_archive *archive, size_t index);
+
 /* Bytes of the file (or of all files of a set). */
 WMAP_API uint64_t wmap_archive_size(const wmap_archive *archive);
 
