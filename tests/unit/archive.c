@@ -25,7 +25,6 @@ static void test_kinds(void **state)
          "Git LFS pointer"},
         {"<!DOCTYPE html><html>", 21, WMAP_E_NOT_WEIGHTS, "web page"},
         {"wmap 1\nmap m { }\n", 17, WMAP_E_NOT_WEIGHTS, "spec"},
-        {"GGUF\3\0\0\0", 8, WMAP_E_UNSUPPORTED, "GGUF"},
         {"\x1f\x8b\x08\0", 4, WMAP_E_UNSUPPORTED, "gzip"},
         {"BZh9", 4, WMAP_E_UNSUPPORTED, "bzip2"},
         {"(lp0\n.", 6, WMAP_E_NOT_WEIGHTS, "pickle that holds no array"},

@@ -105,9 +105,12 @@ static void test_metadata(void **state)
         unsigned type;
         uint64_t value;
         const char *key, *words;
-    } rows[] = {{4, 0, "general.alignment", "power of two"},  {4, 3, "general.alignment", "power of two"},
-                {4, UINT32_MAX, "general.alignment", "power of two"}, {5, 32, "general.alignment", "power of two"},
-                {13, 0, "x", "unknown type 13"},              {99, 0, "x", "unknown type 99"}};
+    } rows[] = {{4, 0, "general.alignment", "power of two"},
+                {4, 3, "general.alignment", "power of two"},
+                {4, UINT32_MAX, "general.alignment", "power of two"},
+                {5, 32, "general.alignment", "power of two"},
+                {13, 0, "x", "unknown type 13"},
+                {99, 0, "x", "unknown type 99"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bytes b = {0};
         start(&b, 0, 1);
@@ -120,8 +123,11 @@ static void test_metadata(void **state)
         unsigned type;
         uint64_t count;
         const char *words;
-    } lists[] = {{9, 1, "list of lists"}, {8, UINT64_MAX, "more than the file has room"},
-                 {12, UINT64_MAX / 2, "values"}, {0, 1 << 20, "truncated"}, {8, 3, "truncated"}};
+    } lists[] = {{9, 1, "list of lists"},
+                 {8, UINT64_MAX, "more than the file has room"},
+                 {12, UINT64_MAX / 2, "values"},
+                 {0, 1 << 20, "truncated"},
+                 {8, 3, "truncated"}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         bytes b = {0};
         start(&b, 0, 1);
