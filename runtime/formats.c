@@ -8,6 +8,7 @@
 extern const wm_format wm_format_flax;
 extern const wm_format wm_format_gguf;
 extern const wm_format wm_format_keras;
+extern const wm_format wm_format_keras_shards;
 extern const wm_format wm_format_keras_zip;
 extern const wm_format wm_format_npy;
 extern const wm_format wm_format_npz;
@@ -22,6 +23,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_torch,
     &wm_format_npz,
     &wm_format_npy,
+    &wm_format_keras_shards,
     &wm_format_tensorflow,
     &wm_format_safetensors,
     &wm_format_gguf,

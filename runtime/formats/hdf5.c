@@ -77,15 +77,24 @@ static int end_session(struct session *s)
     return status;
 }
 
+void wm_hdf5_rest(wm_hdf5 *file)
+{
+    pthread_mutex_lock(&file->lock);
+    struct session *idle = file->idle;
+    file->idle = NULL;
+    pthread_mutex_unlock(&file->lock);
+    while (idle) {
+        struct session *next = idle->next;
+        end_session(idle);
+        idle = next;
+    }
+}
+
 void wm_hdf5_close(wm_hdf5 *file)
 {
     if (!file)
         return;
-    while (file->idle) {
-        struct session *next = file->idle->next;
-        end_session(file->idle);
-        file->idle = next;
-    }
+    wm_hdf5_rest(file);
     pthread_mutex_destroy(&file->lock);
     free(file);
 }

@@ -50,6 +50,9 @@ wm_hdf5 *wm_hdf5_open(int fd, uint64_t base, uint64_t length, wmap_error *err);
 /* Ends what was started. NULL is fine. */
 void wm_hdf5_close(wm_hdf5 *file);
 
+/* Ends the processes that wait for more to do; others are started when there is. */
+void wm_hdf5_rest(wm_hdf5 *file);
+
 /* Lists the file's datasets. UNSUPPORTED if there is no wmap-hdf5; CORRUPT or UNSUPPORTED as the file
  * deserves. */
 bool wm_hdf5_list(wm_hdf5 *file, wm_arena *arena, wm_hdf5_listing *listing, wmap_error *err);

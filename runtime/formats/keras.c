@@ -185,7 +185,7 @@ static bool add_object_names(struct order *o, const wm_hdf5_item *item)
     for (size_t at = 1; at <= path_len; at++) {
         const wm_hdf5_name *name =
             at == path_len || item->path[at] == '/' ? name_of_object(o, item->path, at) : NULL;
-        if (!name)
+        if (!name || name->len == 0)
             continue;
         if (name->len + 1 > sizeof o->alias - used)
             return true;
@@ -224,7 +224,7 @@ static bool add_meta(struct order *o, unsigned which, const char *key)
     if (list == WM_MAP_NONE)
         list = wm_map_get(&l->names[which], "", 0);
     const wm_hdf5_name *value = list != WM_MAP_NONE && l->lists[list].count ? &l->lists[list].list[0] : NULL;
-    return !value || !wm_utf8_valid(value->text, value->len) ||
+    return !value || o->part->first || !wm_utf8_valid(value->text, value->len) ||
            wm_archive_meta_add(o->archive, key, strlen(key), value->text, value->len, true, o->err);
 }
 
@@ -282,8 +282,7 @@ static bool probe_h5(wmap_archive *archive)
     return find_signature(archive) != UINT64_MAX;
 }
 
-/* Opens the HDF5 file in bytes [base, base + length) of files[file], as one more part. */
-static bool open_range(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length, wmap_error *err)
+bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length, wmap_error *err)
 {
     wm_keras *keras = archive->state ? archive->state : wm_new(&archive->arena, wm_keras, 1);
     archive->state = keras;
@@ -300,28 +299,36 @@ static bool open_range(wmap_archive *archive, uint32_t file, uint64_t base, uint
     bool ok = part->h5 && wm_hdf5_list(part->h5, &scratch, &listing, err) &&
               wm_keras_add(archive, &listing, part, err);
     wm_arena_release(&scratch);
+    if (part->h5 && keras->count > 1)
+        wm_hdf5_rest(part->h5);
     return ok;
 }
 
 static bool open_h5(wmap_archive *archive, wmap_error *err)
 {
-    return open_range(archive, 0, 0, archive->files[0].size, err);
+    return wm_keras_open_part(archive, 0, 0, archive->files[0].size, err);
 }
 
-static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
+bool wm_keras_decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
 {
     const wm_keras *keras = archive->state;
     uint64_t bytes;
     if (!wmap_tensor_bytes(&entry->tensor, &bytes))
         return wm_fail(err, WMAP_E_INTERNAL, "the tensor's size is unknown");
-    for (size_t i = 0; i < keras->count; i++)
-        if (keras->parts[i].file == entry->file)
-            return wm_hdf5_read(keras->parts[i].h5, entry->id, bytes, sink, err) ||
-                   wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+    for (size_t i = 0; i < keras->count; i++) {
+        wm_hdf5 *h5 = keras->parts[i].h5;
+        if (keras->parts[i].file != entry->file)
+            continue;
+        bool ok = wm_hdf5_read(h5, entry->id, bytes, sink, err) ||
+                  wm_error_tensor(err, entry->tensor.name, entry->tensor.name_len);
+        if (keras->count > 1)
+            wm_hdf5_rest(h5); /* not a process for each file of a set */
+        return ok;
+    }
     return wm_fail(err, WMAP_E_INTERNAL, "the tensor is of no file");
 }
 
-static void close_h5(wmap_archive *archive)
+void wm_keras_close(wmap_archive *archive)
 {
     wm_keras *keras = archive->state;
     for (size_t i = 0; keras && i < keras->count; i++)
@@ -335,8 +342,8 @@ const wm_format wm_format_keras = {
     .suffixes = ".h5 .hdf5 .weights.h5",
     .probe = probe_h5,
     .open = open_h5,
-    .decode = decode,
-    .close = close_h5,
+    .decode = wm_keras_decode,
+    .close = wm_keras_close,
     .layout = wm_keras_layout,
     .finish = wm_keras_finish,
     .drop = wm_keras_drop,
@@ -407,9 +414,10 @@ static bool open_zip(wmap_archive *archive, wmap_error *err)
     if (!wm_zip_alone(zip, member, err))
         return false;
     if (member->method == WM_ZIP_STORED)
-        return open_range(archive, 0, member->data, member->csize, err) && add_sum(archive, member, err);
+        return wm_keras_open_part(archive, 0, member->data, member->csize, err) &&
+               add_sum(archive, member, err);
     uint32_t file = 0;
-    return spool(archive, member, &file, err) && open_range(archive, file, 0, member->usize, err);
+    return spool(archive, member, &file, err) && wm_keras_open_part(archive, file, 0, member->usize, err);
 }
 
 const wm_format wm_format_keras_zip = {
@@ -418,8 +426,8 @@ const wm_format wm_format_keras_zip = {
     .suffixes = ".keras",
     .probe = probe_zip,
     .open = open_zip,
-    .decode = decode,
-    .close = close_h5,
+    .decode = wm_keras_decode,
+    .close = wm_keras_close,
     .layout = wm_keras_zip_layout,
     .finish = wm_keras_zip_finish,
     .drop = wm_keras_drop,

@@ -29,6 +29,14 @@ extern const wm_format wm_format_keras_zip;
 bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, wm_keras_part *part,
                   wmap_error *err);
 
+/* keras.c: opens the HDF5 file in bytes [base, base + length) of files[file], as one more part. */
+bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length,
+                        wmap_error *err);
+
+/* The slots of formats whose state is a wm_keras. */
+bool wm_keras_decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err);
+void wm_keras_close(wmap_archive *archive);
+
 /* The member of a .keras archive that holds the weights, NULL if there is none. */
 const wm_zip_member *wm_keras_member(const wm_zip *zip);
 

@@ -1,0 +1,202 @@
+"""Files of every era of Keras: sharded weights, Keras 0.x and 1, and the names that Keras itself gives."""
+
+import json
+import os
+
+from common import Case, randomize, wmap
+import h5py
+import keras
+import numpy as np
+
+L = keras.layers
+
+
+def model_of(width):
+    model = keras.Sequential(
+        [
+            L.Input((6,)),
+            *[L.Dense(width, name=f"fc{i}") for i in range(11)],
+            L.BatchNormalization(name="norm"),
+            L.Dense(2, name="out"),
+        ],
+        name="m",
+    )
+    randomize(model, 4)
+    return model
+
+
+class Shards(Case):
+    def save(self, width=64, size=30_000):
+        """Weights in files of at most `size` bytes."""
+        model = model_of(width)
+        index = self.path("model.weights.json")
+        model.save_weights(index, max_shard_size=size / 1024**3)
+        shards = sorted(n for n in os.listdir(self.folder) if n.endswith(".weights.h5"))
+        self.assertGreater(len(shards), 3)
+        return model, index, shards
+
+    def values(self, path):
+        out = self.path("out.npz")
+        self.wmap_ok("run", "-e", "keep rest", path, "-o", out, "--force")
+        with np.load(out) as f:
+            return [(n, f[n]) for n in f.files]
+
+    def test_as_one_file(self):
+        model, index, shards = self.save()
+        model.save_weights(self.path("one.weights.h5"))
+        parts, one = self.values(index), self.values(self.path("one.weights.h5"))
+        self.assertEqual([n for n, _ in parts], [n for n, _ in one])
+        for (name, a), (_, b) in zip(parts, one):
+            self.assertEqual((a.dtype, a.tobytes()), (b.dtype, b.tobytes()), name)
+        weights = {w.path.split("/")[-2] + "/" + w.name: np.asarray(w) for w in model.weights}
+        np.testing.assert_array_equal(dict(parts)["layers/dense_10/vars/0"], weights["fc10/kernel"])
+        listed = self.inspect(index)
+        self.assertEqual(listed["format"], "keras-shards")
+        self.assertEqual(listed["tensors"][0]["alias"], "norm/vars/0")
+
+    def test_packed_shards(self):
+        _, index, shards = self.save()
+        expected = self.values(index)
+        for name in shards:
+            path = self.path(name)
+            with h5py.File(path, "a") as f:
+                for dataset in datasets(f):
+                    name, value = dataset.name, dataset[()]
+                    del f[name]
+                    f.create_dataset(name, data=value.astype(">f4"), compression="gzip" if value.ndim else None)
+        for (name, a), (_, b) in zip(expected, self.values(index), strict=True):
+            self.assertEqual(a.tobytes(), b.tobytes(), name)
+
+    def test_sets_that_lie(self):
+        _, index, shards = self.save()
+        good = json.load(open(index))
+
+        def refused(change, word, status=3):
+            lie = json.loads(json.dumps(good))
+            change(lie["weight_map"])
+            path = self.write("lie.weights.json", json.dumps(lie))
+            done = wmap("inspect", path)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn(word, done.stderr)
+
+        first = next(iter(good["weight_map"]))
+        refused(lambda m: m.update({first: "../" + shards[0]}), "no plain file name")
+        refused(lambda m: m.update({first: "/etc/passwd.weights.h5"}), "no plain file name")
+        refused(lambda m: m.update({first: "absent.weights.h5"}), "absent.weights.h5", status=2)
+        refused(lambda m: m.update({first: shards[-1]}), "doesn't name the file")
+        refused(lambda m: m.pop(first), "doesn't name the file")
+        refused(lambda m: m.update({"/layers/nothing/vars": shards[0]}), "doesn't hold")
+        refused(lambda m: m.update({first: [shards[0], shards[0]]}), "twice")
+        refused(lambda m: m.update({first: [shards[0], 3]}), "makes no sense")
+        refused(lambda m: m.update({first: []}), "makes no sense")
+        with open(index) as f:
+            text = f.read()
+        for cut in (1, len(text) // 2):
+            done = wmap("inspect", self.write("lie.weights.json", text[:-cut]))
+            self.assertEqual(done.returncode, 3, done.stderr)
+
+    def test_a_variable_in_two_files(self):
+        _, index, shards = self.save()
+        with h5py.File(self.path(shards[0])) as a, h5py.File(self.path(shards[-1]), "a") as b:
+            name = datasets(a)[0].name
+            b.require_group(os.path.dirname(name))
+            a.copy(name, b, name)
+        done = wmap("inspect", index)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(name[1:], done.stderr)
+
+
+def datasets(f):
+    found = []
+    f.visititems(lambda name, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+class OldFiles(Case):
+    def test_keras_0(self):
+        """Layers and weights have numbers, no names."""
+        path = self.path("old.h5")
+        with h5py.File(path, "w") as f:
+            f.attrs["nb_layers"] = 12
+            for i in range(12):
+                g = f.create_group(f"layer_{i}")
+                g.attrs["nb_params"] = 2 if i % 2 == 0 else 0
+                for p in range(2 if i % 2 == 0 else 0):
+                    g[f"param_{p}"] = np.full((2, 3), 10 * i + p, "float32")
+        names = [t["name"] for t in self.inspect(path)["tensors"]]
+        self.assertEqual(names, [f"layer_{i}/param_{p}" for i in range(0, 12, 2) for p in range(2)])
+        self.wmap_ok("run", "-e", '"layer_{n}/param_{p}" -> "{n}.{p}"', path, "-o", self.path("out.npz"))
+        with np.load(self.path("out.npz")) as f:
+            np.testing.assert_array_equal(f["10.1"], np.full((2, 3), 101, "float32"))
+
+    def test_keras_0_graph(self):
+        path = self.path("graph.h5")
+        with h5py.File(path, "w") as f:
+            g = f.create_group("graph")
+            g.attrs["nb_params"] = 11
+            for p in range(11):
+                g[f"param_{p}"] = np.full(2, p, "float32")
+        names = [t["name"] for t in self.inspect(path)["tensors"]]
+        self.assertEqual(names, [f"graph/param_{p}" for p in range(11)])
+
+    def test_keras_1(self):
+        """Weights are called by the layer, without folders."""
+        path = self.path("old.h5")
+        order = ["conv1_W", "conv1_b", "bn1_gamma", "bn1_beta", "bn1_running_mean", "bn1_running_std"]
+        with h5py.File(path, "w") as f:
+            f.attrs["layer_names"] = np.array([b"conv1", b"pool", b"bn1"])
+            f.attrs["keras_version"] = np.bytes_(b"1.2.2")
+            for layer in ("conv1", "pool", "bn1"):
+                g = f.create_group(layer)
+                own = [n for n in order if n.startswith(layer)]
+                g.attrs["weight_names"] = np.array([n.encode() for n in own]) if own else np.zeros(0)
+                for n in own:
+                    g[n] = np.full(3, order.index(n), "float32")
+        tensors = self.inspect(path)
+        self.assertEqual([t["name"] for t in tensors["tensors"]], [n.split("_")[0] + "/" + n for n in order])
+        self.assertEqual([t["alias"] for t in tensors["tensors"]], order)
+        self.assertEqual(tensors["metadata"], {"keras_version": "1.2.2"})
+
+
+class OwnNames(Case):
+    """What Keras calls the tensors, where a path says something else."""
+
+    def alias(self, path):
+        return {t["name"]: t.get("alias") for t in self.inspect(path)["tensors"]}
+
+    def test_layers_of_keras_3(self):
+        model = keras.Sequential(
+            [L.Input((4, 5)), L.Bidirectional(L.LSTM(3, name="rnn"), name="both"), L.Dense(2, name="out")], name="m"
+        )
+        model.compile("adam", loss=keras.losses.MeanSquaredError())
+        model.train_on_batch(np.zeros((1, 4, 5)), np.zeros((1, 2)))
+        for name in ("m.weights.h5", "m.keras"):
+            path = self.path(name)
+            model.save_weights(path) if name.startswith("m.w") else model.save(path)
+            alias = self.alias(path)
+            self.assertEqual(alias["layers/dense/vars/0"], "out/vars/0")
+            self.assertEqual(
+                alias["layers/bidirectional/forward_layer/cell/vars/2"], "both/forward_rnn/lstm_cell/vars/2"
+            )
+            self.assertEqual(alias["optimizer/vars/0"], "adam/vars/0")
+
+    def test_weights_of_legacy_files(self):
+        path = self.path("f.h5")
+        with h5py.File(path, "w") as f:
+            f.attrs["layer_names"] = [b"a", b"b"]
+            for layer, weights in [("a", [b"a_3/kernel:0"]), ("b", [b"b/kernel:0", b"same"])]:
+                f.create_group(layer).attrs["weight_names"] = weights
+                for w in weights:
+                    f[layer][w] = np.zeros(2)
+        self.assertEqual(
+            self.alias(path), {"a/a_3/kernel:0": "a_3/kernel:0", "b/b/kernel:0": "b/kernel:0", "b/same": "same"}
+        )
+
+    def test_a_name_that_is_no_text(self):
+        path = self.path("f.weights.h5")
+        with h5py.File(path, "w") as f:
+            for i, value in enumerate([3.0, ["a", "b"], h5py.Empty("S4"), b"", "x" * 70000]):
+                g = f.create_group(f"layers/l{i}/vars")
+                g.attrs.create("name", value) if len(str(value)) < 60000 else None
+                g["0"] = np.zeros(2)
+        self.assertEqual(set(self.alias(path).values()), {None})
