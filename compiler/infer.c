@@ -46,26 +46,26 @@ static const char *origin_text(inference *i, const wm_origin *o)
                                    : wm_show_shape(i->unit, b->rank, b->shape));
 }
 
-static struct wm_shared_slot *shared_slot(inference *i, const wm_axis *axis)
+static struct wm_shared_slot *shared_slot(wm_state *state, const wm_axes *axes, uint32_t number)
 {
-    wm_shared *s = &i->state->shared;
-    uint64_t id = (uint64_t)axis->shared->id << 32 | axis->item;
+    wm_unit *unit = state->unit;
+    wm_shared *s = &state->shared;
+    uint64_t id = (uint64_t)axes->id << 32 | number;
     uint32_t at = wm_map_get(&s->map, &id, sizeof id);
     if (at != WM_MAP_NONE)
         return &s->slots[at];
-    uint64_t *key = wm_new(i->unit->arena, uint64_t, 1);
+    uint64_t *key = wm_new(unit->arena, uint64_t, 1);
     *key = id;
     wm_map_put(&s->map, key, sizeof *key, (uint32_t)s->count, NULL);
-    struct wm_shared_slot *slot = wm_push(i->unit->arena, s->slots, s->count, s->cap);
+    struct wm_shared_slot *slot = wm_push(unit->arena, s->slots, s->count, s->cap);
     slot->extent = -1;
-    const struct wm_axes_item *item = &axis->shared->items[axis->item];
+    const struct wm_axes_item *item = &axes->items[number];
     wm_val value;
-    if (!item->expr || wm_eval(i->unit, axis->shared->scope, NULL, item->expr, &value) != WM_EVAL_OK)
+    if (!item->expr || wm_eval(unit, axes->scope, NULL, item->expr, &value) != WM_EVAL_OK)
         return slot;
     if (value.kind != WM_VAL_INT || value.i < 0) {
-        wm_error(i->unit, WM_E0143, item->expr->span,
-                 "an extent is a whole number that is not negative, this is %s",
-                 wm_val_text(i->unit, &value));
+        wm_error(unit, WM_E0143, item->expr->span,
+                 "an extent is a whole number that is not negative, this is %s", wm_val_text(unit, &value));
         return slot;
     }
     slot->extent = value.i;
@@ -78,7 +78,7 @@ static void exchange_shared(inference *i, bool import)
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         if (!i->form->axes[a].shared)
             continue;
-        struct wm_shared_slot *slot = shared_slot(i, &i->form->axes[a]);
+        struct wm_shared_slot *slot = shared_slot(i->state, i->form->axes[a].shared, i->form->axes[a].item);
         if (import && slot->extent >= 0) {
             if (!learn_origin(i, a, slot->extent, slot->origin)) {
                 wm_diag *d = wm_instance_error(i->state, i->in, WM_E0503, i->in->origins[a].span,
@@ -561,6 +561,24 @@ static void report_unknown(inference *i)
     wm_note_tensors(i->state, i->in, d);
 }
 
+void wm_lose_shared(wm_state *state, const wm_line *line)
+{
+    for (const wm_axes *axes = line->axes; axes; axes = axes->up)
+        for (uint32_t k = 0; k < axes->count; k++)
+            shared_slot(state, axes, k)->lost = true;
+}
+
+/* Whether an extent is unknown since another rule, which has an error, didn't tell it. */
+static bool lost(inference *i)
+{
+    for (uint32_t a = 0; a < i->form->axis_count; a++) {
+        const wm_axis *axis = &i->form->axes[a];
+        if (i->in->extents[a] < 0 && axis->shared && shared_slot(i->state, axis->shared, axis->item)->lost)
+            return true;
+    }
+    return false;
+}
+
 /* Names of the tensors that axes number, all of them. */
 static void name_tensors(inference *i, uint32_t t)
 {
@@ -652,13 +670,19 @@ void wm_infer_pass(wm_state *state)
             again |= i.shared_changed;
         }
     }
+    for (size_t n = 0; n < state->instance_count; n++)
+        if (state->instances[n]->failed)
+            wm_lose_shared(state, state->instances[n]->form->line);
     for (size_t n = 0; n < state->instance_count; n++) {
         inference i = inference_of(state, n);
         if (!i.in->failed && !i.in->settled) {
             count_declared(&i);
             solve(&i);
-            if (!i.in->failed && !all_known(&i))
-                report_unknown(&i);
+            if (!i.in->failed && !all_known(&i)) {
+                if (!lost(&i))
+                    report_unknown(&i);
+                i.in->failed = true;
+            }
         }
         for (uint32_t t = 0; t < i.line->right_count && !i.in->failed; t++)
             shape_target(&i, t);

@@ -734,8 +734,10 @@ void wm_match_line(wm_state *state, const wm_line *line)
         else
             match_fill(state, form);
     }
-    if (line->poisoned || (form && form->failed))
+    if (line->poisoned || (form && form->failed)) {
         excuse_line(state, line);
+        wm_lose_shared(state, line);
+    }
 }
 
 void wm_match_drops(wm_state *state)

@@ -164,29 +164,6 @@ static uint32_t find_var(const matcher *m, wm_str name)
     return WM_NO_VAR;
 }
 
-typedef struct capture_hook {
-    const wm_var *vars;
-    uint32_t var_count;
-    const wm_capture *captures;
-    bool dummy; /* bound variables have the value 1: only what is known counts */
-} capture_hook;
-
-static wm_found find_capture(void *user, wm_str name, wm_val *value)
-{
-    const capture_hook *hook = user;
-    for (uint32_t v = 0; v < hook->var_count; v++) {
-        if (!wm_str_eq(hook->vars[v].name, name))
-            continue;
-        if (!hook->captures[v].bound)
-            return WM_FOUND_UNKNOWN;
-        *value = (wm_val){.kind = WM_VAL_INT, .i = hook->dummy ? 1 : hook->captures[v].i};
-        if (hook->vars[v].text)
-            *value = (wm_val){.kind = WM_VAL_STRING, .s = hook->captures[v].s};
-        return WM_FOUND_VALUE;
-    }
-    return WM_FOUND_NO;
-}
-
 /* The one name in an expression, if it is one. */
 struct only {
     wm_str name;
@@ -206,8 +183,8 @@ static bool prepare(matcher *m)
     const wm_pattern *p = m->pattern;
     wm_capture *known = wm_new(m->unit->scratch, wm_capture, m->var_count);
     bool *done = wm_new(m->unit->scratch, bool, p->count);
-    capture_hook all = {m->vars, m->var_count, known, true};
-    wm_hook hook = {find_capture, &all};
+    wm_capture_hook all = {m->vars, m->var_count, known, true};
+    wm_hook hook = {wm_find_capture, &all};
     for (uint32_t h = 0; h < p->count; h++) {
         const wm_hole *hole = &p->holes[h];
         done[h] = hole->kind != WM_HOLE_VALUE;
@@ -525,8 +502,8 @@ static bool solve_hole(matcher *m, uint32_t h, int64_t value, wm_capture *captur
     if (s->known)
         return s->plain ? bind_int(captures, s->var, value)
                         : bind_linear(captures, s->var, s->a, s->b, value);
-    capture_hook some = {m->vars, m->var_count, captures, false};
-    wm_hook hook = {find_capture, &some};
+    wm_capture_hook some = {m->vars, m->var_count, captures, false};
+    wm_hook hook = {wm_find_capture, &some};
     wm_str unknown = {NULL, 0};
     int64_t a, b;
     const wm_val *table;
@@ -620,12 +597,8 @@ static const wm_pattern *text_holes(wm_unit *unit, const wm_pattern *pattern, co
         const wm_hole *hole = &pattern->holes[h];
         if (hole->kind != WM_HOLE_VALUE || hole->var == WM_NO_VAR || !vars[hole->var].text)
             continue;
-        if (!copy) {
-            copy = wm_new(unit->scratch, wm_pattern, 1);
-            *copy = *pattern;
-            copy->holes = wm_new(unit->scratch, wm_hole, pattern->count);
-            memcpy(copy->holes, pattern->holes, pattern->count * sizeof *copy->holes);
-        }
+        if (!copy)
+            copy = wm_copy_pattern(unit, pattern);
         copy->holes[h].kind = WM_HOLE_STARSTAR;
     }
     return copy ? copy : pattern;
@@ -643,6 +616,8 @@ bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, c
         }
         return true;
     }
+    if (given && !(pattern = wm_given_holes(unit, pattern, vars, var_count, given)))
+        return true;
     matcher m = {.names = names,
                  .unit = unit,
                  .pattern = text_holes(unit, pattern, vars),
@@ -675,92 +650,4 @@ bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, c
         names->found_cap = cap;
     }
     return !m.failed;
-}
-
-/* ---- writing ---- */
-
-typedef struct writer {
-    wm_unit *unit;
-    char *text;
-    size_t len, cap;
-} writer;
-
-static void write_bytes(writer *w, const char *bytes, size_t len)
-{
-    w->text = wm_grow(w->unit->arena, w->text, w->len, w->len + len + 1, &w->cap, 1);
-    if (len)
-        memcpy(w->text + w->len, bytes, len);
-    w->len += len;
-}
-
-static bool write_int(writer *w, const wm_hole *hole, int64_t value)
-{
-    char text[32];
-    bool letter = hole->format == WM_FMT_LOWER || hole->format == WM_FMT_UPPER;
-    if (value < 0 || (letter && value >= 26)) {
-        wm_error(w->unit, WM_E0311, hole->span, "a name cannot show %lld here%s", (long long)value,
-                 value < 0 ? ": it is negative" : ": it is past the letter z");
-        return false;
-    }
-    int len;
-    if (letter)
-        len = snprintf(text, sizeof text, "%c", (hole->format == WM_FMT_LOWER ? 'a' : 'A') + (int)value);
-    else if (hole->format == WM_FMT_UNDER)
-        len = value ? snprintf(text, sizeof text, "_%lld", (long long)value) : 0;
-    else
-        len = snprintf(text, sizeof text, "%0*lld",
-                       hole->format == WM_FMT_WIDTH ? (int)(hole->width > 20 ? 20 : hole->width) : 0,
-                       (long long)value);
-    write_bytes(w, text, (size_t)len);
-    return true;
-}
-
-static bool write_value(writer *w, const wm_pattern *pattern, const wm_hole *hole, const capture_hook *known)
-{
-    wm_val value;
-    wm_hook hook = {find_capture, (void *)(uintptr_t)known};
-    if (wm_eval(w->unit, pattern->scope, &hook, hole->expr, &value) != WM_EVAL_OK)
-        return false;
-    if (value.kind == WM_VAL_STRING) {
-        write_bytes(w, value.s.p, value.s.len);
-        return true;
-    }
-    if (value.kind == WM_VAL_INT)
-        return write_int(w, hole, value.i);
-    wm_error(w->unit, WM_E0310, hole->span, "a hole must be an integer or a string, this is %s",
-             wm_val_text(w->unit, &value));
-    return false;
-}
-
-bool wm_name_write(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars, uint32_t var_count,
-                   const wm_capture *captures, wm_str *name)
-{
-    if (pattern->literal) {
-        *name = pattern->text;
-        return true;
-    }
-    writer w = {unit, NULL, 0, 0};
-    capture_hook known = {vars, var_count, captures, false};
-    for (uint32_t h = 0; h < pattern->count; h++) {
-        const wm_hole *hole = &pattern->holes[h];
-        if (hole->kind == WM_HOLE_TEXT) {
-            write_bytes(&w, hole->text.p, hole->text.len);
-        } else if (hole->kind == WM_HOLE_VALUE && hole->var != WM_NO_VAR && !vars[hole->var].text) {
-            if (!captures[hole->var].bound || !write_int(&w, hole, captures[hole->var].i))
-                return false;
-        } else if (hole->kind == WM_HOLE_VALUE && hole->var == WM_NO_VAR) {
-            if (!write_value(&w, pattern, hole, &known))
-                return false;
-        } else if (hole->var != WM_NO_VAR && captures[hole->var].bound) {
-            write_bytes(&w, captures[hole->var].s.p, captures[hole->var].s.len);
-        } else {
-            return false;
-        }
-    }
-    if (w.len > 65536) {
-        wm_error(unit, WM_E0904, pattern->span, "the name that this gives is longer than 64 KiB");
-        return false;
-    }
-    *name = (wm_str){w.text ? w.text : "", (uint32_t)w.len};
-    return true;
 }

@@ -30,6 +30,23 @@ typedef void wm_each_match(void *user, size_t name, const wm_capture *captures);
 bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
                     uint32_t var_count, const wm_capture *given, wm_each_match *each, void *user);
 
+/* For wm_hook: the value that a variable was matched with. */
+typedef struct wm_capture_hook {
+    const wm_var *vars;
+    uint32_t var_count;
+    const wm_capture *captures;
+    bool dummy; /* bound variables have the value 1: only what is known counts */
+} wm_capture_hook;
+wm_found wm_find_capture(void *user, wm_str name, wm_val *value);
+
+/* The same pattern with holes of its own. */
+wm_pattern *wm_copy_pattern(wm_unit *unit, const wm_pattern *pattern);
+
+/* Of a pattern of which some variables are given: the holes that need no other are text. They may be what a
+ * name can't be solved for, such as `{n//3}`. NULL if one shows nothing, so that no name matches. */
+const wm_pattern *wm_given_holes(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
+                                 uint32_t var_count, const wm_capture *given);
+
 /* Writes the name that a pattern gives when all its variables are bound. Reports E0311, E0310 ...; false
  * then. */
 bool wm_name_write(wm_unit *unit, const wm_pattern *pattern, const wm_var *vars, uint32_t var_count,

@@ -185,7 +185,7 @@ typedef struct wm_shared {
     struct wm_shared_slot {
         int64_t extent; /* -1 unknown */
         wm_origin origin;
-        bool reported;
+        bool lost; /* a rule that has it has an error */
     } * slots;
     size_t count, cap;
 } wm_shared;
@@ -222,6 +222,9 @@ void wm_match_drops(wm_state *state);
 
 /* suggest.c: "did you mean ...?" for a pattern that matches nothing, if a name is near. */
 void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side);
+
+/* infer.c: a line with an error: the shared axes that it could have told are not missed. */
+void wm_lose_shared(wm_state *state, const wm_line *line);
 
 /* infer.c: extents, names and shapes of targets. Reports E0501 to E0506, E0403. */
 void wm_infer_pass(wm_state *state);

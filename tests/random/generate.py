@@ -34,6 +34,7 @@ class Unit:
 
     def __init__(self, word):
         self.word = word
+        self.how, self.template = "plain", None
         self.rules, self.decls, self.dropped = [], [], {}
         self.before, self.after = [], []  # lines around the rules
         self.lines = None  # instead of the rules' text
@@ -76,6 +77,7 @@ class Spec:
         self.seed, self.units, self.maps, self.decls = seed, [], {}, []
         self.keep, self.kept = False, {}
         self.source_format = self.target_format = "safetensors"
+        self.target_order = self.declared = None  # `declared`: another target than what is written
         self.target_like = None  # None, "model" or "like"
         self.source_model = False
         self.cached = None
@@ -93,6 +95,10 @@ class Spec:
         if self.cached is None:
             self.cached = self.evaluate()
         return self.cached
+
+    def target(self):
+        """The tensors of the declared target."""
+        return self.expected()[0] if self.declared is None else self.declared
 
     def forget(self):
         """After a change."""
@@ -126,12 +132,15 @@ class Spec:
         lines = ["wmap 1", *self.decls]
         for u in self.units:
             lines += u.decls
+            if u.template:
+                inside = u.rules[0].text(random.Random(self.seed)).replace("\n", "\n  ")
+                lines.append(f"map {u.template} (src, dst) {{\n  {inside}\n}}")
         ends = ""
         if self.source_model:
             lines += model("src", [(n, d, s) for n, (d, s, _) in self.tensors().items()], rng)
             ends += " from src"
         if self.target_like == "model":
-            lines += model("dst", [t[:3] for t in self.expected()[0]], rng)
+            lines += model("dst", [t[:3] for t in self.target()], rng)
             ends += " to dst"
         body = [f"cast {a} -> {b}" for a, b in self.maps.items()]
         statements = [[line] for line in body] + ([["keep rest"]] if self.keep else [])
@@ -599,6 +608,7 @@ class Generator:
     def unit(self):
         self.now = unit = Unit(self.word())
         how = self.pick("plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional")
+        unit.how = how
         getattr(self, "unit_" + how)(unit)
         if how not in ("axis",) and self.chance(0.1):
             self.wrap(unit)
@@ -671,10 +681,10 @@ class Generator:
         src, dst = self.word(), self.word()
         extra = ((Hole("const", words="src", value=src),), (Hole("const", words="dst", value=dst),))
         vars_, envs = self.loops()
-        r = self.rule(unit, vars_, envs, extra=extra)
+        self.rule(unit, vars_, envs, extra=extra)
         word = f"tpl{self.serial}"
         unit.lines = lambda rng: [f"use {word} (src=\"{src}\", dst=\"{dst}\")"]
-        unit.template = (word, r)
+        unit.template = word
 
     def unit_verbs(self, unit):
         from verbs import verb_rule
@@ -790,7 +800,6 @@ class Generator:
             a = self.pick(*[d for d in FLOATS if d in HOLDS[spec.source_format]])
             spec.maps[a] = self.pick(*[d for d in FLOATS if d != a and d in theirs])
         spec.target_like = self.pick(None, None, None, "model", "like")
-        spec.target_order = None
         spec.source_model = self.chance(0.1)
         spec.keep = self.chance(0.15)
         if spec.keep:
@@ -868,10 +877,6 @@ class Generator:
             spec.target_order = [t[0] for t in expected]
             self.rng.shuffle(spec.target_order)
             spec.forget()
-        for u in spec.units:
-            if hasattr(u, "template"):
-                word, r = u.template
-                u.decls.append(f"map {word} (src, dst) {{\n  {r.text(random.Random(spec.seed))}\n}}")
         return spec
 
     def check_matches(self, spec, names):

@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -16,10 +17,15 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import files
+from breaks import mutate
 from generate import generate
+from turn import turned
 from values import is_nan, kind_of, size_of
 
 SECONDS = 60
+ERROR = re.compile(r"\S+: error\[E\d+\]: ")
+PLACED = re.compile(r"spec\.wmap:\d+:\d+: error")
+FREE = re.compile(r"error\[E052[2-7]\]")  # of tensors that no statement speaks of
 
 
 class Failure(Exception):
@@ -68,9 +74,29 @@ class Runner:
         args = [source]
         if spec.target_like == "like":
             like = "like." + spec.target_format
-            files.write(like, spec.expected()[0], rng)
+            files.write(like, spec.target(), rng)
             args += ["--target-like", like]
         return args
+
+    def refused(self, spec, name, statuses):
+        """A spec or a file with a mistake: no crash, no output, and a report that shows the place."""
+        args = self.prepare(spec)
+        out = "out." + spec.target_format
+        status, said = self.run("run", "spec.wmap", *args, "-o", out, "-q")
+        if status not in statuses:
+            raise Failure(f"{name}: status {status}, not one of {sorted(statuses)}\n{said}")
+        if any(f.startswith(("out", ".")) for f in os.listdir(".")):
+            raise Failure(f"{name}: refused, but something is left behind: {os.listdir('.')}")
+        lines = said.splitlines()
+        at = [k for k, line in enumerate(lines) if ERROR.match(line)]
+        if not at:
+            raise Failure(f"{name}: no finding\n{said}")
+        for k in at:
+            placed = PLACED.match(lines[k])
+            if placed and not any(set(line.strip()) & {"^"} for line in lines[k + 1 : k + 4]):
+                raise Failure(f"{name}: a finding without a mark under its place\n{said}")
+            if not placed and not FREE.search(lines[k]):
+                raise Failure(f"{name}: a finding without a place\n{said}")
 
     def check(self, spec):
         """The right spec gives what it should; a plan on three threads gives the same file."""
@@ -129,6 +155,22 @@ def one(seed):
     except Exception:
         return f"seed {seed}: the generator\n{traceback.format_exc()}"
 
+    for step in (straight, back, broken):
+        report = step(seed, spec)
+        if report:
+            return report
+    return None
+
+
+def failure(seed, error, spec):
+    if keep:
+        folder = os.path.join(keep, str(seed))
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(".", folder)
+    return f"seed {seed}: {error}\n{spec.text()}"
+
+
+def straight(seed, spec):
     def fails(spec):
         try:
             runner.check(spec)
@@ -140,12 +182,30 @@ def one(seed):
     if error is None:
         return None
     shrink(spec, fails)
-    error = fails(spec) or error
-    if keep:
-        folder = os.path.join(keep, str(seed))
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(".", folder)
-    return f"seed {seed}: {error}\n{spec.text()}"
+    return failure(seed, fails(spec) or error, spec)
+
+
+def back(seed, spec):
+    """The turned rules give back what was there."""
+    other = turned(spec)
+    return straight(seed, other) if other else None
+
+
+def broken(seed, spec):
+    """One mistake. Which, and where, follows from the seed and not from what was left out, so that it can shrink."""
+    found = mutate(spec, random.Random(seed))
+    if not found:
+        return None
+
+    def fails(spec):
+        try:
+            runner.refused(spec, *found)
+        except Failure as e:
+            return e
+        return None
+
+    error = fails(spec)
+    return failure(seed, error, spec) if error else None
 
 
 def late(*_):

@@ -56,6 +56,7 @@ def verb_rule(g, unit):
         dims[at] = Blocks([(f"t{k}", [Axis(f"{a}_{k}", back)]) for k in range(parts)])
         dims = shuffle_dims(g, dims, words)
         left = [(f"t{k}", [Axis(f"{a}_{k}" if x == a else x) for x in axes]) for k in range(parts)]
+        del n[a]
         n.update({f"{a}_{k}": g.pick(1, 2, 3) for k in range(parts)})
         right = [(None, dims)]
     if not words:
