@@ -79,6 +79,63 @@ def keras_cnn():
     return model
 
 
+class TorchLibrary(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.c3 = nn.Conv3d(3, 4, (2, 3, 2), bias=False)
+        self.t1 = nn.ConvTranspose1d(6, 5, 4)
+        self.deep = nn.Conv2d(3, 6, 3, groups=3, bias=False)
+        self.point = nn.Conv2d(6, 6, 1)
+        self.c1 = nn.Conv1d(6, 6, 3, bias=False)
+        self.d1 = nn.Linear(7, 7, bias=False)
+        self.bn0, self.bn1, self.bn2 = nn.BatchNorm2d(3, eps=1e-3), nn.BatchNorm2d(3, eps=1e-3), nn.BatchNorm2d(3, eps=1e-3)
+        self.ln0, self.ln1, self.ln2 = nn.LayerNorm(7, eps=1e-3), nn.LayerNorm(7, eps=1e-3), nn.LayerNorm(7, eps=1e-3)
+
+    def forward(self, volume, image, line, flat):
+        image = self.bn2(self.bn1(self.bn0(image)))
+        flat = self.ln2(self.ln1(self.ln0(self.d1(flat))))
+        return [self.c3(volume), self.point(self.deep(image)), self.t1(self.c1(line)), flat]
+
+
+def keras_library():
+    volume, image, line, flat = (keras.Input(s) for s in ((5, 6, 7, 3), (9, 8, 3), (11, 6), (7,)))
+    x = L.BatchNormalization(scale=False, name="bn0")(image)
+    x = L.BatchNormalization(center=False, name="bn1")(x)
+    x = L.BatchNormalization(scale=False, center=False, name="bn2")(x)
+    y = L.LayerNormalization(name="ln0")(L.Dense(7, use_bias=False, name="d1")(flat))
+    y = L.LayerNormalization(center=False, name="ln2")(L.LayerNormalization(scale=False, name="ln1")(y))
+    outputs = [
+        L.Conv3D(4, (2, 3, 2), use_bias=False, name="c3")(volume),
+        L.SeparableConv2D(6, 3, depth_multiplier=2, name="sep")(x),
+        L.Conv1DTranspose(5, 4, name="t1")(L.Conv1D(6, 3, use_bias=False, name="c1")(line)),
+        y,
+    ]
+    model = keras.Model([volume, image, line, flat], outputs, name="m")
+    randomize(model, 5)
+    return model
+
+
+class Library(Convert):
+    def check(self, container):
+        model = keras_library()
+        random = np.random.default_rng(6)
+        inputs = [random.normal(size=(2, *t.shape[1:])).astype("float32") for t in model.inputs]
+        module = self.load(TorchLibrary(), self.convert(model, "library.wmap", container))
+        with torch.no_grad():
+            found = module(*[channels_first(x) for x in inputs])
+        for expected, got in zip(model.predict(inputs, verbose=0), found):
+            self.assertLessEqual(distance(np.moveaxis(expected, -1, 1), got), 1e-4)
+
+    def test_h5(self):
+        self.check("h5")
+
+    def test_weights_h5(self):
+        self.check("weights.h5")
+
+    def test_keras(self):
+        self.check("keras")
+
+
 class Cnn(Convert):
     def check(self, container):
         model = keras_cnn()
