@@ -69,8 +69,8 @@ static bool probe(wmap_archive *archive)
     return length >> 40 == 0 || peek(&c) == '"' || peek(&c) == '}';
 }
 
-/* The header is split here into keys and values, which bounds nesting and memory before jansson sees a piece;
- * jansson then is the judge of each piece. */
+/* The header is split here into keys and values. Most are plain (safetensors_plain.c); of the others nesting
+ * and memory are bounded before jansson sees a piece, and it then is the judge of each. */
 
 /* Passes over a string; only its end is sought. */
 static bool skip_string(wm_cursor *c)
@@ -136,14 +136,11 @@ static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_er
                            c->origin + begin + (failure.position > 0 ? (size_t)failure.position - 1 : 0));
 }
 
-/* A tensor's entry. */
-struct item {
+/* What a dtype says. */
+struct kind {
     wmap_dtype dtype;
     const char *note;
     uint64_t bits; /* of an element */
-    uint32_t rank;
-    uint64_t shape[WMAP_MAX_RANK];
-    uint64_t begin, end;
 };
 
 /* Types that the format has and wmap doesn't move. */
@@ -153,25 +150,23 @@ static const struct {
 } others[] = {{"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6},       {"F8_E8M0", 8},
               {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E4M3B11FNUZ", 8}};
 
-static bool read_dtype(const json_t *value, const wm_cursor *c, struct item *item, wmap_error *err)
+static bool find_kind(const wm_safetensors_entry *entry, const wm_cursor *c, struct kind *kind,
+                      wmap_error *err)
 {
-    if (!json_is_string(value))
-        return corrupt(err, c, "a dtype is no string");
-    const char *name = json_string_value(value);
-    item->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, safetensors), name, json_string_length(value));
-    item->bits = 8 * (uint64_t)wmap_dtype_size(item->dtype);
-    if (item->dtype != WMAP_DTYPE_NONE)
+    kind->note = NULL;
+    kind->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, safetensors), entry->dtype, entry->dtype_len);
+    kind->bits = 8 * (uint64_t)wmap_dtype_size(kind->dtype);
+    if (kind->dtype != WMAP_DTYPE_NONE)
         return true;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (strcmp(others[i].name, name) == 0) {
-            item->dtype = WMAP_OPAQUE;
-            item->bits = others[i].bits;
-            item->note = others[i].name;
+        if (strlen(others[i].name) == entry->dtype_len &&
+            memcmp(others[i].name, entry->dtype, entry->dtype_len) == 0) {
+            *kind = (struct kind){WMAP_OPAQUE, others[i].name, others[i].bits};
             return true;
         }
     char shown[64];
     wm_fail(err, WMAP_E_UNSUPPORTED, "a tensor is of the unknown dtype %s",
-            wm_show(shown, sizeof shown, name, json_string_length(value)));
+            wm_show(shown, sizeof shown, entry->dtype, entry->dtype_len));
     return wm_error_offset(err, wm_cursor_offset(c));
 }
 
@@ -183,32 +178,40 @@ static bool read_number(const json_t *value, uint64_t *number)
     return true;
 }
 
-static bool read_item(const json_t *json, const wm_cursor *c, struct item *item, wmap_error *err)
+static bool read_json(const json_t *json, const wm_cursor *c, wm_safetensors_entry *entry, wmap_error *err)
 {
-    const json_t *shape = json_object_get(json, "shape"), *offsets = json_object_get(json, "data_offsets");
-    memset(item, 0, sizeof *item);
+    const json_t *shape = json_object_get(json, "shape"), *offsets = json_object_get(json, "data_offsets"),
+                 *dtype = json_object_get(json, "dtype");
     if (!json_is_object(json) || json_object_size(json) != 3 || !json_is_array(shape) ||
         !json_is_array(offsets))
         return corrupt(err, c, "a tensor's entry is not made of dtype, shape and data_offsets");
-    if (!read_dtype(json_object_get(json, "dtype"), c, item, err))
-        return false;
+    if (!json_is_string(dtype))
+        return corrupt(err, c, "a dtype is no string");
+    entry->dtype = json_string_value(dtype);
+    entry->dtype_len = json_string_length(dtype);
     if (json_array_size(shape) > WMAP_MAX_RANK)
         return corrupt(err, c, "a tensor has more than 64 dimensions");
-    item->rank = (uint32_t)json_array_size(shape);
-    for (uint32_t d = 0; d < item->rank; d++)
-        if (!read_number(json_array_get(shape, d), &item->shape[d]))
+    entry->rank = (uint32_t)json_array_size(shape);
+    for (uint32_t d = 0; d < entry->rank; d++)
+        if (!read_number(json_array_get(shape, d), &entry->shape[d]))
             return corrupt(err, c, "an extent of a shape is no integer below 2^63");
-    if (json_array_size(offsets) != 2 || !read_number(json_array_get(offsets, 0), &item->begin) ||
-        !read_number(json_array_get(offsets, 1), &item->end))
+    if (json_array_size(offsets) != 2 || !read_number(json_array_get(offsets, 0), &entry->begin) ||
+        !read_number(json_array_get(offsets, 1), &entry->end))
         return corrupt(err, c, "data_offsets are not two integers below 2^63");
-    if (item->end < item->begin)
+    return true;
+}
+
+static bool check_sizes(const wm_safetensors_entry *entry, uint64_t element, const wm_cursor *c,
+                        wmap_error *err)
+{
+    if (entry->end < entry->begin)
         return corrupt(err, c, "data_offsets run backwards");
     uint64_t count, bits;
-    if (!wm_shape_count(item->shape, item->rank, &count) || !wm_size_mul(count, item->bits, &bits))
+    if (!wm_shape_count(entry->shape, entry->rank, &count) || !wm_size_mul(count, element, &bits))
         return corrupt(err, c, "a shape means 2^63 bits or more");
     if (bits % 8 != 0)
         return corrupt(err, c, "a tensor ends in the middle of a byte");
-    return item->end - item->begin == bits / 8 ||
+    return entry->end - entry->begin == bits / 8 ||
            corrupt(err, c, "data_offsets and shape mean different sizes");
 }
 
@@ -222,34 +225,47 @@ struct reading {
     wm_map keys;
 };
 
-/* What to do with a key and its piece `value`, of which nothing but the end was checked; `at` is for
- * messages. */
-typedef bool (*pair_fn)(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+/* What to do with a key whose value begins at the cursor, which is to pass over that; `at` is for messages.
+ */
+typedef bool (*pair_fn)(struct reading *r, const char *key, size_t len, wm_cursor *c, const wm_cursor *at,
                         wmap_error *err);
 
 /* One key and its value. */
 static bool read_pair(struct reading *r, wm_cursor *c, pair_fn each, wmap_error *err)
 {
-    json_t *key = NULL;
-    size_t begin = c->at;
-    if (peek(c) != '"' || !skip_string(c))
+    json_t *json = NULL;
+    const char *key;
+    size_t begin = c->at, len;
+    bool plain = wm_safetensors_plain_text(c, &key, &len);
+    if (!plain && (peek(c) != '"' || !skip_string(c)))
         return corrupt(err, c, "a key is no string");
     if (c->at - begin > 6 * WM_MAX_NAME + 2) /* a byte of a name is at most six as an escape */
         return corrupt(err, c, "a name is too long");
     wm_cursor at = *c;
-    bool ok = parse_piece(c, begin, &key, err);
+    if (!plain) {
+        if (!parse_piece(c, begin, &json, err))
+            return false;
+        key = json_string_value(json);
+        len = json_string_length(json);
+    }
+    skip_space(c);
+    bool ok = (peek(c) == ':' && c->at++ < c->size) || corrupt(err, c, "a colon is missing");
     if (ok) {
         skip_space(c);
-        ok = (peek(c) == ':' && c->at++ < c->size) || corrupt(err, c, "a colon is missing");
+        ok = each(r, key, len, c, &at, err);
     }
-    if (ok) {
-        skip_space(c);
-        begin = c->at;
-        ok = skip_value(c, err) &&
-             each(r, key, wm_cursor_of(c->bytes + begin, c->at - begin, c->origin + begin), &at, err);
-    }
-    json_decref(key);
+    json_decref(json);
     return ok;
+}
+
+/* Passes over a value, of which nothing but the end is checked, and gives it apart. */
+static bool take_value(wm_cursor *c, wm_cursor *value, wmap_error *err)
+{
+    size_t begin = c->at;
+    if (!skip_value(c, err))
+        return false;
+    *value = wm_cursor_of(c->bytes + begin, c->at - begin, c->origin + begin);
+    return true;
 }
 
 /* An object: all of what `c` holds, but for space around it. */
@@ -278,15 +294,17 @@ static bool read_object(struct reading *r, wm_cursor *c, pair_fn each, wmap_erro
 }
 
 /* Strings, each key once. "format" says who may load the file (transformers asks), not what is in it. */
-static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+static bool read_metadata(struct reading *r, const char *key, size_t len, wm_cursor *c, const wm_cursor *at,
                           wmap_error *err)
 {
+    wm_cursor value;
     json_t *json = NULL;
     bool oom = false;
-    size_t len = json_string_length(key);
+    if (!take_value(c, &value, err))
+        return false;
     if (r->keys.count >= METADATA_MAX)
         return corrupt(err, at, "__metadata__ holds more than wmap reads");
-    char *copy = wm_copy(&r->scratch, json_string_value(key), len);
+    char *copy = wm_copy(&r->scratch, key, len);
     bool twice = copy && wm_map_put(&r->keys, copy, len, 0, &oom) != WM_MAP_NONE;
     if (!copy || oom)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
@@ -304,44 +322,52 @@ static bool read_metadata(struct reading *r, const json_t *key, wm_cursor value,
     return ok;
 }
 
-static bool add_tensor(struct reading *r, const char *name, size_t len, const json_t *value,
+static bool add_tensor(struct reading *r, const char *name, size_t len, const wm_safetensors_entry *from,
                        const wm_cursor *at, wmap_error *err)
 {
-    struct item item;
-    if (!read_item(value, at, &item, err))
+    struct kind kind;
+    if (!find_kind(from, at, &kind, err) || !check_sizes(from, kind.bits, at, err))
         return false;
-    if (item.end > r->room)
+    if (from->end > r->room)
         return corrupt(err, at, "the data of a tensor reach beyond the end of the file");
     /* No two may share a byte, so this can't be more; found here, a flood of overlapping tensors costs
      * nothing. */
-    r->used += item.end - item.begin;
+    r->used += from->end - from->begin;
     if (r->used > r->room)
         return corrupt(err, at, "the data of its tensors overlap");
-    wm_entry *entry = wm_archive_add(r->archive, name, len, item.dtype, item.rank, item.shape, NULL, err);
+    wm_entry *entry = wm_archive_add(r->archive, name, len, kind.dtype, from->rank, from->shape, NULL, err);
     if (!entry)
         return wm_error_offset(err, wm_cursor_offset(at));
-    entry->direct = item.dtype != WMAP_OPAQUE;
-    entry->note = item.note;
-    entry->offset = r->origin + item.begin;
-    entry->id = item.end - item.begin;
+    entry->direct = kind.dtype != WMAP_OPAQUE;
+    entry->note = kind.note;
+    entry->offset = r->origin + from->begin;
+    entry->id = from->end - from->begin;
     return true;
 }
 
-static bool read_top(struct reading *r, const json_t *key, wm_cursor value, const wm_cursor *at,
+static bool read_top(struct reading *r, const char *name, size_t len, wm_cursor *c, const wm_cursor *at,
                      wmap_error *err)
 {
-    const char *name = json_string_value(key);
-    size_t len = json_string_length(key);
+    wm_cursor value;
     json_t *json = NULL;
+    wm_safetensors_entry entry;
     if (len == sizeof WM_SAFETENSORS_METADATA - 1 && memcmp(name, WM_SAFETENSORS_METADATA, len) == 0) {
+        if (!take_value(c, &value, err))
+            return false;
         if (r->metadata)
             return corrupt(err, at, "__metadata__ stands in it twice");
         r->metadata = true;
         return read_object(r, &value, read_metadata, err);
     }
-    value.at = value.size;
-    bool ok = value.size <= VALUE_MAX || corrupt(err, at, "a tensor's entry is too long");
-    ok = ok && parse_piece(&value, 0, &json, err) && add_tensor(r, name, len, json, at, err);
+    bool ok = wm_safetensors_plain_entry(c, &entry);
+    if (!ok) {
+        if (!take_value(c, &value, err))
+            return false;
+        value.at = value.size;
+        ok = value.size <= VALUE_MAX || corrupt(err, at, "a tensor's entry is too long");
+        ok = ok && parse_piece(&value, 0, &json, err) && read_json(json, at, &entry, err);
+    }
+    ok = ok && add_tensor(r, name, len, &entry, at, err);
     json_decref(json);
     return ok || wm_error_tensor(err, name, len);
 }
@@ -405,11 +431,15 @@ static int by_offset(const void *a, const void *b)
 static bool order_entries(wmap_archive *archive, uint64_t origin, wmap_error *err)
 {
     uint64_t at = origin;
-    if (archive->entry_count)
+    bool sorted = true;
+    for (size_t i = 1; i < archive->entry_count && sorted; i++)
+        sorted = by_offset(&archive->entries[i - 1], &archive->entries[i]) <= 0;
+    if (!sorted)
         qsort(archive->entries, archive->entry_count, sizeof *archive->entries, by_offset);
     for (size_t i = 0; i < archive->entry_count; i++) {
         const wm_entry *e = &archive->entries[i];
-        wm_map_set(&archive->names, e->tensor.name, e->tensor.name_len, (uint32_t)i);
+        if (!sorted)
+            wm_map_set(&archive->names, e->tensor.name, e->tensor.name_len, (uint32_t)i);
         if (e->offset != at) {
             wm_fail(err, WMAP_E_CORRUPT,
                     e->offset < at ? "its data overlap those of another tensor"

@@ -1,4 +1,4 @@
-/* safetensors.h: what safetensors.c and safetensors_write.c share. */
+/* safetensors.h: what the files of this format share. */
 #ifndef WM_SAFETENSORS_H
 #define WM_SAFETENSORS_H
 
@@ -16,6 +16,20 @@ static inline bool wm_safetensors_own(const char *key, size_t len)
 {
     return len == 6 && memcmp(key, "format", 6) == 0;
 }
+
+/* A tensor's entry, as its text has it; `dtype` points into that. */
+typedef struct wm_safetensors_entry {
+    const char *dtype;
+    size_t dtype_len;
+    uint32_t rank;
+    uint64_t shape[WMAP_MAX_RANK];
+    uint64_t begin, end;
+} wm_safetensors_entry;
+
+/* An entry, and a string, of the form that is common, at the cursor, which passes over it. False, and the
+ * cursor stays: it is another, or no JSON at all. */
+bool wm_safetensors_plain_entry(wm_cursor *c, wm_safetensors_entry *entry);
+bool wm_safetensors_plain_text(wm_cursor *c, const char **text, size_t *len);
 
 bool wm_safetensors_layout(wm_writer *writer, wmap_error *err);
 bool wm_safetensors_finish(wm_writer *writer, wmap_error *err);
