@@ -16,6 +16,13 @@ typedef struct sink {
     size_t size;
 } sink;
 
+static void put_bytes(sink *out, const uint8_t *bytes, size_t size)
+{
+    if (out->at && size)
+        memcpy(out->at + out->size, bytes, size);
+    out->size += size;
+}
+
 static void put(sink *out, const Wmap__Plan *part)
 {
     if (out->at)
@@ -111,6 +118,22 @@ static void put_move(sink *out, const wm_state *state, const wm_move *m, uint32_
     put(out, &part);
 }
 
+void wm_emit_moves(wm_state *state, size_t at, const wm_move *moves)
+{
+    wm_out *out = &state->outs[at];
+    /* Of a known target each tensor is written, so the number that is declared is the one it will have. */
+    uint32_t target = (uint32_t)(state->target.known ? out->order : at);
+    sink all = {NULL, 0};
+    for (const wm_move *m = moves; m; m = m->next)
+        put_move(&all, state, m, out->rank, target);
+    uint8_t *bytes = wm_alloc(state->unit->arena, all.size);
+    out->moves = bytes;
+    out->moves_size = all.size;
+    all = (sink){bytes, 0};
+    for (const wm_move *m = moves; m; m = m->next)
+        put_move(&all, state, m, out->rank, target);
+}
+
 /* Files are named as imported; of an absolute path only the last part is kept. */
 static char *file_name(wm_arena *arena, const char *name)
 {
@@ -148,8 +171,7 @@ static void put_all(sink *out, const wm_state *state, const Wmap__Plan *plan)
     }
     for (size_t i = 0; i < state->written_count; i++) {
         const wm_out *t = &state->outs[state->written[i]];
-        for (const wm_move *m = t->moves; m; m = m->next)
-            put_move(out, state, m, t->rank, (uint32_t)i);
+        put_bytes(out, t->moves, t->moves_size);
     }
 }
 

@@ -10,11 +10,18 @@
 #define MAX_MOVES 20000000
 
 /* A move being made: axes with a coefficient a dimension on each side. */
+typedef struct move_list {
+    wm_move *first, *last;
+    size_t count;
+} move_list;
+
 typedef struct lowerer {
     wm_state *state;
-    wm_arena *arena; /* the scratch; what is left in the end is copied */
+    wm_arena *arena; /* the scratch; the plan's bytes are what lasts */
     wm_instance *in;
     const wm_form *form;
+    move_list *lists; /* of the outs from `base` on */
+    size_t base;
 } lowerer;
 
 /* The positions of one piece in its tensor: start[d], coef[d * axes + axis]. */
@@ -67,13 +74,13 @@ static wm_move *new_move(lowerer *l, uint32_t target, uint32_t source, uint32_t 
     m->target = target;
     m->cast = WMAP_DTYPE_NONE;
     m->span = span;
-    wm_out *out = &l->state->outs[target];
-    if (out->last)
-        out->last->next = m;
+    move_list *list = &l->lists[target - l->base];
+    if (list->last)
+        list->last->next = m;
     else
-        out->moves = m;
-    out->last = m;
-    out->move_count++;
+        list->first = m;
+    list->last = m;
+    list->count++;
     if (++l->state->move_total == MAX_MOVES)
         wm_error(l->state->unit, WM_E0903, span, "the plan has more than %d moves", MAX_MOVES);
     return m;
@@ -176,9 +183,8 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
         } else if (l->state->outs[out].dtype != sb->dtype) {
             m->cast = l->state->outs[out].dtype;
             const wm_cast *cast = line->left[source->term].cast;
-            for (size_t c = 0; c < l->state->cast_count && !cast; c++)
-                if (l->state->casts[c].from == sb->dtype)
-                    cast = &l->state->casts[c];
+            if (!cast)
+                cast = wm_map_cast(l->state, sb->dtype);
             m->policy = cast ? cast->policy : WM_POLICY_CHECK;
         }
     } while (numbered_count && step(l, numbered, numbered_count, values));
@@ -317,12 +323,10 @@ static void add_axis(lowerer *l, wm_move *a, const wm_move *b, uint64_t extent)
 }
 
 /* Joins runs of moves that follow each other. True if any were. */
-static bool join_moves(lowerer *l, wm_out *out)
+static bool join_moves(lowerer *l, const wm_out *out, move_list *list)
 {
     bool joined = false;
-    out->last = NULL;
-    for (wm_move *m = out->moves; m; m = m->next) {
-        out->last = m;
+    for (wm_move *m = list->first; m; m = m->next) {
         wm_move *end = m->next;
         if (!end || !same_form(l, m, end))
             continue;
@@ -338,7 +342,7 @@ static bool join_moves(lowerer *l, wm_out *out)
         }
         add_axis(l, m, m->next, run);
         m->next = end->next;
-        out->move_count -= run - 1;
+        list->count -= run - 1;
         joined = true;
     }
     return joined;
@@ -423,15 +427,15 @@ static void sort_axes(wm_move *m, uint32_t tr, uint32_t sr)
         }
 }
 
-static void tidy(lowerer *l, wm_out *out)
+static void tidy(lowerer *l, const wm_out *out, move_list *list)
 {
-    for (wm_move *m = out->moves; m; m = m->next) {
+    for (wm_move *m = list->first; m; m = m->next) {
         drop_ones(m, out->rank, source_rank(l, m));
         sort_axes(m, out->rank, source_rank(l, m));
     }
-    for (uint32_t round = 0; round < 8 && out->move_count > 1 && join_moves(l, out); round++)
+    for (uint32_t round = 0; round < 8 && list->count > 1 && join_moves(l, out, list); round++)
         ;
-    for (wm_move *m = out->moves; m; m = m->next) {
+    for (wm_move *m = list->first; m; m = m->next) {
         coalesce(m, out->rank, source_rank(l, m));
         sort_axes(m, out->rank, source_rank(l, m));
     }
@@ -439,79 +443,66 @@ static void tidy(lowerer *l, wm_out *out)
 
 /* ---- the pass ---- */
 
+static void lower_instance(lowerer *l)
+{
+    bool fill = l->form->line->kind == WM_LINE_FILL;
+    for (size_t i = 0; i < l->form->target_count; i++) {
+        const wm_piece *piece = &l->form->targets[i];
+        if (l->in->right[piece->term].absent)
+            continue;
+        if (!piece->unnamed)
+            lower_pair(l, piece, fill ? NULL : &l->form->sources[piece->pair]);
+        if (l->form->right[piece->term].term->otherwise && (piece->unnamed || piece->twice))
+            lower_rest(l, piece);
+    }
+}
+
+static void finish(lowerer *l, size_t out)
+{
+    move_list *list = &l->lists[out - l->base];
+    tidy(l, &l->state->outs[out], list);
+    wm_emit_moves(l->state, out, list->first);
+}
+
+void wm_lower_pass(wm_state *state)
+{
+    lowerer l = {.state = state, .arena = state->unit->scratch, .base = state->lowered};
+    l.lists = wm_new(l.arena, move_list, state->out_count - l.base);
+    for (size_t n = 0; n < state->instance_count && state->move_total < MAX_MOVES; n++) {
+        l.in = state->instances[n];
+        l.form = l.in->form;
+        lower_instance(&l);
+    }
+    for (; state->lowered < state->out_count; state->lowered++)
+        finish(&l, state->lowered);
+}
+
 static void lower_kept(lowerer *l, uint32_t at)
 {
     wm_out *out = &l->state->outs[at];
-    uint64_t size = 1;
+    const wm_side_tensor *from = &l->state->source.tensors[out->kept];
     for (uint32_t d = 0; d < out->rank; d++)
-        size = out->shape[d] == 0 ? 0 : size;
-    if (size == 0)
-        return;
+        if (out->shape[d] == 0)
+            return;
     wm_move *m = new_move(l, at, out->kept, out->rank, out->rank, out->rank, out->span);
     for (uint32_t d = 0; d < out->rank; d++) {
         m->extents[d] = out->shape[d];
         m->target_coef[(size_t)d * out->rank + d] = 1;
         m->source_coef[(size_t)d * out->rank + d] = 1;
     }
-    m->cast = out->cast;
-    m->policy = out->policy;
-}
-
-/* Out of the scratch. */
-static void keep_moves(lowerer *l, wm_out *out)
-{
-    for (wm_move **at = &out->moves; *at; at = &(*at)->next) {
-        const wm_move *m = *at;
-        uint32_t n = m->axis_count, tr = out->rank, sr = source_rank(l, m);
-        wm_move *kept = make_move(l->state->unit->arena, n, tr, sr), numbers = *kept;
-        *kept = *m;
-        kept->extents = memcpy(numbers.extents, m->extents, n * sizeof *m->extents);
-        kept->target_start = memcpy(numbers.target_start, m->target_start, tr * sizeof *m->target_start);
-        kept->target_coef =
-            memcpy(numbers.target_coef, m->target_coef, (size_t)n * tr * sizeof *m->target_coef);
-        kept->source_start = memcpy(numbers.source_start, m->source_start, sr * sizeof *m->source_start);
-        kept->source_coef =
-            memcpy(numbers.source_coef, m->source_coef, (size_t)n * sr * sizeof *m->source_coef);
-        *at = out->last = kept;
+    if (out->dtype != from->dtype) {
+        m->cast = out->dtype;
+        m->policy = wm_map_cast(l->state, from->dtype)->policy;
     }
-}
-
-/* The moves of the tensors from `first` on. */
-static void finish_outs(lowerer *l, size_t first)
-{
-    for (size_t i = first; i < l->state->out_count; i++) {
-        tidy(l, &l->state->outs[i]);
-        keep_moves(l, &l->state->outs[i]);
-    }
-    l->state->lowered = l->state->out_count;
-}
-
-void wm_lower_pass(wm_state *state)
-{
-    lowerer l = {state, state->unit->scratch, NULL, NULL};
-    for (size_t n = 0; n < state->instance_count && state->move_total < MAX_MOVES; n++) {
-        l.in = state->instances[n];
-        l.form = l.in->form;
-        bool fill = l.form->line->kind == WM_LINE_FILL;
-        for (size_t i = 0; i < l.form->target_count; i++) {
-            const wm_piece *piece = &l.form->targets[i];
-            if (l.in->right[piece->term].absent)
-                continue;
-            if (!piece->unnamed)
-                lower_pair(&l, piece, fill ? NULL : &l.form->sources[piece->pair]);
-            if (l.form->right[piece->term].term->otherwise && (piece->unnamed || piece->twice))
-                lower_rest(&l, piece);
-        }
-    }
-    finish_outs(&l, state->lowered);
 }
 
 void wm_lower_kept(wm_state *state)
 {
-    lowerer l = {state, state->unit->scratch, NULL, NULL};
-    size_t first = state->lowered;
-    for (size_t i = first; i < state->out_count; i++)
-        if (state->outs[i].kept != WM_NONE)
-            lower_kept(&l, (uint32_t)i);
-    finish_outs(&l, first);
+    for (; state->lowered < state->out_count; state->lowered++) {
+        move_list list = {NULL, NULL, 0};
+        lowerer l = {.state = state, .arena = state->unit->scratch, .lists = &list, .base = state->lowered};
+        lower_kept(&l, (uint32_t)state->lowered);
+        finish(&l, state->lowered);
+        wm_arena_clear(state->unit->scratch);
+    }
 }

@@ -154,14 +154,11 @@ typedef struct wm_out {
     wmap_dtype dtype;
     uint32_t rank;
     const uint64_t *shape;
-    wm_span span; /* of what writes it */
-    const char *round;
-    size_t order;    /* declared order, if there is one */
-    uint32_t kept;   /* keep rest: the source tensor; WM_NONE otherwise */
-    wmap_dtype cast; /* kept: WMAP_DTYPE_NONE, or what it becomes */
-    enum wm_policy policy;
-    struct wm_move *moves, *last;
-    size_t move_count;
+    wm_span span;         /* of what writes it */
+    uint32_t kept;        /* keep rest: the source tensor; WM_NONE otherwise */
+    size_t order;         /* declared order, if there is one */
+    const uint8_t *moves; /* as they stand in the plan */
+    size_t moves_size;
 } wm_out;
 
 /* As Move of plan.proto; coefficients are per axis and dimension. */
@@ -243,7 +240,13 @@ void wm_lower_pass(wm_state *state);
 /* Moves of what is kept. */
 void wm_lower_kept(wm_state *state);
 
-/* emit.c: the plan's bytes (malloc). False: out of memory. */
+/* The cast of the map for a dtype, NULL if there is none. */
+const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from);
+
+/* emit.c: the moves of a target as they will stand in the plan. */
+void wm_emit_moves(wm_state *state, size_t out, const wm_move *moves);
+
+/* The plan's bytes (malloc). False: out of memory. */
 bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size);
 
 /* ---- what the passes share: pass.c ---- */

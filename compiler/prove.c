@@ -121,7 +121,7 @@ static void check_coverage(prover *p, wm_instance *in, uint32_t term, bool left)
 
 /* ---- dtypes ---- */
 
-static const wm_cast *map_cast(const wm_state *state, wmap_dtype from)
+const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from)
 {
     for (size_t c = 0; c < state->cast_count; c++)
         if (state->casts[c].from == from)
@@ -144,7 +144,7 @@ static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
 {
     const wm_term *t = &in->form->line->left[term];
     const wm_bound *b = &in->left[term];
-    const wm_cast *cast = map_cast(p->state, b->dtype);
+    const wm_cast *cast = wm_map_cast(p->state, b->dtype);
     wmap_dtype to = t->cast ? t->cast->to : cast ? cast->to : b->dtype;
     if (b->dtype == WMAP_OPAQUE) {
         wm_diag *d = wm_instance_error(p->state, in, WM_E0606, t->name.span,
@@ -213,7 +213,7 @@ static wmap_dtype fill_dtype(prover *p, wm_instance *in, uint32_t term)
     wmap_dtype dtype = bound->dtype;
     bool from_like = in->like && !p->state->target.known && !in->form->line->right[term].declared;
     if (in->like && (dtype == WMAP_DTYPE_NONE || from_like)) {
-        const wm_cast *cast = map_cast(p->state, in->like->dtype);
+        const wm_cast *cast = wm_map_cast(p->state, in->like->dtype);
         dtype = cast ? cast->to : in->like->dtype;
     }
     if (dtype == WMAP_DTYPE_NONE || !wm_dtype(dtype)) {
@@ -394,14 +394,12 @@ static void keep_rest(prover *p, wm_span span)
             wm_diag_hint(p->unit, d, "drop it: `drop \"%.*s\"`", (int)t->name.len, t->name.p);
             continue;
         }
-        const wm_cast *cast = map_cast(s, t->dtype);
+        const wm_cast *cast = wm_map_cast(s, t->dtype);
         uint32_t at = add_out(p, t->name, span, NULL);
         if (at == WM_NONE)
             continue;
         wm_out *out = &s->outs[at];
         out->dtype = cast && castable(t->dtype, cast->to) ? cast->to : t->dtype;
-        out->cast = out->dtype == t->dtype ? WMAP_DTYPE_NONE : out->dtype;
-        out->policy = cast ? cast->policy : WM_POLICY_CHECK;
         out->rank = t->rank;
         out->shape = t->shape;
         out->kept = (uint32_t)i;
