@@ -133,12 +133,24 @@ typedef struct wm_block {
 typedef struct wm_factor {
     wm_factor_kind kind;
     wm_span span;
-    wm_word *name;             /* AXIS, REVERSED, EQUAL */
-    int64_t value;             /* NUMBER */
-    struct wm_factor *factors; /* GROUP */
-    wm_block *blocks;          /* LABELS, BLOCKS */
+    union {                        /* by kind */
+        wm_word *name;             /* AXIS, REVERSED, EQUAL */
+        int64_t value;             /* NUMBER */
+        struct wm_factor *factors; /* GROUP */
+        wm_block *blocks;          /* LABELS, BLOCKS */
+    };
     struct wm_factor *next;
 } wm_factor;
+
+static inline bool wm_names_axis(const wm_factor *factor)
+{
+    return factor->kind == WM_FA_AXIS || factor->kind == WM_FA_REVERSED || factor->kind == WM_FA_EQUAL;
+}
+
+static inline bool wm_has_blocks(const wm_factor *factor)
+{
+    return factor->kind == WM_FA_LABELS || factor->kind == WM_FA_BLOCKS;
+}
 
 typedef struct wm_layout {
     wm_span span; /* with the brackets */

@@ -218,11 +218,11 @@ static void print_factor(printer *p, const wm_factor *factor)
         return;
     }
     start(p, kinds[factor->kind]);
-    words(p, factor->name);
+    words(p, wm_names_axis(factor) ? factor->name : NULL);
     fputc('\n', p->out);
     p->level++;
-    print_factors(p, factor->factors);
-    for (const wm_block *block = factor->blocks; block; block = block->next)
+    print_factors(p, factor->kind == WM_FA_GROUP ? factor->factors : NULL);
+    for (const wm_block *block = wm_has_blocks(factor) ? factor->blocks : NULL; block; block = block->next)
         print_block(p, block);
     p->level--;
 }

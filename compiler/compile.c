@@ -58,9 +58,7 @@ static bool side_of_headers(wm_unit *unit, const wmap_header *headers, size_t co
                                   .dtype = t->dtype,
                                   .rank = t->rank,
                                   .shape = t->shape,
-                                  .span = WM_NOWHERE,
-                                  .dtype_span = WM_NOWHERE,
-                                  .shape_span = WM_NOWHERE,
+                                  .declared = &wm_nowhere_declared,
                                   .label = headers[h].label};
             if (count > 1 && wm_map_put(&seen, s->name.p, s->name.len, (uint32_t)h, NULL) != WM_MAP_NONE) {
                 wm_fail(err, WMAP_E_USAGE,
@@ -84,9 +82,7 @@ static void side_of_model(wm_unit *unit, const wm_model *model, wm_side *side)
                                             .dtype = d->dtype,
                                             .rank = d->rank,
                                             .shape = d->shape,
-                                            .span = d->span,
-                                            .dtype_span = d->dtype_span,
-                                            .shape_span = d->shape_span,
+                                            .declared = d,
                                             .label = side->label};
     }
     index_side(unit, side);
@@ -114,9 +110,7 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
             continue;
         }
         wm_side_tensor *t = &file->tensors[at];
-        t->span = d->span;
-        t->dtype_span = d->dtype_span;
-        t->shape_span = d->shape_span;
+        t->declared = d;
         bool same = t->rank == d->rank &&
                     (d->rank == 0 || memcmp(t->shape, d->shape, d->rank * sizeof *d->shape) == 0);
         if (same && t->dtype == d->dtype)
@@ -241,7 +235,8 @@ static void finish_batch(wm_state *s)
 static void run_passes(wm_state *s)
 {
     const wm_axes *before = NULL;
-    size_t outs = s->target.known ? s->target.count : s->program->count; /* or more, or less */
+    /* Of an unknown target there are mostly as many as of the source. */
+    size_t outs = s->target.known ? s->target.count : s->source.count;
     wm_map_init(&s->out_names, s->unit->arena, outs);
     s->outs = wm_grow(s->unit->arena, NULL, 0, outs, &s->out_cap, sizeof *s->outs);
     wm_map_init(&s->shared.map, s->unit->arena, 0);

@@ -378,8 +378,8 @@ static void bind_target(inference *i, uint32_t t)
         bound->dtype = s->dtype;
         bound->rank = s->rank;
         bound->shape = s->shape;
-        bound->shape_span = s->shape_span;
-        bound->dtype_span = s->dtype_span;
+        bound->shape_span = s->declared->shape_span;
+        bound->dtype_span = s->declared->dtype_span;
     } else if (i->state->target.known && term->optional) {
         bound->absent = true;
     } else if (term->declared) {

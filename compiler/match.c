@@ -137,13 +137,12 @@ static void mark_used(wm_state *state, wm_instance *instance, const wm_term *ter
         wm_diag *d = wm_instance_error(state, instance, WM_E0520, mine->span,
                                        "the source tensor %s is matched by competing patterns",
                                        wm_quote(state->unit, s->name));
-        wm_diag_also(state->unit, d, s->used_by, "this pattern matches it too");
+        wm_diag_also(state->unit, d, s->pattern->span, "this pattern matches it too");
         wm_diag_hint(state->unit, d,
                      "several rules may read one tensor only by the same pattern, or by plain names");
     }
     if (!s->used) {
         s->used = true;
-        s->used_by = mine->span;
         s->pattern = mine;
     }
 }
@@ -338,8 +337,8 @@ static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_boun
     bound->dtype = first->dtype;
     bound->rank = first->rank;
     bound->shape = first->shape;
-    bound->shape_span = first->shape_span;
-    bound->dtype_span = first->dtype_span;
+    bound->shape_span = first->declared->shape_span;
+    bound->dtype_span = first->declared->dtype_span;
     for (uint32_t i = 1; i < bound->count; i++) {
         const wm_side_tensor *s = &all[bound->tensors[i]];
         if (s->dtype == first->dtype && s->rank == first->rank &&
@@ -351,10 +350,8 @@ static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_boun
         wm_diag_note(unit, d, "%s is %s, %s is %s", wm_quote(unit, first->name),
                      wm_show_type(unit, first->dtype, first->rank, first->shape), wm_quote(unit, s->name),
                      wm_show_type(unit, s->dtype, s->rank, s->shape));
-        if (first->span.file != WM_NO_FILE)
-            wm_diag_also(unit, d, first->span, "the first");
-        if (s->span.file != WM_NO_FILE)
-            wm_diag_also(unit, d, s->span, "declared here");
+        wm_diag_also(unit, d, first->declared->span, "the first");
+        wm_diag_also(unit, d, s->declared->span, "declared here");
         return;
     }
 }
@@ -652,7 +649,6 @@ static void drop_one(void *user, size_t name, const wm_capture *captures)
     if (s->used && d->used++ == 0)
         d->first = name;
     s->dropped = true;
-    s->dropped_by = d->pattern->span;
 }
 
 static void match_drop(wm_state *state, const wm_line *line)
@@ -665,7 +661,7 @@ static void match_drop(wm_state *state, const wm_line *line)
     const wm_side_tensor *s = &state->source.tensors[m.first];
     wm_diag *d = wm_error(state->unit, WM_E0521, m.pattern->span, "%s is dropped and used",
                           wm_quote(state->unit, s->name));
-    wm_diag_also(state->unit, d, s->used_by, "used here");
+    wm_diag_also(state->unit, d, s->pattern->span, "used here");
     if (m.used > 1)
         wm_diag_note(state->unit, d, "and %zu more tensors", m.used - 1);
 }

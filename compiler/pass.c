@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const wm_declared wm_nowhere_declared = {
+    .span = WM_NOWHERE, .dtype_span = WM_NOWHERE, .shape_span = WM_NOWHERE};
+
 static wm_linear bad(bool overflow)
 {
     return (wm_linear){false, overflow, WM_NONE, 0, 0};

@@ -19,13 +19,15 @@ typedef struct wm_side_tensor {
     wmap_dtype dtype;
     uint32_t rank;
     const uint64_t *shape;
-    wm_span span, dtype_span, shape_span; /* of its declaration, WM_NOWHERE if it comes from a file */
-    const char *label;                    /* of the file or model */
-    bool used, dropped, excused;          /* source; excused: an error was reported, say no more */
-    wm_span used_by, dropped_by;
-    const wm_pattern *pattern; /* source: the pattern with captures that matched it first */
-    bool written;              /* declared target */
+    const wm_declared *declared; /* wm_nowhere_declared if it is only of a file */
+    const char *label;           /* of the file or model */
+    const wm_pattern *pattern;   /* source: the pattern that matched it first; NULL if none did */
+    bool used, dropped, excused; /* source; excused: an error was reported, say no more */
+    bool written;                /* declared target */
 } wm_side_tensor;
+
+/* What no text declares: its spans are nowhere. */
+extern const wm_declared wm_nowhere_declared;
 
 typedef struct wm_side {
     bool known; /* the names and shapes of this side are all known */

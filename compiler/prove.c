@@ -332,8 +332,7 @@ static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype
                 "%s is %s in the target, the rule gives %s", wm_quote(p->unit, out->name),
                 wm_show_type(p->unit, t->dtype, t->rank, t->shape),
                 wm_show_type(p->unit, dtype, out->rank, out->shape));
-            if (t->span.file != WM_NO_FILE)
-                wm_diag_also(p->unit, d, t->span, "declared here");
+            wm_diag_also(p->unit, d, t->declared->span, "declared here");
         }
     }
 }
@@ -386,7 +385,6 @@ static void keep_rest(prover *p, wm_span span)
         if (t->used || t->dropped || t->excused)
             continue;
         t->used = true;
-        t->used_by = span;
         if (t->dtype == WMAP_OPAQUE) {
             wm_diag *d = wm_error(p->unit, WM_E0606, span,
                                   "`keep rest` meets %s, of a kind that wmap lists but cannot move",
@@ -414,8 +412,8 @@ static void keep_rest(prover *p, wm_span span)
                               "the kept tensor %s is %s, but %s in the target", wm_quote(p->unit, t->name),
                               wm_show_type(p->unit, out->dtype, t->rank, t->shape),
                               wm_show_type(p->unit, want->dtype, want->rank, want->shape));
-        if (want->span.file != WM_NO_FILE)
-            wm_diag_also(p->unit, d, same ? want->dtype_span : want->shape_span, "declared here");
+        wm_diag_also(p->unit, d, same ? want->declared->dtype_span : want->declared->shape_span,
+                     "declared here");
         if (same)
             wm_diag_hint(p->unit, d, "`cast %s -> %s` in the map", wmap_dtype_name(out->dtype),
                          wmap_dtype_name(want->dtype));

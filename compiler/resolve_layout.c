@@ -95,11 +95,11 @@ static void meet_axis(checker *c, const wm_word *axis, uint32_t product, uint32_
 /* All tags and axes below a factor meet what else its product holds. */
 static void meet_all(checker *c, const wm_factor *f, uint32_t product, uint32_t child)
 {
-    if (f->name)
+    if (wm_names_axis(f))
         meet_axis(c, f->name, product, child);
     for (const wm_factor *x = f->kind == WM_FA_GROUP ? f->factors : NULL; x; x = x->next)
         meet_all(c, x, product, child);
-    for (const wm_block *b = f->blocks; b; b = b->next) {
+    for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next) {
         if (b->tag && !b->unnamed)
             meet_tag(c, b->tag, product, child);
         for (const wm_factor *x = b->factors; x; x = x->next)

@@ -27,14 +27,15 @@ typedef struct budget {
     bool over, oom;
 } budget;
 
+/* With a byte more: names end with NUL in memory, in the message they don't. */
 static void *budget_alloc(void *data, size_t size)
 {
     budget *b = data;
-    if (size > b->left) {
+    if (size >= b->left) {
         b->over = true;
         return NULL;
     }
-    void *memory = wm_alloc(b->arena, size);
+    void *memory = wm_alloc(b->arena, size + 1);
     if (memory)
         b->left -= size;
     else
@@ -71,12 +72,7 @@ static wmap_tensor *headers(wmap_plan *plan, Wmap__Tensor **list, size_t count, 
     wmap_tensor *tensors = wm_new(&plan->arena, wmap_tensor, count);
     for (size_t i = 0; tensors && i < count; i++) {
         const Wmap__Tensor *t = list[i];
-        /* names end with NUL in memory, in the message they don't */
-        char *name = wm_copy(&plan->arena, (const char *)t->name.data, t->name.len);
-        if (!name) {
-            tensors = NULL;
-            break;
-        }
+        const char *name = t->name.len ? (const char *)t->name.data : "";
         uint32_t rank = t->n_shape <= WMAP_MAX_RANK ? (uint32_t)t->n_shape : WMAP_MAX_RANK + 1;
         wmap_dtype dtype = t->dtype <= WMAP_OPAQUE ? (wmap_dtype)t->dtype : WMAP_DTYPE_NONE;
         tensors[i] = (wmap_tensor){name, t->name.len, dtype, rank, t->shape};

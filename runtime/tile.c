@@ -63,7 +63,7 @@ void wm_tiling_begin(wm_tiling *t, uint64_t size)
     t->size = size;
     t->count = 0;
     if (t->arena.used > KEEP)
-        wm_arena_release(&t->arena);
+        wm_arena_clear(&t->arena);
 }
 
 static int64_t span_of(const wm_step *steps, uint32_t count)

@@ -471,13 +471,15 @@ static bool open_safetensors(wmap_archive *archive, wmap_error *err)
         return corrupt(err, &c, "it claims to be longer than 100000000 bytes, the format's limit");
     if (length > size - WM_SAFETENSORS_LENGTH)
         return corrupt(err, &c, "it claims to be longer than the file");
-    uint8_t *header = malloc((size_t)length + 1); /* not the arena: it is needed no longer than this call */
+    wm_arena own; /* it is needed no longer than this call */
+    wm_arena_init(&own);
+    uint8_t *header = wm_alloc(&own, length);
     if (!header)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     bool ok = wm_archive_read(archive, 0, WM_SAFETENSORS_LENGTH, header, length, err);
     c = wm_cursor_of(header, (size_t)length, WM_SAFETENSORS_LENGTH);
     ok = ok && read_header(archive, &c, err) && order_entries(archive, WM_SAFETENSORS_LENGTH + length, err);
-    free(header);
+    wm_arena_release(&own);
     return ok;
 }
 
