@@ -303,7 +303,7 @@ static bool take_piece(reader *r, uint64_t index, void *user)
 static bool read_half(reader *r, chunked *c)
 {
     char key[8] = "";
-    uint64_t count;
+    uint64_t count = 0;
     head h = take_head(r);
     if (h.kind != TEXT || h.size >= sizeof key || !wm_stream_take(&r->s, key, (size_t)h.size))
         return wm_stream_fail(&r->s, "an array in pieces with a key that is none of its");
