@@ -123,7 +123,7 @@ static bool open_file(struct set *s, const char *path, const char *file)
 
 static bool is_used(struct set *s, const char *path, const char *file)
 {
-    bool known;
+    bool known = false;
     if (!put_pair(s, &s->used, path, strlen(path), file, &known))
         return false;
     return known || wrong(s->err, "names a file that doesn't hold this path", path);
