@@ -183,25 +183,28 @@ static bool is_folder(const char *path)
     return (len && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+/* By name, by the suffix, or as the template has it, if the suffix's format knows nothing of templates:
+ * `.ckpt` is PyTorch's, but not beside a TensorFlow checkpoint. */
 static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
 {
-    const wm_format *f;
+    const wm_format *f = NULL;
+    const char *why = "its suffix is that of no format: say which one (--to-format)";
     if (o->to_format) {
         f = wm_format_named(o->to_format);
         if (!f)
             wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", o->to_format);
-    } else if (!strcmp(o->output, "-")) {
-        wm_fail(err, WMAP_E_USAGE, "standard output has no suffix: say which format (--to-format)");
-        return NULL;
-    } else if (is_folder(o->output)) {
-        wm_fail(err, WMAP_E_USAGE, "a folder has no suffix: say which format (--to-format)");
-        wm_error_file(err, o->output);
-        return NULL;
     } else {
-        f = wm_format_of_suffix(o->output);
+        if (strcmp(o->output, "-") == 0)
+            why = "standard output has no suffix: say which format (--to-format)";
+        else if (is_folder(o->output))
+            why = "a folder has no suffix: say which format (--to-format)";
+        else
+            f = wm_format_of_suffix(o->output);
+        if (o->like && (!f || !f->likes) && o->like->format->likes)
+            f = o->like->format;
         if (!f) {
-            wm_fail(err, WMAP_E_USAGE, "its suffix is that of no format: say which one (--to-format)");
-            wm_error_file(err, o->output);
+            wm_fail(err, WMAP_E_USAGE, "%s", why);
+            wm_error_file(err, strcmp(o->output, "-") == 0 ? "standard output" : o->output);
         }
     }
     if (f && !f->layout) {

@@ -95,4 +95,24 @@ bool wm_tf_add_full_names(wmap_archive *archive, const uint8_t *graph, size_t si
  * CRC), NULL if it has none that can be read. They live as long as the archive. */
 const uint8_t *wm_tf_graph(const wmap_archive *archive, size_t *size);
 
+/* --- a checkpoint as a template (tf_bundle.c) --- */
+
+/* A tensor as it stands in a checkpoint's data files. */
+typedef struct wm_tf_raw {
+    const char *key;
+    size_t key_len;
+    uint32_t type; /* TensorFlow's number */
+    uint32_t rank;
+    const uint64_t *shape;
+    uint32_t file; /* in archive->files */
+    uint64_t offset, size;
+    uint32_t crc; /* not masked */
+    bool whole;   /* false: it is put together from slices, and has no place of its own */
+    bool swapped; /* its elements are big-endian */
+} wm_tf_raw;
+
+/* All tensors of a checkpoint, the object graph too, in the order of their keys, in `arena` (which does not
+ * jump). NULL with `err` filled; UNSUPPORTED if the archive is no checkpoint of version 2. */
+const wm_tf_raw *wm_tf_raws(wmap_archive *archive, wm_arena *arena, size_t *count, wmap_error *err);
+
 #endif

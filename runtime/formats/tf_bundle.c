@@ -53,6 +53,7 @@ typedef struct bundle {
     bool swap;            /* elements are big-endian */
     const uint8_t *graph; /* see wm_tf_graph */
     size_t graph_size;
+    wm_map files; /* number of a shard -> index in archive->files */
 } bundle;
 
 /* What lasts while the index is read. */
@@ -65,7 +66,6 @@ typedef struct reading {
     bool header; /* was read */
     uint64_t shards;
     wm_map slices;   /* key of a slice -> index in items */
-    wm_map files;    /* number of a shard -> index in archive->files */
     uint8_t *key;    /* room for a slice's key */
     size_t base_len; /* of the name that index and data files begin with */
     const char *base;
@@ -184,7 +184,7 @@ static bool open_shard(reading *r, uint64_t shard, uint32_t *file, wmap_error *e
     if (shard >= r->shards)
         return wm_fail(err, WMAP_E_CORRUPT, "it stands in data file %llu of %llu", (unsigned long long)shard,
                        (unsigned long long)r->shards);
-    *file = wm_map_get(&r->files, &shard, sizeof shard);
+    *file = wm_map_get(&r->bundle->files, &shard, sizeof shard);
     if (*file != WM_MAP_NONE)
         return true;
     if (!r->base)
@@ -192,14 +192,14 @@ static bool open_shard(reading *r, uint64_t shard, uint32_t *file, wmap_error *e
                        "its data files are found by the name of the index, which must end in .index");
     char *name = wm_format_text(r->scratch, "%.*s.data-%05llu-of-%05llu", (int)r->base_len, r->base,
                                 (unsigned long long)shard, (unsigned long long)r->shards);
-    uint64_t *key = wm_new(r->scratch, uint64_t, 1);
+    uint64_t *key = wm_new(&r->archive->arena, uint64_t, 1);
     if (!name || !key)
         return no_memory(err);
     *file = wm_archive_add_file(r->archive, name, err);
     if (*file == UINT32_MAX)
         return false;
     *key = shard;
-    wm_map_put(&r->files, key, sizeof *key, *file, &oom);
+    wm_map_put(&r->bundle->files, key, sizeof *key, *file, &oom);
     return !oom || no_memory(err);
 }
 
@@ -447,25 +447,72 @@ static void find_base(reading *r)
     }
 }
 
+/* Reads the index into r->items. */
+static bool read_index(reading *r, wmap_error *err)
+{
+    wm_table table;
+    r->key = wm_alloc(r->scratch, WM_TF_TEXT);
+    wm_map_init(&r->slices, r->scratch, 0);
+    find_base(r);
+    return (r->key || no_memory(err)) && wm_table_open(&table, r->archive, 0, r->scratch, err) &&
+           wm_table_scan(&table, true, add_entry, r, err) &&
+           (r->header ||
+            wm_fail(err, WMAP_E_UNSUPPORTED, "a sorted table, but of no TensorFlow checkpoint: it is empty"));
+}
+
 static bool open_bundle(wmap_archive *archive, wmap_error *err)
 {
     wm_arena scratch;
-    wm_table table;
+    bundle *b = wm_new(&archive->arena, bundle, 1);
+    if (!b)
+        return no_memory(err);
+    archive->state = b;
+    wm_map_init(&b->files, &archive->arena, 0);
     wm_arena_init(&scratch);
-    reading r = {.archive = archive, .scratch = &scratch, .bundle = wm_new(&archive->arena, bundle, 1)};
-    r.key = wm_alloc(&scratch, WM_TF_TEXT);
-    wm_map_init(&r.slices, &scratch, 0);
-    wm_map_init(&r.files, &scratch, 0);
-    bool ok = (r.bundle && r.key) || no_memory(err);
-    archive->state = r.bundle;
-    find_base(&r);
-    ok = ok && wm_table_open(&table, archive, 0, &scratch, err) &&
-         wm_table_scan(&table, true, add_entry, &r, err) &&
-         (r.header ||
-          wm_fail(err, WMAP_E_UNSUPPORTED, "a sorted table, but of no TensorFlow checkpoint: it is empty")) &&
-         add_tensors(&r, err) && add_full_names(&r, err);
+    reading r = {.archive = archive, .scratch = &scratch, .bundle = b};
+    bool ok = read_index(&r, err) && add_tensors(&r, err) && add_full_names(&r, err);
     wm_arena_release(&scratch);
     return ok;
+}
+
+/* The index is read again, so that archives that are no templates need not keep all this. */
+const wm_tf_raw *wm_tf_raws(wmap_archive *archive, wm_arena *arena, size_t *count, wmap_error *err)
+{
+    *count = 0;
+    if (archive->format != &wm_format_tensorflow) {
+        wm_fail(err, WMAP_E_UNSUPPORTED,
+                "a TensorFlow checkpoint is written after another one of version 2, and this is %s",
+                archive->format->name);
+        return NULL;
+    }
+    reading r = {.archive = archive, .scratch = arena, .bundle = archive->state};
+    if (!read_index(&r, err))
+        return NULL;
+    wm_tf_raw *raws = wm_new(arena, wm_tf_raw, r.count);
+    if (!raws)
+        no_memory(err);
+    for (size_t i = 0; raws && i < r.count; i++) {
+        const item *it = &r.items[i];
+        piece at = {0};
+        if (it->key[0] == 0)
+            continue;
+        if (!it->slice_count && !find_piece(&r, it, &at, err)) {
+            wm_error_tensor(err, it->key, it->key_len);
+            return NULL;
+        }
+        raws[(*count)++] = (wm_tf_raw){.key = it->key,
+                                       .key_len = it->key_len,
+                                       .type = it->type->number,
+                                       .rank = it->rank,
+                                       .shape = it->shape,
+                                       .file = at.file,
+                                       .offset = at.offset,
+                                       .size = at.size,
+                                       .crc = at.crc,
+                                       .whole = !it->slice_count,
+                                       .swapped = r.bundle->swap};
+    }
+    return raws;
 }
 
 /* V1 is asked first: what else ends like a table is ours to refuse. */
@@ -601,5 +648,6 @@ const wm_format wm_format_tensorflow = {
     .finish = wm_tf_finish,
     .sum = WM_SUM_CRC32C,
     .shards = true,
+    .likes = true,
     .in_folder = "model.ckpt",
 };

@@ -86,7 +86,7 @@ static size_t put_signed(uint8_t *to, int64_t value)
     size_t len = bits / 7 + 1;
     for (size_t i = 0; i < len; i++) {
         size_t shift = 8 * (len - 1 - i);
-        to[i] = shift < 64 ? (uint8_t)((uint64_t)value >> shift) : value < 0 ? 0xff : 0;
+        to[i] = (uint8_t)(shift < 64 ? (uint64_t)value >> shift : value < 0 ? 0xff : 0);
     }
     to[0] ^= head[len][0];
     if (len > 1)

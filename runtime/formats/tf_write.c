@@ -18,6 +18,7 @@
 #include "runtime/shards.h"
 #include "runtime/spool.h"
 
+#define CHUNK      ((size_t)1 << 20)
 #define SUFFIX     ".index"
 #define STATE      "checkpoint"
 #define STATE_MOST ((size_t)1 << 20) /* bytes of a file `checkpoint` that are looked at */
@@ -26,13 +27,16 @@
 /* A tensor that is none of the targets. */
 typedef struct extra {
     const char *key;
-    uint32_t type;   /* TensorFlow's number */
-    wm_text bytes;   /* as they stand in the data file */
-    uint32_t sum;    /* their CRC */
-    uint64_t offset; /* in the last data file */
+    size_t key_len;
+    uint32_t type; /* TensorFlow's number */
+    uint32_t rank;
+    const uint64_t *shape;
+    uint64_t size;        /* of its bytes */
+    wm_text bytes;        /* as they stand in the data file, or */
+    const wm_tf_raw *raw; /* where they are in the template */
+    uint32_t sum;         /* their CRC */
+    uint64_t offset;      /* in the last data file */
 } extra;
-
-enum { EXTRAS = 2 };
 
 /* An entry of the index: a target or an extra. */
 typedef struct row {
@@ -46,8 +50,9 @@ typedef struct state {
     uint32_t shards;
     row *rows; /* sorted */
     size_t count;
-    extra extras[EXTRAS];
-    size_t extra_count;
+    extra *extras;
+    size_t extra_count, extra_cap;
+    wm_tf_like like;
     wm_text checkpoint; /* the file of that name */
 } state;
 
@@ -105,24 +110,33 @@ static void put_u32(uint8_t *out, uint32_t value)
         out[i] = (uint8_t)(value >> (8 * i));
 }
 
-static extra *add_extra(const wm_writer *writer, state *s, const char *key, uint32_t type)
+static bool add_extra(const wm_writer *writer, state *s, extra e)
 {
-    extra *e = &s->extras[s->extra_count++];
-    *e = (extra){.key = key, .type = type, .bytes = {.arena = writer->arena}};
-    return e;
+    e.size = e.raw ? e.raw->size : e.bytes.size;
+    extra *slot = wm_push(writer->arena, s->extras, s->extra_count, s->extra_cap);
+    if (slot)
+        *slot = e;
+    return slot && !e.bytes.oom;
+}
+
+static extra extra_of(const wm_writer *writer, const char *key, uint32_t type)
+{
+    return (extra){.key = key, .key_len = strlen(key), .type = type, .bytes = {.arena = writer->arena}};
 }
 
 /* A scalar of text: its length as a varint, the masked CRC of its length as a number of four bytes, the
  * text. The tensor's CRC is that of the number, the CRC and the text. */
-static void add_text(extra *e, const wm_text *text)
+static extra text_extra(const wm_writer *writer, const char *key, const wm_text *text)
 {
     uint8_t fixed[8];
+    extra e = extra_of(writer, key, WM_TF_STRING);
     put_u32(fixed, (uint32_t)text->size);
     put_u32(fixed + 4, wm_crc32c_mask(wm_crc32c(0, fixed, 4)));
-    wm_tf_put_varint(&e->bytes, text->size);
-    wm_text_bytes(&e->bytes, (const char *)fixed + 4, 4);
-    wm_text_bytes(&e->bytes, text->bytes, text->size);
-    e->sum = wm_crc32c(wm_crc32c(0, fixed, sizeof fixed), text->bytes, text->size);
+    wm_tf_put_varint(&e.bytes, text->size);
+    wm_text_bytes(&e.bytes, (const char *)fixed + 4, 4);
+    wm_text_bytes(&e.bytes, text->bytes, text->size);
+    e.sum = wm_crc32c(wm_crc32c(0, fixed, sizeof fixed), text->bytes, text->size);
+    return e;
 }
 
 static bool has_target(const wm_writer *writer, const char *name)
@@ -149,14 +163,32 @@ static bool add_graph(const wm_writer *writer, state *s, wmap_error *err)
     if (graph.size > UINT32_MAX)
         return wm_fail(err, WMAP_E_TARGET, "the object graph would be larger than 4 GiB");
     if (!counted) {
-        extra *e = add_extra(writer, s, WM_TF_COUNTER, wm_tf_number(WMAP_I64));
-        wm_text_bytes(&e->bytes, one, sizeof one);
-        e->sum = wm_crc32c(0, one, sizeof one);
-    }
-    add_text(add_extra(writer, s, WM_TF_GRAPH, WM_TF_STRING), &graph);
-    for (size_t i = 0; i < s->extra_count; i++)
-        if (s->extras[i].bytes.oom)
+        extra e = extra_of(writer, WM_TF_COUNTER, wm_tf_number(WMAP_I64));
+        wm_text_bytes(&e.bytes, one, sizeof one);
+        e.sum = wm_crc32c(0, one, sizeof one);
+        if (!add_extra(writer, s, e))
             return no_memory(err);
+    }
+    return add_extra(writer, s, text_extra(writer, WM_TF_GRAPH, &graph)) || no_memory(err);
+}
+
+/* What stays of a template: state, and its object graph. */
+static bool add_template(const wm_writer *writer, state *s, wmap_error *err)
+{
+    if (!wm_tf_match(writer, &s->like, err))
+        return false;
+    for (size_t i = 0; i < s->like.count; i++) {
+        const wm_tf_raw *raw = &s->like.raws[i];
+        extra e = {.key = raw->key,
+                   .key_len = raw->key_len,
+                   .type = raw->type,
+                   .rank = raw->rank,
+                   .shape = raw->shape,
+                   .raw = raw,
+                   .sum = raw->crc};
+        if (!s->like.written[i] && !add_extra(writer, s, e))
+            return no_memory(err);
+    }
     return true;
 }
 
@@ -171,16 +203,18 @@ static int compare_rows(const void *left, const void *right)
 
 static bool sort_rows(const wm_writer *writer, state *s, wmap_error *err)
 {
-    s->rows = wm_new(writer->arena, row, writer->count + EXTRAS);
+    s->rows = wm_new(writer->arena, row, writer->count + s->extra_count);
     if (!s->rows)
         return no_memory(err);
     for (size_t i = 0; i < writer->count; i++) {
         const wmap_tensor *t = &writer->targets[i].tensor;
-        s->rows[s->count++] = (row){t->name, t->name_len, &writer->targets[i], NULL};
+        const wm_tf_raw *raw = writer->like ? s->like.of_target[i] : NULL;
+        s->rows[s->count++] =
+            (row){raw ? raw->key : t->name, raw ? raw->key_len : t->name_len, &writer->targets[i], NULL};
     }
     for (size_t i = 0; i < s->extra_count; i++) {
         const extra *e = &s->extras[i];
-        s->rows[s->count++] = (row){e->key, strlen(e->key), NULL, e};
+        s->rows[s->count++] = (row){e->key, e->key_len, NULL, e};
     }
     qsort(s->rows, s->count, sizeof *s->rows, compare_rows);
     return true;
@@ -195,31 +229,30 @@ static void put_number(wm_text *t, unsigned field, uint64_t value)
 }
 
 /* TensorShapeProto: 2 repeated Dim {1 size}. */
-static void put_shape(wm_text *t, const wmap_tensor *tensor)
+static void put_shape(wm_text *t, uint32_t rank, const uint64_t *shape)
 {
     size_t size = 0;
-    for (uint32_t d = 0; d < tensor->rank; d++)
-        size += 2 + (tensor->shape[d] ? 1 + wm_tf_varint_size(tensor->shape[d]) : 0);
+    for (uint32_t d = 0; d < rank; d++)
+        size += 2 + (shape[d] ? 1 + wm_tf_varint_size(shape[d]) : 0);
     wm_tf_put_head(t, 2, size);
-    for (uint32_t d = 0; d < tensor->rank; d++) {
-        wm_tf_put_head(t, 2, tensor->shape[d] ? 1 + wm_tf_varint_size(tensor->shape[d]) : 0);
-        put_number(t, 1, tensor->shape[d]);
+    for (uint32_t d = 0; d < rank; d++) {
+        wm_tf_put_head(t, 2, shape[d] ? 1 + wm_tf_varint_size(shape[d]) : 0);
+        put_number(t, 1, shape[d]);
     }
 }
 
 /* BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size, 6 crc32c. */
 static void make_entry(const state *s, const row *r, wm_text *t)
 {
-    static const wmap_tensor scalar = {.rank = 0};
     uint8_t sum[4];
     const wm_target *target = r->target;
     const extra *e = r->extra;
     t->size = 0;
     put_number(t, 1, target ? wm_tf_number(target->tensor.dtype) : e->type);
-    put_shape(t, target ? &target->tensor : &scalar);
+    put_shape(t, target ? target->tensor.rank : e->rank, target ? target->tensor.shape : e->shape);
     put_number(t, 3, target ? target->file : s->shards - 1);
     put_number(t, 4, target ? target->offset : e->offset);
-    put_number(t, 5, target ? target->bytes : e->bytes.size);
+    put_number(t, 5, target ? target->bytes : e->size);
     put_u32(sum, wm_crc32c_mask(target ? target->sum : e->sum));
     wm_tf_put_varint(t, 6 << 3 | 5);
     wm_text_bytes(t, (const char *)sum, sizeof sum);
@@ -322,7 +355,7 @@ static bool place_data(wm_writer *writer, state *s, uint64_t **ends, wmap_error 
     uint64_t *end = &at[s->shards - 1];
     for (size_t i = 0; i < s->extra_count; i++) {
         s->extras[i].offset = *end;
-        if (!wm_size_add(*end, s->extras[i].bytes.size, end))
+        if (!wm_size_add(*end, s->extras[i].size, end))
             return too_large(err);
     }
     return true;
@@ -362,8 +395,8 @@ bool wm_tf_layout(wm_writer *writer, wmap_error *err)
     if (!s)
         return no_memory(err);
     writer->state = s;
-    if (!add_graph(writer, s, err) || !sort_rows(writer, s, err) || !place_data(writer, s, &ends, err) ||
-        !add_parts(writer, s, ends, err))
+    if (!(writer->like ? add_template : add_graph)(writer, s, err) || !sort_rows(writer, s, err) ||
+        !place_data(writer, s, &ends, err) || !add_parts(writer, s, ends, err))
         return false;
     warn_of_outputs(writer);
     return true;
@@ -385,16 +418,43 @@ static bool put_part(wm_table_sink *sink, const void *bytes, size_t size, wmap_e
     return p->writer->put(p->writer, p->part, p->at - size, bytes, size, err);
 }
 
+/* Copies what stays of the template, whose CRC goes into the index as it is: a copy that lies is found by
+ * any reader, but is not to be made. */
+static bool copy_raw(wm_writer *writer, uint32_t part, const extra *e, wmap_error *err)
+{
+    uint8_t *chunk = malloc(CHUNK);
+    uint32_t sum = 0;
+    bool ok = chunk || no_memory(err), text = e->type == WM_TF_STRING;
+    for (uint64_t at = 0; ok && at < e->size;) {
+        size_t size = e->size - at < CHUNK ? (size_t)(e->size - at) : CHUNK;
+        ok = wm_archive_read(writer->like, e->raw->file, e->raw->offset + at, chunk, size, err) &&
+             writer->put(writer, part, e->offset + at, chunk, size, err);
+        sum = ok ? wm_crc32c(sum, chunk, size) : 0;
+        at += size;
+    }
+    free(chunk);
+    if (!ok || text || sum == e->sum) /* the CRC of text is that of other bytes than these */
+        return ok || wm_error_tensor(err, e->key, e->key_len);
+    wm_fail(err, WMAP_E_CORRUPT, "wrong CRC");
+    wm_error_offset(err, e->raw->offset);
+    wm_error_tensor(err, e->key, e->key_len);
+    return wm_error_file(err, writer->like->files[e->raw->file].path);
+}
+
+static bool put_extra(wm_writer *writer, uint32_t part, const extra *e, wmap_error *err)
+{
+    return e->raw ? copy_raw(writer, part, e, err)
+                  : writer->put(writer, part, e->offset, e->bytes.bytes, e->size, err);
+}
+
 bool wm_tf_finish(wm_writer *writer, wmap_error *err)
 {
     const state *s = writer->state;
     uint64_t size;
     part_sink index = {{put_part}, writer, s->shards, 0};
-    for (size_t i = 0; i < s->extra_count; i++) {
-        const extra *e = &s->extras[i];
-        if (!writer->put(writer, s->shards - 1, e->offset, e->bytes.bytes, e->bytes.size, err))
+    for (size_t i = 0; i < s->extra_count; i++)
+        if (!put_extra(writer, s->shards - 1, &s->extras[i], err))
             return false;
-    }
     return make_index(s, &index.sink, &size, err) &&
            (s->checkpoint.size == 0 ||
             writer->put(writer, s->shards + 1, 0, s->checkpoint.bytes, s->checkpoint.size, err));

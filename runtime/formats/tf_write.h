@@ -2,7 +2,7 @@
 #ifndef WM_FORMATS_TF_WRITE_H
 #define WM_FORMATS_TF_WRITE_H
 
-#include "runtime/archive.h"
+#include "runtime/formats/tf.h"
 #include "runtime/text_out.h"
 
 /* --- messages (tf_table_write.c) --- */
@@ -40,6 +40,19 @@ bool wm_table_end(wm_table_out *table, uint64_t *size, wmap_error *err);
  * ("layer/kernel/.ATTRIBUTES/VARIABLE_VALUE"); `graph` stays empty if none is. `more` (may be NULL) is one
  * more such name. */
 bool wm_tf_graph_of(const wm_writer *writer, const char *more, wm_text *graph, wmap_error *err);
+
+/* --- a template (tf_like.c) --- */
+
+typedef struct wm_tf_like {
+    const wm_tf_raw *raws; /* what the template holds */
+    size_t count;
+    bool *written;               /* one a raw: a target takes its place; the others stay */
+    const wm_tf_raw **of_target; /* one a target: the variable that it is */
+} wm_tf_like;
+
+/* Finds the targets in writer->like, by key or by full name. MISMATCH if the two disagree in anything that is
+ * not state; the first is told, the others counted. */
+bool wm_tf_match(const wm_writer *writer, wm_tf_like *like, wmap_error *err);
 
 bool wm_tf_layout(wm_writer *writer, wmap_error *err);
 bool wm_tf_finish(wm_writer *writer, wmap_error *err);

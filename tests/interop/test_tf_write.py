@@ -282,3 +282,97 @@ class Objects(Write):
     def test_names_without_objects_get_no_graph(self):
         found = self.read_all(self.to_tf(self.npz(**self.random([3, 4]))))
         self.assertNotIn("_CHECKPOINTABLE_OBJECT_GRAPH", found)
+
+
+class Like(Write):
+    """A template (--like) gives its names, its object graph and all state; the map gives the weights."""
+
+    def trained(self, seed):
+        import keras
+
+        model = keras_model(seed)
+        model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse", run_eagerly=True, jit_compile=False)
+        random = np.random.default_rng(seed)
+        model.fit(random.standard_normal((4, 8, 8, 3)), random.standard_normal((4, 5)), epochs=2, verbose=0)
+        return model
+
+    def full_names(self, model):
+        return {v.path: v.numpy() for v in model.weights}
+
+    def test_keras_3_by_full_names(self):
+        """Keras 3's keys can't be guessed, but the variables have names; the optimizer goes on where it stood."""
+        old, new, live = self.trained(1), self.trained(2), self.trained(3)
+        template = tf.train.Checkpoint(model=old).save(self.path("theirs/ckpt"))
+        values = {n: a for n, a in zip(self.full_names(old), self.full_names(new).values())}
+        for flags in ((), ("--shard-size", "300")):
+            prefix = self.path(f"out{len(flags)}/model.ckpt")
+            os.makedirs(os.path.dirname(prefix))
+            self.wmap_ok("run", "-e", KEEP, self.npz(**values), "-o", prefix, "--like", template, *flags)
+            found, before = self.read_all(prefix), self.read_all(template)
+            self.assertEqual(sorted(found), sorted(before))
+            self.assertEqual(found["_CHECKPOINTABLE_OBJECT_GRAPH"], before["_CHECKPOINTABLE_OBJECT_GRAPH"])
+            tf.train.Checkpoint(model=live).restore(prefix).assert_consumed()
+            for v, w in zip(live.weights, new.weights):
+                self.assertEqual(bits(v.numpy()), bits(w.numpy()), v.path)
+            for v, w in zip(live.optimizer.variables, old.optimizer.variables):
+                self.assertEqual(bits(v.numpy()), bits(w.numpy()), v.path)
+            live.fit(np.ones((4, 8, 8, 3)), np.ones((4, 5)), verbose=0)
+
+    def test_what_does_not_fit(self):
+        old = keras_model(1)
+        template = tf.train.Checkpoint(old).write(self.path("theirs/ckpt"))
+        values = self.full_names(old)
+        names = list(values)
+        cases = [
+            ({n: a for n, a in values.items() if n not in names[:2]}, "the map doesn't write it"),
+            ({**values, "extra": np.zeros(3, np.float32)}, "no variable of this name"),
+            ({**values, names[0]: values[names[0]][..., :2]}, "another shape"),
+            ({**values, names[0]: values[names[0]].astype(np.float64)}, "another dtype"),
+        ]
+        for arrays, words in cases:
+            with self.subTest(words):
+                done = wmap("run", "-e", KEEP, self.npz(**arrays), "-o", self.path("o.index"), "--like", template)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertIn(words, done.stderr)
+                self.assertFalse([n for n in os.listdir(self.folder) if n.startswith("o.") or "tmp" in n])
+        done = wmap("run", "-e", KEEP, self.npz(**cases[0][0]), "-o", self.path("o.index"), "--like", template)
+        self.assertIn("1 more", done.stderr)
+
+    def test_a_saver_checkpoint_keeps_its_slots(self):
+        with tf.Graph().as_default():
+            v = tf.compat.v1.get_variable("conv/kernel", initializer=np.ones(3, np.float32), use_resource=False)
+            step = tf.compat.v1.train.get_or_create_global_step()
+            train = tf.compat.v1.train.AdamOptimizer(0.1).minimize(tf.reduce_sum(v * v), step)
+            saver = tf.compat.v1.train.Saver()
+            with tf.compat.v1.Session() as session:
+                session.run(tf.compat.v1.global_variables_initializer())
+                session.run(train)
+                os.makedirs(self.path("tf1"))
+                template = saver.save(session, self.path("tf1/model.ckpt"))
+                before = {x.op.name: session.run(x) for x in tf.compat.v1.global_variables()}
+                new = np.array([7, 8, 9], np.float32)
+                self.wmap_ok("run", "-e", KEEP, self.npz(**{"conv/kernel": new}), "-o", self.path("o.ckpt"),
+                             "--like", template)  # fmt: skip
+                saver.restore(session, self.path("o.ckpt"))
+                after = {x.op.name: session.run(x) for x in tf.compat.v1.global_variables()}
+        self.assertEqual(sorted(after), sorted(before))
+        self.assertTrue(any("Adam" in n for n in after))
+        for name in after:
+            self.assertEqual(bits(after[name]), bits(new if name == "conv/kernel" else before[name]), name)
+
+    def test_a_damaged_template(self):
+        old = keras_model(1)
+        template = tf.train.Checkpoint(model=old).save(self.path("theirs/ckpt"))
+        data = template + ".data-00000-of-00001"
+        with open(data, "rb") as f:
+            good = f.read()
+        counter = tf.train.load_checkpoint(template).get_tensor("save_counter/.ATTRIBUTES/VARIABLE_VALUE")
+        at = good.index(np.int64(counter).tobytes())
+        with open(data, "wb") as f:
+            f.write(good[:at] + b"\x55" + good[at + 1 :])
+        done = wmap("run", "-e", KEEP, self.npz(**self.full_names(old)), "-o", self.path("o.index"), "--like", template)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("CRC", done.stderr)
+        self.assertFalse(os.path.exists(self.path("o.index")))
+        done = wmap("run", "-e", KEEP, self.path("i.npz"), "-o", self.path("o.index"), "--like", self.path("i.npz"))
+        self.assertEqual(done.returncode, 3, done.stderr)
