@@ -320,6 +320,12 @@ uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error
     return (uint32_t)archive->file_count - 1;
 }
 
+uint32_t wm_archive_adopt_file(wmap_archive *archive, int fd, wmap_error *err)
+{
+    return add_file(archive, archive->files[0].path, fd, 0, err) ? (uint32_t)archive->file_count - 1
+                                                                 : UINT32_MAX;
+}
+
 /* Reading. */
 
 static const char *shown_path(const wm_file *file)

@@ -246,6 +246,10 @@ void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute
  * "." or ".."). Gives its index in archive->files, or UINT32_MAX with `err` filled. */
 uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err);
 
+/* Makes an opened file, a temporary one that something was unpacked to, a file of the archive: takes `fd`
+ * over, also on failure (UINT32_MAX). Its size is to be set by the caller. */
+uint32_t wm_archive_adopt_file(wmap_archive *archive, int fd, wmap_error *err);
+
 /* Reads exactly `size` bytes at `offset` of files[file] into `buffer`. CORRUPT ("truncated") if they are not
  * there, IO if the system says no. */
 bool wm_archive_read(wmap_archive *archive, uint32_t file, uint64_t offset, void *buffer, uint64_t size,

@@ -59,20 +59,20 @@ bool wm_tf_box_of(wm_arena *arena, const wm_tf_slice *slice, uint32_t rank, cons
 /* The key under which a slice is stored, in `key` of WM_TF_TEXT bytes; 0 if it is longer. */
 size_t wm_tf_slice_key(uint8_t *key, const char *name, size_t len, const wm_tf_slice *slice);
 
-/* How boxes tile a tensor. */
-typedef struct wm_tf_tiling wm_tf_tiling;
+/* The most boxes that are put together: each is a stream. */
+#define WM_TF_BOXES ((size_t)65536)
 
-/* NULL with `err` filled (without a place): a hole, an overlap (CORRUPT), or more pieces than wmap sorts
- * (UNSUPPORTED). */
-wm_tf_tiling *wm_tf_tile(wm_arena *arena, uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes,
-                         size_t count, wmap_error *err);
+/* Do the boxes tile the tensor? CORRUPT without a place for a hole or an overlap, UNSUPPORTED for more pieces
+ * than wmap sorts. */
+bool wm_tf_tiles(uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes, size_t count, wmap_error *err);
 
-/* Elements of one box that come next to each other in the tensor and in the box. Each box gives its elements
- * in order, so that it can be read from front to back. */
-typedef bool wm_tf_run(void *user, size_t box, uint64_t elements, wmap_error *err);
+/* Gives the next `size` bytes (of whole elements, little-endian) of a box, which is read from front to back.
+ */
+typedef bool wm_tf_read(void *user, size_t box, uint8_t *to, size_t size, wmap_error *err);
 
-/* Calls `run` for all of the tensor in row-major order. */
-bool wm_tf_walk(const wm_tf_tiling *tiling, wm_tf_run *run, void *user, wmap_error *err);
+/* Sends a tensor whose boxes tile it to `sink`, in order. */
+bool wm_tf_join(const wmap_tensor *tensor, const wm_tf_box *boxes, size_t count, wm_tf_read *read, void *user,
+                wm_sink *sink, wmap_error *err);
 
 /* --- sets of files (tf_locate.c) --- */
 

@@ -11,11 +11,10 @@
 #include "runtime/formats/tf_table.h"
 #include "runtime/formats/tf_write.h"
 
-#define GRAPH       "_CHECKPOINTABLE_OBJECT_GRAPH"
-#define GRAPH_MOST  ((uint64_t)64 << 20)
-#define SLICES_MOST ((size_t)65536)   /* of one variable: each is a stream when they are put together */
-#define STREAMS     ((size_t)8 << 20) /* bytes of memory for all of them */
-#define OUT         ((size_t)64 << 10)
+#define GRAPH      "_CHECKPOINTABLE_OBJECT_GRAPH"
+#define GRAPH_MOST ((uint64_t)64 << 20)
+#define STREAMS    ((size_t)8 << 20)  /* bytes of memory for all of them */
+#define WINDOW     ((size_t)64 << 10) /* of one of them, at most */
 
 extern const wm_format wm_format_tensorflow;
 
@@ -27,9 +26,9 @@ typedef struct item {
     uint32_t rank;
     const uint64_t *shape;
     uint64_t shard, offset, size;
-    uint32_t crc; /* masked */
-    wm_tf_slice *slices;
-    size_t slice_count, slice_cap;
+    uint32_t crc;       /* masked */
+    const char *slices; /* the message, if it lists slices: they are read when they are needed */
+    size_t slices_len, slice_count;
     bool used; /* a slice that a variable has asked for */
 } item;
 
@@ -109,10 +108,12 @@ static bool read_header(reading *r, wm_table_entry *entry)
     return true;
 }
 
+#define SLICES_MOST ((uint64_t)16 << 20) /* bytes of an entry that lists slices */
+
 /* BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size, 6 crc32c, 7 repeated slices. */
 static bool read_entry(reading *r, wm_tf_input *in, item *it)
 {
-    uint64_t type = 0;
+    uint64_t type = 0, begin = in->at;
     wm_tf_shape shape;
     shape.rank = 0;
     wm_tf_fields f = wm_tf_message(in);
@@ -129,13 +130,8 @@ static bool read_entry(reading *r, wm_tf_input *in, item *it)
             it->size = f.value;
         else if (wm_tf_is(&f, 6, WM_TF_FIXED32))
             it->crc = (uint32_t)f.value;
-        else if (wm_tf_is(&f, 7, WM_TF_BYTES)) {
-            wm_tf_slice *slice = wm_push(r->scratch, it->slices, it->slice_count, it->slice_cap);
-            if (!slice)
-                return no_memory(in->err);
-            if (!wm_tf_read_slice(in, slice))
-                return false;
-        }
+        else if (wm_tf_is(&f, 7, WM_TF_BYTES))
+            it->slice_count++;
     }
     if (in->failed)
         return false;
@@ -149,7 +145,9 @@ static bool read_entry(reading *r, wm_tf_input *in, item *it)
     if (shape.rank)
         memcpy(copy, shape.dims, shape.rank * sizeof *copy);
     it->shape = copy;
-    return true;
+    in->at = begin;
+    it->slices = it->slice_count ? wm_tf_copy(in, r->scratch, SLICES_MOST, &it->slices_len) : NULL;
+    return !in->failed;
 }
 
 static bool add_entry(void *user, wm_table_entry *entry, wmap_error *err)
@@ -157,8 +155,8 @@ static bool add_entry(void *user, wm_table_entry *entry, wmap_error *err)
     reading *r = user;
     if (!r->header)
         return read_header(r, entry);
-    if (r->count >= 4 * WM_MAX_TENSORS)
-        return wm_tf_damaged(entry->value, "too many tensors");
+    if (r->count >= WM_MAX_TENSORS)
+        return wm_tf_damaged(entry->value, "more than 1000000 tensors and slices");
     item *it = wm_push(r->scratch, r->items, r->count, r->cap);
     char *key = it ? wm_copy(r->scratch, (const char *)entry->key, entry->key_len) : NULL;
     bool oom = false;
@@ -247,22 +245,30 @@ static bool find_slice(reading *r, const item *it, const wm_tf_slice *slice, con
 static bool find_slices(reading *r, const item *it, parts *to, wmap_error *err)
 {
     wm_arena *arena = &r->archive->arena;
-    if (it->slice_count > SLICES_MOST)
-        return wm_fail(err, WMAP_E_UNSUPPORTED, "more than %zu slices", SLICES_MOST);
+    if (it->slice_count > WM_TF_BOXES)
+        return wm_fail(err, WMAP_E_UNSUPPORTED, "more than %zu slices", WM_TF_BOXES);
     wm_tf_box *boxes = wm_new(arena, wm_tf_box, it->slice_count);
     piece *pieces = wm_new(arena, piece, it->slice_count);
     if (!boxes || !pieces)
         return no_memory(err);
-    for (size_t i = 0; i < it->slice_count; i++)
-        if (!wm_tf_box_of(arena, &it->slices[i], it->rank, it->shape, &boxes[i], err) ||
-            !find_slice(r, it, &it->slices[i], &boxes[i], &pieces[i], err))
+    wm_tf_slice slice;
+    size_t i = 0;
+    wm_tf_input in = wm_tf_memory(r->archive, 0, it->slices, it->slices_len, 0, err);
+    wm_tf_fields f = wm_tf_message(&in);
+    while (wm_tf_next(&in, &f)) {
+        if (!wm_tf_is(&f, 7, WM_TF_BYTES))
+            continue;
+        slice.rank = 0;
+        if (!wm_tf_read_slice(&in, &slice) ||
+            !wm_tf_box_of(arena, &slice, it->rank, it->shape, &boxes[i], err) ||
+            !find_slice(r, it, &slice, &boxes[i], &pieces[i], err))
             return false;
-    wm_arena tree;
-    wm_arena_init(&tree);
-    bool ok = wm_tf_tile(&tree, it->rank, it->shape, boxes, it->slice_count, err) != NULL;
-    wm_arena_release(&tree);
+        i++;
+    }
+    if (in.failed)
+        return false;
     *to = (parts){pieces, boxes, it->slice_count};
-    return ok;
+    return wm_tf_tiles(it->rank, it->shape, boxes, it->slice_count, err);
 }
 
 static bool place(reading *r, const item *it, wm_entry *entry, wmap_error *err)
@@ -525,86 +531,66 @@ static bool probe(wmap_archive *archive)
 
 /* A piece that is read from front to back. */
 typedef struct stream {
-    const piece *piece;
     uint64_t at; /* bytes that were read from the file */
     uint8_t *window;
     size_t begin, end; /* what is left in it */
     uint32_t crc;
 } stream;
 
-typedef struct joining {
+typedef struct reader {
     wmap_archive *archive;
+    const piece *pieces;
     stream *streams;
-    size_t window; /* bytes of each stream's */
-    uint32_t width, align;
-    uint8_t *out;
-    size_t used;
-    wm_sink *sink;
-} joining;
+    size_t room;    /* bytes of each stream's window */
+    uint32_t align; /* bytes that are turned around */
+} reader;
 
-static bool flush(joining *j, wmap_error *err)
+static bool fill(reader *r, const piece *p, stream *s, wmap_error *err)
 {
-    size_t used = j->used;
-    j->used = 0;
-    return used == 0 || j->sink->put(j->sink, j->out, used, err);
-}
-
-static bool fill(joining *j, stream *s, wmap_error *err)
-{
-    uint64_t left = s->piece->size - s->at;
-    size_t more = left < j->window ? (size_t)left : j->window;
+    uint64_t left = p->size - s->at;
+    size_t more = left < r->room ? (size_t)left : r->room;
     if (!s->window)
-        s->window = malloc(j->window);
+        s->window = malloc(r->room);
     if (!s->window)
         return no_memory(err);
-    if (!wm_archive_read(j->archive, s->piece->file, s->piece->offset + s->at, s->window, more, err))
+    if (!wm_archive_read(r->archive, p->file, p->offset + s->at, s->window, more, err))
         return false;
     s->at += more;
     s->begin = 0;
     s->end = more;
     s->crc = wm_crc32c(s->crc, s->window, more);
-    if (s->at == s->piece->size && s->crc != s->piece->crc) {
-        wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the index says %08x, its bytes give %08x", s->piece->crc,
-                s->crc);
-        wm_error_offset(err, s->piece->offset);
-        return wm_error_file(err, j->archive->files[s->piece->file].path);
+    if (s->at == p->size && s->crc != p->crc) {
+        wm_fail(err, WMAP_E_CORRUPT, "wrong CRC: the index says %08x, its bytes give %08x", p->crc, s->crc);
+        wm_error_offset(err, p->offset);
+        return wm_error_file(err, r->archive->files[p->file].path);
     }
     return true;
 }
 
-static void copy_out(joining *j, const uint8_t *from, size_t size)
+static void copy_turned(uint8_t *to, const uint8_t *from, size_t size, uint32_t align)
 {
-    uint8_t *to = j->out + j->used;
-    j->used += size;
-    if (j->align == 1) {
-        memcpy(to, from, size);
-        return;
-    }
-    for (size_t i = 0; i < size; i += j->align)
-        for (uint32_t k = 0; k < j->align; k++)
-            to[i + k] = from[i + j->align - 1 - k];
+    for (size_t i = 0; i < size; i += align)
+        for (uint32_t k = 0; k < align; k++)
+            to[i + k] = from[i + align - 1 - k];
 }
 
-static bool run(void *user, size_t box, uint64_t elements, wmap_error *err)
+static bool read_piece(void *user, size_t box, uint8_t *to, size_t size, wmap_error *err)
 {
-    joining *j = user;
-    stream *s = &j->streams[box];
-    uint64_t left = elements * j->width; /* of a tensor whose bytes are counted */
-    while (left) {
-        if (s->begin == s->end && !fill(j, s, err))
+    reader *r = user;
+    stream *s = &r->streams[box];
+    const piece *p = &r->pieces[box];
+    while (size) {
+        if (s->begin == s->end && !fill(r, p, s, err))
             return false;
-        size_t room = OUT - j->used, have = s->end - s->begin;
-        size_t size = have < room ? have : room;
-        size = left < size ? (size_t)left : size;
-        copy_out(j, s->window + s->begin, size);
-        s->begin += size;
-        left -= size;
-        if (j->used == OUT && !flush(j, err))
-            return false;
-        if (s->begin == s->end && s->at == s->piece->size) {
-            free(s->window); /* it was the last: others may be many */
-            s->window = NULL;
-        }
+        size_t have = s->end - s->begin, step = size < have ? size : have;
+        copy_turned(to, s->window + s->begin, step, r->align);
+        s->begin += step;
+        to += step;
+        size -= step;
+    }
+    if (s->begin == s->end && s->at == p->size) {
+        free(s->window); /* it was the last; others may be many */
+        s->window = NULL;
     }
     return true;
 }
@@ -614,25 +600,17 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, 
     const bundle *b = archive->state;
     const parts *p = &b->list[entry->id];
     const wm_dtype_info *info = wm_dtype(entry->tensor.dtype);
-    wm_arena scratch;
-    wm_arena_init(&scratch);
-    size_t share = STREAMS / p->count;
-    joining j = {.archive = archive,
-                 .sink = sink,
-                 .width = info->size,
-                 .align = b->swap ? info->align : 1,
-                 .window = (share < OUT ? share : OUT) & ~(size_t)15};
-    j.out = wm_alloc(&scratch, OUT);
-    j.streams = wm_new(&scratch, stream, p->count);
-    wm_tf_tiling *tiling =
-        wm_tf_tile(&scratch, entry->tensor.rank, entry->tensor.shape, p->boxes, p->count, err);
-    bool ok = tiling && ((j.out && j.streams) || no_memory(err));
-    for (size_t i = 0; ok && i < p->count; i++)
-        j.streams[i].piece = &p->pieces[i];
-    ok = ok && wm_tf_walk(tiling, run, &j, err) && flush(&j, err);
-    for (size_t i = 0; j.streams && i < p->count; i++)
-        free(j.streams[i].window);
-    wm_arena_release(&scratch);
+    size_t share = STREAMS / p->count & ~(size_t)15;
+    reader r = {.archive = archive,
+                .pieces = p->pieces,
+                .streams = calloc(p->count, sizeof *r.streams),
+                .room = share < WINDOW ? share : WINDOW,
+                .align = b->swap ? info->align : 1};
+    bool ok = (r.streams || no_memory(err)) &&
+              wm_tf_join(&entry->tensor, p->boxes, p->count, read_piece, &r, sink, err);
+    for (size_t i = 0; r.streams && i < p->count; i++)
+        free(r.streams[i].window);
+    free(r.streams);
     return ok;
 }
 

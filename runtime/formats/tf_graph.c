@@ -33,9 +33,9 @@ static bool read_attribute(naming *n, wm_tf_input *in)
     wm_tf_fields f = wm_tf_message(in);
     while (wm_tf_next(in, &f)) {
         if (wm_tf_is(&f, 2, WM_TF_BYTES))
-            full = wm_tf_text(in, &n->scratch, &full_len);
+            full = wm_tf_copy(in, &n->scratch, WM_TF_TEXT, &full_len);
         else if (wm_tf_is(&f, 3, WM_TF_BYTES))
-            key = wm_tf_text(in, &n->scratch, &key_len);
+            key = wm_tf_copy(in, &n->scratch, WM_TF_TEXT, &key_len);
     }
     if (!in->failed && full && key)
         name_entry(n, key, key_len, full, full_len);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 wm_tf_input wm_tf_file(wmap_archive *archive, uint32_t file, uint64_t begin, uint64_t size, uint8_t *window,
-                       wmap_error *err)
+                       size_t room, wmap_error *err)
 {
     return (wm_tf_input){.archive = archive,
                          .file = file,
@@ -14,6 +14,7 @@ wm_tf_input wm_tf_file(wmap_archive *archive, uint32_t file, uint64_t begin, uin
                          .at = begin,
                          .limit = begin + size,
                          .window = window,
+                         .room = room,
                          .err = err};
 }
 
@@ -45,7 +46,7 @@ static bool refill(wm_tf_input *in, uint64_t size)
 {
     if (in->at >= in->begin && in->at + size <= in->end)
         return true;
-    uint64_t left = in->limit - in->at, more = left < WM_TF_WINDOW ? left : WM_TF_WINDOW;
+    uint64_t left = in->limit - in->at, more = left < in->room ? left : in->room;
     in->begin = in->end = in->at;
     if (!wm_archive_read(in->archive, in->file, in->at, in->window, more, in->err)) {
         in->failed = true;
@@ -59,7 +60,7 @@ const uint8_t *wm_tf_take(wm_tf_input *in, uint64_t size)
 {
     if (in->failed)
         return NULL;
-    if (size > in->limit - in->at || (in->window && size > WM_TF_WINDOW)) {
+    if (size > in->limit - in->at || (in->window && size > in->room)) {
         wm_tf_damaged(in, "truncated: a value is longer than what holds it");
         return NULL;
     }
@@ -143,12 +144,12 @@ bool wm_tf_next(wm_tf_input *in, wm_tf_fields *f)
     return !in->failed;
 }
 
-char *wm_tf_text(wm_tf_input *in, wm_arena *arena, size_t *len)
+char *wm_tf_copy(wm_tf_input *in, wm_arena *arena, uint64_t most, size_t *len)
 {
     uint64_t size = wm_tf_left(in);
     *len = 0;
-    if (size > WM_TF_TEXT) {
-        wm_tf_damaged(in, "a name that is too long");
+    if (size > most) {
+        wm_tf_damaged(in, "a name or a list that is too long");
         return NULL;
     }
     char *text = in->failed ? NULL : wm_alloc(arena, (size_t)size + 1);
@@ -159,7 +160,7 @@ char *wm_tf_text(wm_tf_input *in, wm_arena *arena, size_t *len)
         return NULL;
     }
     while (*len < size) {
-        uint64_t step = size - *len < WM_TF_WINDOW ? size - *len : WM_TF_WINDOW;
+        uint64_t step = in->window && size - *len > in->room ? in->room : size - *len;
         const uint8_t *bytes = wm_tf_take(in, step);
         if (!bytes)
             return NULL;

@@ -6,7 +6,7 @@
 
 #include "runtime/archive.h"
 
-#define WM_TF_WINDOW ((size_t)16 << 10) /* also the most that wm_tf_take gives at once from a file */
+#define WM_TF_WINDOW ((size_t)16 << 10) /* a good size of it */
 
 /* Positions are offsets in the file; in memory that a block was unpacked to, offsets in that. */
 typedef struct wm_tf_input {
@@ -15,7 +15,8 @@ typedef struct wm_tf_input {
     const uint8_t *bytes; /* those at [begin, end) */
     uint64_t begin, end;
     uint64_t at, limit; /* the next byte; the end of what may be read */
-    uint8_t *window;    /* WM_TF_WINDOW bytes of the caller's; NULL: all is in memory */
+    uint8_t *window;    /* of the caller; NULL: all is in memory */
+    size_t room;        /* bytes of it, at least 16: the most that wm_tf_take gives at once */
     uint64_t origin;    /* added to positions in messages */
     bool failed;
     wmap_error *err; /* MAY be NULL */
@@ -23,7 +24,7 @@ typedef struct wm_tf_input {
 
 /* Reads [begin, begin + size) of files[file]. The range must lie in the file. */
 wm_tf_input wm_tf_file(wmap_archive *archive, uint32_t file, uint64_t begin, uint64_t size, uint8_t *window,
-                       wmap_error *err);
+                       size_t room, wmap_error *err);
 
 /* Reads `size` bytes of memory that stem from `origin` of files[file]. */
 wm_tf_input wm_tf_memory(wmap_archive *archive, uint32_t file, const void *bytes, size_t size,
@@ -78,9 +79,9 @@ static inline bool wm_tf_is(const wm_tf_fields *fields, uint32_t number, wm_tf_w
     return fields->number == number && fields->wire == (uint32_t)wire;
 }
 
-/* The bytes of the field that wm_tf_next stands at, as a string in the arena; at most WM_TF_TEXT of them.
- * NULL with the input failed. */
-#define WM_TF_TEXT (2 * WM_MAX_NAME + 1024)
-char *wm_tf_text(wm_tf_input *in, wm_arena *arena, size_t *len);
+/* The bytes of the field that wm_tf_next stands at, copied into the arena; at most `most` of them. NULL with
+ * the input failed. */
+#define WM_TF_TEXT (2 * WM_MAX_NAME + 1024) /* a good `most` for names, and for the keys made of them */
+char *wm_tf_copy(wm_tf_input *in, wm_arena *arena, uint64_t most, size_t *len);
 
 #endif

@@ -162,9 +162,18 @@ static const char *of_prefix(wmap_archive *archive, const char *prefix, wmap_err
     return f.count ? text(archive, err, parent, f.names[0]) : NULL;
 }
 
-/* The same, and a V1 checkpoint in one file. */
+/* The same, and a V1 checkpoint in one file, or in several as TensorFlow names them: NAME-?????-of-00002. */
 static const char *of_name(wmap_archive *archive, const char *name, wmap_error *err)
 {
+    static const char any[] = "-?\?\?\?\?-of-"; /* no trigraphs */
+    const char *pattern = strstr(name, any);
+    if (pattern && !is_file(name)) {
+        const char *first = wm_format_text(&archive->arena, "%.*s-00000-of-%s", (int)(pattern - name), name,
+                                           pattern + sizeof any - 1);
+        if (!first)
+            wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        return is_file(first) ? first : NULL;
+    }
     const char *first = of_prefix(archive, name, err);
     if (first || err->code != WMAP_OK)
         return first;

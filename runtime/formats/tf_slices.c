@@ -9,6 +9,7 @@
 #include "runtime/formats/tf.h"
 
 #define MAX_WORK ((uint64_t)1 << 20) /* boxes looked at, over all stretches */
+#define OUT      ((size_t)64 << 10)  /* bytes that a sink gets at once; a multiple of every element */
 
 /* Indices [begin, end) of one dimension. */
 typedef struct stretch {
@@ -22,12 +23,12 @@ typedef struct level {
     size_t count;
 } level;
 
-struct wm_tf_tiling {
+typedef struct tiling {
     uint32_t rank;
     uint64_t *inner;  /* elements of one index of each dimension */
     uint64_t count;   /* elements in all */
     const level *top; /* NULL: there is one box, or nothing */
-};
+} tiling;
 
 typedef struct builder {
     wm_arena *arena;
@@ -37,6 +38,18 @@ typedef struct builder {
     uint64_t work;
     wmap_error *err;
 } builder;
+
+/* Joining. */
+typedef struct joining {
+    const tiling *tiling;
+    uint32_t width;
+    wm_tf_read *read;
+    void *user;
+    uint8_t *out;
+    size_t used;
+    wm_sink *sink;
+    wmap_error *err;
+} joining;
 
 bool wm_tf_box_of(wm_arena *arena, const wm_tf_slice *slice, uint32_t rank, const uint64_t *shape,
                   wm_tf_box *box, wmap_error *err)
@@ -175,7 +188,7 @@ static const level *divide(builder *b, uint32_t dim, size_t *set, size_t count)
     level *made = wm_new(b->arena, level, 1);
     b->work += count;
     if (!cuts || !live || !copy || !made)
-        return NULL; /* wm_tf_tile says so */
+        return NULL; /* tile() says so */
     if (cuts[0] != 0 || cuts[cut_count - 1] != b->shape[dim]) {
         hole(b);
         return NULL;
@@ -223,60 +236,108 @@ static bool build(builder *b, uint32_t dim, size_t *set, size_t count, stretch *
     return into->level != NULL;
 }
 
-wm_tf_tiling *wm_tf_tile(wm_arena *arena, uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes,
-                         size_t count, wmap_error *err)
+/* Fills `made`; what it points to is in the arena. */
+static bool tile(wm_arena *arena, uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes, size_t count,
+                 tiling *made, wmap_error *err)
 {
     wmap_error failure = {0};
     builder b = {arena, rank, shape, boxes, 0, &failure};
-    wm_tf_tiling *tiling = wm_new(arena, wm_tf_tiling, 1);
-    uint64_t *inner = wm_new(arena, uint64_t, rank + 1);
     size_t *set = wm_new(arena, size_t, count);
-    bool ok = tiling && inner && set && wm_shape_count(shape, rank, &tiling->count);
+    *made = (tiling){.rank = rank, .inner = wm_new(arena, uint64_t, rank + 1)};
+    bool ok = made->inner && set && wm_shape_count(shape, rank, &made->count);
     for (size_t i = 0; ok && i < count; i++) {
         set[i] = i;
         for (uint32_t d = 0; d < rank; d++)
-            if (boxes[i].size[d] == 0 && tiling->count)
+            if (boxes[i].size[d] == 0 && made->count)
                 ok = wm_fail(&failure, WMAP_E_CORRUPT, "one of its slices is empty");
     }
     if (ok) {
-        tiling->rank = rank;
-        tiling->inner = inner;
-        inner[rank] = 1;
-        for (uint32_t d = rank; tiling->count && d-- > 0;)
-            inner[d] = inner[d + 1] * shape[d]; /* divides the count, which is below 2^63 */
         stretch top = {0};
-        ok = tiling->count == 0 || build(&b, 0, set, count, &top);
-        tiling->top = top.level;
+        made->inner[rank] = 1;
+        for (uint32_t d = rank; made->count && d-- > 0;)
+            made->inner[d] = made->inner[d + 1] * shape[d]; /* divides the count, which is below 2^63 */
+        ok = made->count == 0 || build(&b, 0, set, count, &top);
+        made->top = top.level;
     }
-    if (ok)
-        return tiling;
-    if (failure.code == WMAP_OK)
+    if (!ok && failure.code == WMAP_OK)
         wm_fail(&failure, WMAP_E_NOMEM, "out of memory");
-    if (err)
+    if (!ok && err)
         *err = failure;
-    return NULL;
+    return ok;
 }
 
-static bool walk(const wm_tf_tiling *t, const level *l, uint32_t dim, wm_tf_run *run, void *user,
-                 wmap_error *err)
+bool wm_tf_tiles(uint32_t rank, const uint64_t *shape, const wm_tf_box *boxes, size_t count, wmap_error *err)
+{
+    wm_arena arena;
+    tiling made;
+    if (count > WM_TF_BOXES)
+        return wm_fail(err, WMAP_E_UNSUPPORTED, "more than %zu slices", WM_TF_BOXES);
+    wm_arena_init(&arena);
+    bool ok = tile(&arena, rank, shape, boxes, count, &made, err);
+    wm_arena_release(&arena);
+    return ok;
+}
+
+/* --- joining --- */
+
+static bool flush(joining *j)
+{
+    size_t used = j->used;
+    j->used = 0;
+    return used == 0 || j->sink->put(j->sink, j->out, used, j->err);
+}
+
+/* Elements of one box that stand next to each other in the tensor too. */
+static bool run(joining *j, size_t box, uint64_t elements)
+{
+    uint64_t left = elements * j->width; /* of a tensor whose bytes are counted */
+    while (left) {
+        size_t room = OUT - j->used, size = left < room ? (size_t)left : room;
+        if (!j->read(j->user, box, j->out + j->used, size, j->err))
+            return false;
+        j->used += size;
+        left -= size;
+        if (j->used == OUT && !flush(j))
+            return false;
+    }
+    return true;
+}
+
+static bool walk(joining *j, const level *l, uint32_t dim)
 {
     for (size_t i = 0; i < l->count; i++) {
         const stretch *s = &l->list[i];
         if (!s->level) {
-            if (!run(user, s->box, (s->end - s->begin) * t->inner[dim + 1], err))
+            if (!run(j, s->box, (s->end - s->begin) * j->tiling->inner[dim + 1]))
                 return false;
             continue;
         }
         for (uint64_t n = s->begin; n < s->end; n++)
-            if (!walk(t, s->level, dim + 1, run, user, err))
+            if (!walk(j, s->level, dim + 1))
                 return false;
     }
     return true;
 }
 
-bool wm_tf_walk(const wm_tf_tiling *tiling, wm_tf_run *run, void *user, wmap_error *err)
+bool wm_tf_join(const wmap_tensor *tensor, const wm_tf_box *boxes, size_t count, wm_tf_read *read, void *user,
+                wm_sink *sink, wmap_error *err)
 {
-    if (tiling->count == 0)
-        return true;
-    return tiling->top ? walk(tiling, tiling->top, 0, run, user, err) : run(user, 0, tiling->count, err);
+    wm_arena arena;
+    tiling made;
+    wm_arena_init(&arena);
+    bool ok = tile(&arena, tensor->rank, tensor->shape, boxes, count, &made, err);
+    joining j = {.tiling = &made,
+                 .width = wmap_dtype_size(tensor->dtype),
+                 .read = read,
+                 .user = user,
+                 .out = ok ? wm_alloc(&arena, OUT) : NULL,
+                 .sink = sink,
+                 .err = err};
+    if (ok && !j.out)
+        ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (ok && made.count)
+        ok = made.top ? walk(&j, made.top, 0) : run(&j, 0, made.count);
+    ok = ok && flush(&j);
+    wm_arena_release(&arena);
+    return ok;
 }

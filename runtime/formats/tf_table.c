@@ -151,7 +151,8 @@ static bool open_block(scan *s, wm_table_block block, bool check, wmap_error *er
     if (s->packed && !unpack(s, block, err))
         return false;
     if (!s->packed)
-        s->in = wm_tf_file(table->archive, table->file, block.offset, block.size, s->window, err);
+        s->in =
+            wm_tf_file(table->archive, table->file, block.offset, block.size, s->window, WM_TF_WINDOW, err);
     return load_restarts(s, block.offset, err);
 }
 

@@ -235,3 +235,59 @@ class Bundle:
         with open(prefix + ".index", "wb") as f:
             f.write(table(sorted(self.entries.items()), **options))
         return prefix
+
+
+# How the values of a type stand in a TensorProto: the field, and "<f4" ... packed as they are, or None: varints.
+VALUES = {
+    "float32": (5, "<f4"), "float64": (6, "<f8"), "int32": (7, None), "int16": (7, None), "int8": (7, None),
+    "uint8": (7, None), "uint16": (7, None), "complex64": (9, "<c8"), "int64": (10, None), "bool": (11, None),
+    "complex128": (12, "<c16"), "float16": (13, None), "uint32": (16, None), "uint64": (17, None),
+}  # fmt: skip
+
+
+def tensor_proto(array, packed=True):
+    field, descr = VALUES[array.dtype.name]
+    flat = array.reshape(-1)
+    if descr:
+        raw = flat.astype(descr).tobytes()
+        if packed:
+            return message(field, raw)
+        unit = {"<f4": 4, "<c8": 4}.get(descr, 8)
+        tag = varint(field << 3 | (5 if unit == 4 else 1))
+        return b"".join(tag + raw[i : i + unit] for i in range(0, len(raw), unit))
+    if array.dtype.name == "float16":
+        flat = flat.view("u2")
+    if packed:
+        return message(field, b"".join(varint(int(x)) for x in flat))
+    return b"".join(number(field, int(x)) for x in flat)
+
+
+class V1:
+    """A checkpoint of version 1, in one table."""
+
+    def __init__(self):
+        self.listed, self.records = [], {}
+
+    def add(self, name, array, boxes=None, packed=True, kind=None):
+        """Without `boxes` the tensor is whole, as TensorFlow lists it: start 0 and length -1 in every dimension."""
+        kind = TYPES[array.dtype.name] if kind is None else kind
+        whole = [[(0, -1)] * array.ndim]
+        slices = b""
+        for box in boxes or whole:
+            part = array[tuple(slice(s, None if n == -1 else s + n) for s, n in box)]
+            proto = slice_proto(box)
+            slices += message(4, proto)
+            self.records[slice_key(name, box)] = message(
+                2, message(1, name.encode()) + message(2, proto) + message(3, tensor_proto(part, packed))
+            )
+        self.listed.append(
+            message(1, message(1, name.encode()) + message(2, shape_proto(array.shape)) + number(3, kind) + slices)
+        )
+
+    def write(self, path, version=number(1, 1), **options):
+        entries = dict(self.records)
+        entries[b""] = message(1, b"".join(self.listed) + message(2, version))
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(table(sorted(entries.items()), **options))
+        return path
