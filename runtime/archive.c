@@ -16,6 +16,7 @@
 #include "runtime/formats/zip.h"
 #include "runtime/identify.h"
 #include "runtime/spool.h"
+#include "runtime/unpack.h"
 #include "runtime/view.h"
 
 #define MAX_WARNINGS 100 /* a hostile file may give cause for millions */
@@ -160,6 +161,7 @@ static void restart(wmap_archive *archive)
         close(archive->files[i].fd);
     archive->file_count = 0;
     forget_ahead(archive);
+    archive->packed = NULL;
     archive->zip = NULL;
     archive->zip_error = NULL;
 }
@@ -168,7 +170,8 @@ static bool open_first(wmap_archive *archive, const char *path, wmap_error *err)
 {
     uint64_t size = 0;
     int fd = strcmp(path, "-") == 0 ? open_stdin(&size, err) : open_plain(path, &size, err);
-    return fd >= 0 && add_file(archive, path, fd, size, err) && find_format(archive, err);
+    return fd >= 0 && add_file(archive, path, fd, size, err) && wm_unpack(archive, &archive->packed, err) &&
+           find_format(archive, err);
 }
 
 /* Opens what `archive->path` means: a file that a format knows, or the first of a set of files. */
@@ -258,6 +261,8 @@ wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
     wm_map_init(&archive->names, &archive->arena, 0);
     if (open_all(archive, path, err))
         return archive;
+    if (archive->packed)
+        wm_error_offset_of(err, "its unpacked bytes");
     wm_error_file(err, strcmp(path, "-") == 0 ? "standard input" : path);
     wmap_archive_close(archive);
     return NULL;

@@ -70,9 +70,10 @@ struct wmap_archive {
     size_t warning_count, warning_cap;
     uint8_t head[4096]; /* the first bytes of files[0], for probes */
     size_t head_size;
-    struct wm_zip *zip;     /* the directory of files[0] once wm_archive_zip was called */
-    wmap_error *zip_error;  /* why there is none */
-    void *state;            /* the format's own */
+    const char *packed;    /* "gzip", "bzip2", "xz": files[0] is its unpacked bytes; NULL: it wasn't packed */
+    struct wm_zip *zip;    /* the directory of files[0] once wm_archive_zip was called */
+    wmap_error *zip_error; /* why there is none */
+    void *state;           /* the format's own */
     struct wm_views *views; /* archive.c: mapped files and decoded tensors */
     struct wm_ahead *ahead; /* archive.c: bytes read ahead; while it is opened only */
 };

@@ -24,12 +24,12 @@ static const struct known {
 } known[] = {
     {0, 4, "\x67\x67\x6d\x6c", "an old GGML file"},
     {0, 4, "lmgg", "an old GGML file"},
-    {0, 2, "\x1f\x8b", "compressed with gzip; unpack it first"},
-    {0, 3, "BZh", "compressed with bzip2; unpack it first"},
+    {0, 2, "\x1f\x8b", "compressed with gzip, more than once or in an odd way; unpack it first"},
+    {0, 3, "BZh", "compressed with bzip2, more than once; unpack it first"},
     {0, 6,
      "\xfd"
      "7zXZ\0",
-     "compressed with xz; unpack it first"},
+     "compressed with xz, more than once; unpack it first"},
     {0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
     {0, 6, "7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"},
     {0, 4, "Rar!", "a RAR archive; unpack it first"},

@@ -68,6 +68,19 @@ bool wm_error_tensor(wmap_error *err, const char *name, size_t len)
     return false;
 }
 
+bool wm_error_offset_of(wmap_error *err, const char *bytes)
+{
+    char text[sizeof err->message];
+    if (!err || !err->has_offset)
+        return false;
+    snprintf(text, sizeof text, "%.900s (at byte %llu of %.64s)", err->message,
+             (unsigned long long)err->offset, bytes);
+    memcpy(err->message, text, sizeof text);
+    err->has_offset = false;
+    err->offset = 0;
+    return false;
+}
+
 int wmap_exit_status(wmap_code code)
 {
     switch (code) {

@@ -154,14 +154,8 @@ static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const uint
     }
     done = done && wm_torch_walk(torch, root, err);
     if (!done && err) {
-        if (!stored && err->has_offset && err->code != WMAP_E_NOMEM) {
-            /* The offset is one of the inflated bytes, which stand nowhere in the file. */
-            char text[sizeof err->message];
-            snprintf(text, sizeof text, "%.900s (at byte %llu of data.pkl)", err->message,
-                     (unsigned long long)err->offset);
-            memcpy(err->message, text, sizeof text);
-            err->has_offset = false;
-        }
+        if (!stored)
+            wm_error_offset_of(err, "data.pkl");
         wm_error_tensor(err, member->name, member->name_len);
     }
     wm_pickle_release(&pickle);
