@@ -16,6 +16,7 @@ extern const wm_format wm_format_pickle;
 extern const wm_format wm_format_safetensors;
 extern const wm_format wm_format_tensorflow;
 extern const wm_format wm_format_tensorflow_v1;
+extern const wm_format wm_format_theano;
 extern const wm_format wm_format_torch;
 
 /* In the order of probing: formats that are special cases of a container come before the general ones. */
@@ -23,6 +24,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_keras_zip,
     &wm_format_torch,
     &wm_format_npz,
+    &wm_format_theano,
     &wm_format_npy,
     &wm_format_keras_shards,
     &wm_format_tensorflow_v1,

@@ -5,14 +5,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/natural.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
 #include "runtime/hdf5/protocol.h"
-#include "runtime/spool.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -373,21 +371,6 @@ static bool probe_zip(wmap_archive *archive)
                                                                       find(zip, "model.weights.json"))));
 }
 
-/* Unpacks a deflated member into a temporary file, which becomes a file of the archive. */
-static bool spool(wmap_archive *archive, const wm_zip_member *member, uint32_t *file, wmap_error *err)
-{
-    int fd = wm_spool_new(err);
-    if (fd < 0)
-        return false;
-    wm_spool out = wm_spool_of(fd, member->usize);
-    if (!wm_zip_stream(archive, member, &out.sink, err)) {
-        close(fd);
-        return false;
-    }
-    *file = wm_archive_add_spool(archive, fd, out.size, err);
-    return *file != UINT32_MAX;
-}
-
 /* The weights are one member, so they share its CRC. */
 static bool add_sum(wmap_archive *archive, const wm_zip_member *member, wmap_error *err)
 {
@@ -416,8 +399,8 @@ static bool open_zip(wmap_archive *archive, wmap_error *err)
     if (member->method == WM_ZIP_STORED)
         return wm_keras_open_part(archive, 0, member->data, member->csize, err) &&
                add_sum(archive, member, err);
-    uint32_t file = 0;
-    return spool(archive, member, &file, err) && wm_keras_open_part(archive, file, 0, member->usize, err);
+    uint32_t file = wm_zip_spool(archive, member, err);
+    return file != UINT32_MAX && wm_keras_open_part(archive, file, 0, member->usize, err);
 }
 
 const wm_format wm_format_keras_zip = {

@@ -2,9 +2,7 @@
  * numpy/lib/_format_impl.py. */
 #include "runtime/formats/npy.h"
 
-#include <stdlib.h>
-
-#define CHUNK ((size_t)256 << 10)
+#include "runtime/formats/pickle_array.h"
 
 static bool probe(wmap_archive *archive)
 {
@@ -21,39 +19,41 @@ static bool open_npy(wmap_archive *archive, wmap_error *err)
     const uint8_t *header = wm_archive_load(archive, 0, 0, start, err);
     if (!header || !wm_npy_parse(header, (size_t)start, 0, &npy, err))
         return false;
+    wm_items *items = wm_new(&archive->arena, wm_items, 1);
+    if (!items)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    archive->state = items;
+    uint64_t size = archive->files[0].size;
+    if (wm_npy_objects(&npy)) {
+        const wm_pickled_source source = {.begin = start, .end = size};
+        if (!wm_pickled_open(archive, items, &source, err))
+            return false;
+        if (archive->entry_count)
+            return true;
+    }
     wm_entry *entry = wm_npy_add(archive, "0", 1, &npy, err);
     if (!entry)
         return false;
     if (npy.dtype == WMAP_OPAQUE) /* nothing else is in the file, so say it at once */
         return wm_fail(err, WMAP_E_UNSUPPORTED, "the array holds %s, which wmap does not read", entry->note);
-    entry->direct = !npy.swap;
+    entry->direct = true;
     entry->offset = start;
-    entry->id = start;
-    uint64_t size = archive->files[0].size;
     if (!wm_entry_check(archive, entry, start, size, err))
         return false;
-    if (size - start == npy.bytes)
-        return true;
-    wm_fail(err, WMAP_E_CORRUPT, "%llu bytes follow the array",
-            (unsigned long long)(size - start - npy.bytes));
-    return wm_error_offset(err, start + npy.bytes);
+    if (size - start != npy.bytes) {
+        wm_fail(err, WMAP_E_CORRUPT, "%llu bytes follow the array",
+                (unsigned long long)(size - start - npy.bytes));
+        return wm_error_offset(err, start + npy.bytes);
+    }
+    const wm_item item = {.offset = start, .len = npy.bytes, .swap = true};
+    entry->direct = !npy.swap;
+    return entry->direct || wm_items_add(archive, items, entry, &item, err);
 }
 
-/* Only for big-endian arrays. */
+/* Only for big-endian arrays, and for pickles. */
 static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *to, wmap_error *err)
 {
-    wm_npy_sink sink = wm_npy_sink_of(to, 0, true, entry->tensor.dtype);
-    uint8_t *chunk = malloc(CHUNK);
-    if (!chunk)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    bool ok = true;
-    for (uint64_t at = entry->id, end = archive->files[0].size; ok && at < end;) {
-        size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-        ok = wm_archive_read(archive, 0, at, chunk, n, err) && sink.sink.put(&sink.sink, chunk, n, err);
-        at += n;
-    }
-    free(chunk);
-    return ok;
+    return wm_items_decode(archive, archive->state, entry, to, err);
 }
 
 struct plan {

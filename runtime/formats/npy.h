@@ -35,6 +35,9 @@ bool wm_npy_parse(const uint8_t *bytes, size_t size, uint64_t origin, wm_npy *np
 /* What a dtype that is opaque here stands for; `descr` with or without its byte order. */
 const char *wm_npy_note(const char *descr);
 
+/* Does a pickle of Python objects follow the header? */
+bool wm_npy_objects(const wm_npy *npy);
+
 /* Adds it as an entry, with strides for Fortran order and a note if it is opaque. */
 wm_entry *wm_npy_add(wmap_archive *archive, const char *name, size_t len, const wm_npy *npy, wmap_error *err);
 

@@ -258,6 +258,12 @@ const char *wm_npy_note(const char *descr)
                                              : "a dtype that wmap does not have";
 }
 
+bool wm_npy_objects(const wm_npy *npy)
+{
+    const char *kind = npy->descr + (npy->descr[0] && strchr("<>|=", npy->descr[0]));
+    return npy->dtype == WMAP_OPAQUE && *kind == 'O';
+}
+
 wm_entry *wm_npy_add(wmap_archive *archive, const char *name, size_t len, const wm_npy *npy, wmap_error *err)
 {
     int64_t strides[WMAP_MAX_RANK];

@@ -6,23 +6,12 @@
 
 #include "runtime/base/size.h"
 #include "runtime/formats/npy.h"
+#include "runtime/formats/pickle_array.h"
 #include "runtime/formats/zip.h"
 
 #define SUFFIX     ".npy"
 #define SUFFIX_LEN 4
 #define PEEK       ((size_t)512) /* most headers are 128 bytes */
-
-/* What decode() needs of an entry that is not direct; entry->id is its index. */
-struct item {
-    const wm_zip_member *member;
-    uint64_t start; /* bytes of the npy header */
-    bool swap;
-};
-
-struct state {
-    struct item *items;
-    size_t count, cap;
-};
 
 static bool is_array(const wm_zip_member *m)
 {
@@ -60,15 +49,58 @@ static const uint8_t *load_header(wmap_archive *archive, const wm_zip_member *m,
     return all && wm_zip_peek(archive, m, all, (size_t)*size, &got, err) ? all : NULL;
 }
 
+/* Sets `*sum` to the checksum of a stored member. */
+static bool sum_of(wmap_archive *archive, const wm_zip_member *m, wm_sum **sum, wmap_error *err)
+{
+    *sum = wm_new(&archive->arena, wm_sum, 1);
+    if (!*sum)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    **sum = (wm_sum){.begin = m->data, .size = m->usize, .crc32 = m->crc32};
+    return true;
+}
+
+/* A member of dtype object holds a pickle. If that can't be read, or has no array in it, the member is
+ * opaque. */
+static bool add_objects(wmap_archive *archive, const wm_zip_member *m, const wm_npy *npy, wmap_error *err)
+{
+    wm_pickled_source source = {.begin = npy->start, .end = m->usize, .name = m->name};
+    source.name_len = m->name_len - SUFFIX_LEN;
+    if (m->method == WM_ZIP_STORED) {
+        source.begin += m->data;
+        source.end += m->data;
+        if (!sum_of(archive, m, &source.sum, err))
+            return false;
+    } else if ((source.file = wm_zip_spool(archive, m, err)) == UINT32_MAX) {
+        return false;
+    }
+    wmap_error failure = {0};
+    size_t before = archive->entry_count;
+    bool read = wm_pickled_open(archive, archive->state, &source, &failure);
+    if (archive->entry_count > before && read)
+        return true;
+    if (!read && (archive->entry_count > before || failure.code != WMAP_E_UNSUPPORTED)) {
+        if (err)
+            *err = failure;
+        return false;
+    }
+    wm_entry *entry = wm_npy_add(archive, source.name, source.name_len, npy, err);
+    if (entry && !read) {
+        entry->note = wm_format_text(&archive->arena, "Python objects; %s", failure.message);
+        wm_archive_warn(archive, "member %.*s %s", (int)m->name_len, m->name, failure.message);
+    }
+    return entry && (entry->note || wm_fail(err, WMAP_E_NOMEM, "out of memory"));
+}
+
 static bool add_member(wmap_archive *archive, const wm_zip_member *m, wmap_error *err)
 {
-    struct state *state = archive->state;
     uint8_t buffer[PEEK];
     uint64_t start;
     wm_npy npy;
     const uint8_t *header = load_header(archive, m, buffer, &start, err);
     if (!header || !wm_npy_parse(header, (size_t)start, m->data, &npy, err))
         return false;
+    if (wm_npy_objects(&npy))
+        return add_objects(archive, m, &npy, err);
     if (npy.dtype != WMAP_OPAQUE && m->usize - start != npy.bytes) {
         wm_fail(err, WMAP_E_CORRUPT, "its shape needs %llu bytes, but %llu are there",
                 (unsigned long long)npy.bytes, (unsigned long long)(m->usize - start));
@@ -81,26 +113,18 @@ static bool add_member(wmap_archive *archive, const wm_zip_member *m, wmap_error
         return true;
     entry->direct = m->method == WM_ZIP_STORED && !npy.swap;
     if (entry->direct) {
-        wm_sum *sum = wm_new(&archive->arena, wm_sum, 1);
-        if (!sum)
-            return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-        *sum = (wm_sum){.begin = m->data, .size = m->usize, .crc32 = m->crc32};
-        entry->sum = sum;
         entry->offset = m->data + start;
-        return wm_entry_check(archive, entry, m->data + start, m->data + m->usize, err);
+        return sum_of(archive, m, &entry->sum, err) &&
+               wm_entry_check(archive, entry, m->data + start, m->data + m->usize, err);
     }
-    entry->id = state->count;
-    struct item *item = wm_push(&archive->arena, state->items, state->count, state->cap);
-    if (!item)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    *item = (struct item){m, start, npy.swap};
-    return true;
+    const wm_item item = {.member = m, .offset = start, .swap = npy.swap};
+    return wm_items_add(archive, archive->state, entry, &item, err);
 }
 
 static bool open_npz(wmap_archive *archive, wmap_error *err)
 {
     const wm_zip *zip = wm_archive_zip(archive, err);
-    archive->state = zip ? wm_new(&archive->arena, struct state, 1) : NULL;
+    archive->state = zip ? wm_new(&archive->arena, wm_items, 1) : NULL;
     if (!archive->state)
         return zip ? wm_fail(err, WMAP_E_NOMEM, "out of memory") : false;
     if (!wm_archive_reserve(archive, zip->count, err))
@@ -118,10 +142,7 @@ static bool open_npz(wmap_archive *archive, wmap_error *err)
 
 static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *to, wmap_error *err)
 {
-    const struct state *state = archive->state;
-    const struct item *item = &state->items[entry->id];
-    wm_npy_sink sink = wm_npy_sink_of(to, item->start, item->swap, entry->tensor.dtype);
-    return wm_zip_stream(archive, item->member, &sink.sink, err);
+    return wm_items_decode(archive, archive->state, entry, to, err);
 }
 
 /* Writing: the npy header of each member is kept from layout() to finish(), since NumPy's CRC covers it too.

@@ -9,6 +9,7 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/formats/npy.h"
 
 /* NumPy 2 moved numpy.core to numpy._core; both names are met. */
 static bool is_core(const wm_pickle_node *node, const char *module, const char *name)

@@ -41,19 +41,19 @@ static bool probe(wmap_archive *archive)
 
 static bool open_pickle(wmap_archive *archive, wmap_error *err)
 {
-    wm_pickled *pickled = wm_new(&archive->arena, wm_pickled, 1);
-    if (!pickled)
+    wm_items *items = wm_new(&archive->arena, wm_items, 1);
+    if (!items)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory while opening a pickle");
-    archive->state = pickled;
+    archive->state = items;
     const wm_pickled_source source = {.end = archive->files[0].size};
-    return wm_pickled_open(archive, pickled, &source, err) &&
+    return wm_pickled_open(archive, items, &source, err) &&
            (archive->entry_count ||
             wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file: a pickle that holds no array"));
 }
 
 static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
 {
-    return wm_pickled_decode(archive, archive->state, entry, sink, err);
+    return wm_items_decode(archive, archive->state, entry, sink, err);
 }
 
 extern const wm_format wm_format_pickle;

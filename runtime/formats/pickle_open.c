@@ -1,5 +1,5 @@
 /* pickle_open.c: from pickles of arrays to entries: finds the arrays in the objects, where their bytes stand
- * in the file, and decodes them where they don't stand there as they are. Of Theano's classes the values of
+ * in the file, and how they are written there. Of Theano's classes the values of
  * shared variables are known; the path to them is told in theano/compile/sharedvalue.py and
  * theano/gof/link.py. */
 #include <inttypes.h>
@@ -12,12 +12,11 @@
 #include "runtime/formats/pickle_array.h"
 
 #define MAX_PICKLES ((size_t)100000) /* in a row in one file */
-#define CHUNK       ((size_t)64 << 10)
 
 /* What opening works on. All of it is reachable from outside of the mapping's trap. */
 typedef struct opening {
     wmap_archive *archive;
-    wm_pickled *pickled;
+    wm_items *items;
     const wm_pickled_source *source;
     wm_pickle *pickle;
     wmap_error *err;
@@ -25,17 +24,6 @@ typedef struct opening {
 } opening;
 
 /* ---- entries ---- */
-
-bool wm_pickled_add(wmap_archive *archive, wm_pickled *pickled, wm_entry *entry, const wm_pickled_item *item,
-                    wmap_error *err)
-{
-    entry->id = WM_PICKLED | pickled->count;
-    wm_pickled_item *slot = wm_push(&archive->arena, pickled->items, pickled->count, pickled->cap);
-    if (!slot)
-        return wm_fail(err, WMAP_E_NOMEM, "out of memory while listing tensors");
-    *slot = *item;
-    return true;
-}
 
 /* The data of an array must be exactly what its shape needs. */
 static bool check_size(wm_walk *w, const wm_pickled_array *a, const wm_pickle_span *span)
@@ -61,9 +49,9 @@ static bool place(wm_walk *w, const wm_pickled_array *a, const wm_pickle_span *s
     const wm_file *file = &w->archive->files[o->source->file];
     const char *map = (const char *)file->map;
     bool inside = span->bytes >= map && span->bytes < map + file->size;
-    wm_pickled_item item = {
-        .file = o->source->file, .len = span->len, .coding = span->coding, .swap = a->swap};
+    wm_item item = {.file = o->source->file, .len = span->len, .coding = span->coding, .swap = a->swap};
     entry->file = item.file;
+    entry->sum = o->source->sum;
     if (inside)
         item.offset = (uint64_t)(span->bytes - map);
     if ((inside || !span->len) && span->coding == WM_PICKLE_PLAIN && !a->swap) {
@@ -74,7 +62,7 @@ static bool place(wm_walk *w, const wm_pickled_array *a, const wm_pickle_span *s
     /* What was short enough to be decoded at once is kept: the pickle's memory goes. */
     if (!inside && !(item.memory = wm_copy(&w->archive->arena, span->bytes, span->len)))
         return wm_walk_nomem(w);
-    return wm_pickled_add(w->archive, o->pickled, entry, &item, w->err);
+    return wm_items_add(w->archive, o->items, entry, &item, w->err);
 }
 
 static bool add_array(wm_walk *w, const wm_pickled_array *a)
@@ -311,70 +299,14 @@ static void open_mapped(void *context)
     o->done = !joblib(o) && walk_all(o, roots, count);
 }
 
-bool wm_pickled_open(wmap_archive *archive, wm_pickled *pickled, const wm_pickled_source *source,
-                     wmap_error *err)
+bool wm_pickled_open(wmap_archive *archive, wm_items *items, const wm_pickled_source *source, wmap_error *err)
 {
     wm_pickle pickle;
     wm_pickle_init(&pickle);
-    opening o = {archive, pickled, source, &pickle, err, false};
+    opening o = {archive, items, source, &pickle, err, false};
     bool ok = wm_archive_mapped(archive, source->file, open_mapped, &o, err);
     wm_pickle_release(&pickle);
+    if (source->file)
+        wm_error_offset_of(err, "its unpacked bytes");
     return ok && o.done;
-}
-
-/* ---- decoding ---- */
-
-/* Bytes of the file, decoded piece by piece. What a piece leaves over begins the next one. */
-static bool decode_file(wmap_archive *archive, const wm_pickled_item *item, wm_sink *sink, wmap_error *err)
-{
-    struct {
-        char text[CHUNK];
-        uint8_t out[CHUNK];
-    } *b = malloc(sizeof *b);
-    bool ok = b || wm_fail(err, WMAP_E_NOMEM, "out of memory while reading a tensor");
-    size_t held = 0;
-    for (uint64_t at = 0; ok && (at < item->len || held);) {
-        uint64_t left = item->len - at;
-        size_t n = left < CHUNK - held ? (size_t)left : CHUNK - held, used = 0, made = 0;
-        ok = wm_archive_read(archive, item->file, item->offset + at, b->text + held, n, err);
-        if (!ok)
-            break;
-        at += n;
-        n += held;
-        if (item->coding == WM_PICKLE_PLAIN) {
-            ok = sink->put(sink, b->text, n, err);
-            continue;
-        }
-        ok = wm_pickle_decode(item->coding, b->text, n, at == item->len, &used, b->out, sizeof b->out, &made);
-        if (!ok) {
-            wm_fail(err, WMAP_E_CORRUPT, "the data of an array are malformed text");
-            wm_error_offset(err, item->offset + at - n + used);
-            break;
-        }
-        held = n - used;
-        memmove(b->text, b->text + used, held);
-        ok = !made || sink->put(sink, b->out, made, err);
-    }
-    free(b);
-    return ok;
-}
-
-bool wm_pickled_decode(wmap_archive *archive, const wm_pickled *pickled, const wm_entry *entry, wm_sink *to,
-                       wmap_error *err)
-{
-    const wm_pickled_item *item = &pickled->items[entry->id & ~WM_PICKLED];
-    wm_npy_sink sink = wm_npy_sink_of(to, item->member ? item->offset : 0, item->swap, entry->tensor.dtype);
-    if (item->member)
-        return wm_zip_stream(archive, item->member, &sink.sink, err);
-    if (!item->memory)
-        return decode_file(archive, item, &sink.sink, err);
-    if (item->coding == WM_PICKLE_PLAIN)
-        return sink.sink.put(&sink.sink, item->memory, (size_t)item->len, err);
-    uint8_t out[8192]; /* at most 1 KiB of text was kept, which in UTF-8 may have grown to twice as much */
-    size_t used, made;
-    if (!wm_pickle_decode(item->coding, item->memory, (size_t)item->len, true, &used, out, sizeof out,
-                          &made) ||
-        used != item->len)
-        return wm_fail(err, WMAP_E_CORRUPT, "the data of an array are malformed text");
-    return sink.sink.put(&sink.sink, out, made, err);
 }

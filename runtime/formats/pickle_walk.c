@@ -295,6 +295,7 @@ static bool walk_node(wm_walk *w, wm_pickle_node *node)
 void wm_walk_init(wm_walk *w, wmap_archive *archive, wm_pickle *pickle, uint64_t pickle_size, wmap_error *err)
 {
     *w = (wm_walk){.archive = archive, .pickle = pickle, .err = err};
+    w->entries = archive->entry_count;
     w->max_steps = ((uint64_t)1 << 16) + 16 * pickle_size;
 }
 
@@ -338,9 +339,9 @@ bool wm_walk_end(wm_walk *w)
             others++;
     }
     if (!first)
-        return w->archive->entry_count == 0 || list_foreign(w);
+        return w->archive->entry_count == w->entries || list_foreign(w);
     wm_pickle_name(first, name, sizeof name);
-    if (w->archive->entry_count == 0) {
+    if (w->archive->entry_count == w->entries) {
         wm_fail(w->err, WMAP_E_UNSUPPORTED,
                 "holds a pickled %s and no tensor that could be read without running it", name);
         return wm_error_offset(w->err, first->offset);

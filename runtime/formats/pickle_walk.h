@@ -33,7 +33,8 @@ typedef struct wm_walk {
 
     char *path; /* the name so far */
     size_t len, cap;
-    size_t keys; /* parts of it */
+    size_t keys;    /* parts of it */
+    size_t entries; /* the archive's before the walk */
     size_t depth;
     uint64_t steps, max_steps;
     struct wm_walk_foreign *foreign; /* objects to list at the end */

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/spool.h"
 
 #define SIG_LOCAL     0x04034b50u
 #define SIG_CENTRAL   0x02014b50u
@@ -545,6 +547,18 @@ bool wm_zip_stream(wmap_archive *archive, const wm_zip_member *m, wm_sink *sink,
     if (ok && crc != m->crc32)
         return member_fail(err, m, "wrong CRC-32; the member's bytes were changed");
     return ok;
+}
+
+uint32_t wm_zip_spool(wmap_archive *archive, const wm_zip_member *member, wmap_error *err)
+{
+    int fd = wm_spool_new(err);
+    if (fd < 0)
+        return UINT32_MAX;
+    wm_spool out = wm_spool_of(fd, member->usize);
+    if (wm_zip_stream(archive, member, &out.sink, err))
+        return wm_archive_add_spool(archive, fd, out.size, err);
+    close(fd);
+    return UINT32_MAX;
 }
 
 uint8_t *wm_zip_load(wmap_archive *archive, const wm_zip_member *m, uint64_t limit, wm_zip_crc crc,

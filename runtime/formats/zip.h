@@ -64,6 +64,10 @@ bool wm_zip_peek(wmap_archive *archive, const wm_zip_member *member, void *buffe
 /* Sends a whole member to `sink`; its CRC is checked at the end. For any thread. */
 bool wm_zip_stream(wmap_archive *archive, const wm_zip_member *member, wm_sink *sink, wmap_error *err);
 
+/* Unpacks a member into an unlinked file, which becomes one of the archive's: its index, UINT32_MAX with
+ * `err` filled. */
+uint32_t wm_zip_spool(wmap_archive *archive, const wm_zip_member *member, wmap_error *err);
+
 /* A member to write: always stored. */
 typedef struct wm_zip_out {
     const char *name;
