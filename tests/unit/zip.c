@@ -515,8 +515,9 @@ static void test_extras(void **state)
 static void test_opaque(void **state)
 {
     (void)state;
-    char text[132] = {0};
+    char text[130] = {0};
     npy_start(text, "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }");
+    memcpy(text + 128, "N.", 2);
     part parts[] = {{.name = "o.npy", .data = text, .size = sizeof text}, array_part("w.npy")};
     bytes b = zip_of(parts, 2);
     wmap_archive *a = accept(&b);
