@@ -50,6 +50,7 @@ static wm_diag *queue(wm_unit *unit, wm_diag_id id, wm_span span, bool warning, 
     diag->span = span;
     diag->warning = warning;
     diag->message = message;
+    diag->use = unit->use;
     diag->order = (uint32_t)(unit->errors + unit->warnings);
     if (unit->last)
         unit->last->next = diag;
@@ -91,7 +92,7 @@ void wm_diag_label(wm_unit *unit, wm_diag *diag, const char *format, ...)
 
 void wm_diag_also(wm_unit *unit, wm_diag *diag, wm_span span, const char *format, ...)
 {
-    if (diag->label_count == WM_DIAG_MAX_LABELS || span.file == WM_NO_FILE)
+    if (diag->label_count == WM_DIAG_MAX_LABELS - 1 || span.file == WM_NO_FILE)
         return;
     wm_label *label = &diag->labels[diag->label_count++];
     va_list args;

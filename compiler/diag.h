@@ -15,7 +15,7 @@ typedef enum wm_diag_id {
     WM_DIAG_COUNT
 } wm_diag_id;
 
-#define WM_DIAG_MAX_LABELS 3
+#define WM_DIAG_MAX_LABELS 4 /* one of them is for `use` */
 #define WM_DIAG_MAX_NOTES  12
 
 typedef struct wm_label {
@@ -39,6 +39,10 @@ typedef struct wm_diag {
     uint32_t note_count;
     const char *round; /* "l=3": the loop variables of the instance; findings equal but for it are folded.
                           NULL if none */
+    /* Of the first of findings that are folded: the `use` that brought the statement here, and the name that
+     * a string with holes is. */
+    wm_span use;
+    const char *means;
     uint32_t order;
     struct wm_diag *next;
 } wm_diag;
@@ -51,6 +55,7 @@ typedef struct wm_unit {
     size_t source_count, source_cap;
     wm_diag *diags, *last;
     size_t errors, warnings;
+    wm_span use; /* of the line at hand, for findings; WM_NOWHERE */
 } wm_unit;
 
 /* Queues a finding. Returns it, for labels and notes to be added. The message is printf-like. Never NULL (the

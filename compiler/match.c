@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/pass.h"
+#include "compiler/scope.h"
 
 #define MAX_INSTANCES 4000000
 
@@ -384,11 +385,21 @@ static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *
 
 /* ---- one rule ---- */
 
+/* A name that is put together by holes, as a whole. */
+static void say_name(wm_unit *unit, wm_diag *d, const wm_pattern *pattern)
+{
+    const wm_source *source = unit->sources[pattern->span.file];
+    if (pattern->literal &&
+        memchr(source->text + pattern->span.beg, '{', pattern->span.end - pattern->span.beg))
+        d->means = wm_format_text(unit->arena, "that is %s", wm_quote(unit, pattern->text));
+}
+
 static void report_unmatched(matcher *m, const table *t)
 {
     wm_diag *d = wm_error(m->state->unit, WM_E0401, t->term->name.span, "no source tensor matches this name");
     if (*m->line->round)
         d->round = m->line->round;
+    say_name(m->state->unit, d, &t->term->name);
     wm_suggest(m->state, d, &t->term->name, &m->state->source);
 }
 
@@ -621,6 +632,7 @@ static void match_fill(wm_state *state, wm_form *form)
             f.count == 0 && !line->optional) {
             wm_diag *d =
                 wm_error(state->unit, WM_E0401, line->fill->like.span, "no source tensor matches this name");
+            say_name(state->unit, d, &line->fill->like);
             wm_suggest(state, d, &line->fill->like, &state->source);
             form->failed = true;
         }
@@ -722,6 +734,7 @@ static void excuse_line(wm_state *state, const wm_line *line)
 void wm_match_line(wm_state *state, const wm_line *line)
 {
     wm_form *form = NULL;
+    state->unit->use = wm_scope_use(line->scope);
     if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
         form = wm_layout_pass(state->unit, line);
     if (form && !form->failed) {
@@ -734,6 +747,7 @@ void wm_match_line(wm_state *state, const wm_line *line)
         excuse_line(state, line);
         wm_lose_shared(state, line);
     }
+    state->unit->use = WM_NOWHERE;
 }
 
 void wm_match_drops(wm_state *state)

@@ -1,6 +1,7 @@
 /* pass.c: what several passes after resolve need: extents and positions of layouts, types as text, errors of
  * instances. */
 #include "compiler/pass.h"
+#include "compiler/scope.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -140,7 +141,9 @@ wm_diag *wm_instance_error(wm_state *state, wm_instance *instance, wm_diag_id id
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    state->unit->use = wm_scope_use(instance->form->line->scope);
     wm_diag *diag = wm_error(state->unit, id, span, "%s", text);
+    state->unit->use = WM_NOWHERE;
     const char *round = wm_instance_round(state->unit, instance);
     diag->round = *round ? round : NULL;
     instance->failed = true;

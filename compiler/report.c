@@ -214,8 +214,18 @@ static void copy_entry(wmap_report *r, const wm_unit *unit, wm_source **copies, 
         copy->labels[i].text = copy_text(r, d->labels[i].text);
         e->labels[i] = copy_place(r, unit, copies, d->labels[i].span);
     }
+    if (d->use.end > d->use.beg) {
+        copy->labels[d->label_count].text = "used here";
+        e->labels[copy->label_count++] = copy_place(r, unit, copies, d->use);
+    }
     for (uint32_t i = 0; i < d->note_count; i++)
         copy->notes[i].text = copy_text(r, d->notes[i].text);
+    if (d->means && d->note_count < WM_DIAG_MAX_NOTES) { /* before the others */
+        memmove(copy->notes + 1, copy->notes, d->note_count * sizeof *copy->notes);
+        copy->notes[0].hint = false;
+        copy->notes[0].text = copy_text(r, d->means);
+        copy->note_count++;
+    }
     e->diag = copy;
 }
 

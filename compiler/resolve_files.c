@@ -531,7 +531,7 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
                                   const wm_call *call, wm_span at)
 {
     wm_scope *scope = wm_new(r->unit->arena, wm_scope, 1);
-    *scope = (wm_scope){.up = decl->file->scope};
+    *scope = (wm_scope){.up = decl->file->scope, .use = at, .caller = call ? caller : NULL};
     uint32_t count = 0;
     for (const wm_param *p = decl->item->params; p; p = p->next)
         count++;

@@ -370,7 +370,10 @@ static void add_use(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     inner.used = &used;
     if (!*c->round && scope->count) /* two uses in a row differ in their arguments only */
         wm_name_round(r, c, &inner);
+    wm_span before = r->unit->use;
+    r->unit->use = wm_scope_use(scope);
     wm_walk(r, &inner, decl->item->body);
+    r->unit->use = before;
 }
 
 /* ---- the other statements ---- */

@@ -3,6 +3,20 @@
 
 #include <string.h>
 
+wm_span wm_scope_use(const wm_scope *scope)
+{
+    wm_span use = WM_NOWHERE;
+    while (scope) {
+        if (scope->caller) {
+            use = scope->use;
+            scope = scope->caller;
+        } else {
+            scope = scope->up;
+        }
+    }
+    return use;
+}
+
 const wm_file *wm_scope_file(const wm_scope *scope)
 {
     while (scope && !scope->file)

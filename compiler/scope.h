@@ -66,6 +66,8 @@ struct wm_scope {
     const wm_file *file; /* set in the outermost one only */
     const wm_named *items;
     uint32_t count;
+    wm_span use;            /* arguments: the `use` (or other call) that gave them; else without a size */
+    const wm_scope *caller; /* and the scope in which it stands */
 };
 
 /* The declaration that `name` (dotted or not) means in a file, NULL if it means none. With `values` only
@@ -75,6 +77,9 @@ wm_decl *wm_file_find(wm_arena *arena, const wm_file *file, const wm_qname *name
 /* Looks a name up: its state, or WM_DECL_NEW if there is none. */
 wm_decl_state wm_scope_find(wm_arena *arena, const wm_scope *scope, const wm_qname *name, wm_val *value,
                             wm_span *declared);
+
+/* The `use` in the map that runs through which this scope was reached; WM_NOWHERE: none. */
+wm_span wm_scope_use(const wm_scope *scope);
 
 /* The outermost scope's file; NULL for an empty scope. */
 const wm_file *wm_scope_file(const wm_scope *scope);
