@@ -55,4 +55,7 @@ bool wm_scope_has(const wm_scope *scope, wm_str name, wm_span *declared);
 /* "3", "1.5", "true", "x", "[1, 2]" */
 const char *wm_val_text(wm_unit *unit, const wm_val *value);
 
+/* A hint at `//`, if a fraction stands where a whole number is needed. */
+void wm_hint_division(wm_unit *unit, wm_diag *diag, const wm_val *value);
+
 #endif

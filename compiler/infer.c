@@ -146,9 +146,10 @@ static void use_where(inference *i)
         if (e != WM_EVAL_OK)
             continue;
         if (value.kind != WM_VAL_INT || value.i < 0) {
-            wm_instance_error(i->state, i->in, value.kind == WM_VAL_INT ? WM_E0502 : WM_E0143, b->expr->span,
-                              "an extent is a whole number that is not negative, this is %s",
-                              wm_val_text(i->unit, &value));
+            wm_diag *d = wm_instance_error(
+                i->state, i->in, value.kind == WM_VAL_INT ? WM_E0502 : WM_E0143, b->expr->span,
+                "an extent is a whole number that is not negative, this is %s", wm_val_text(i->unit, &value));
+            wm_hint_division(i->unit, d, &value);
         } else if (!learn(i, axis, value.i, b->span, "given here")) {
             wm_diag *d = wm_instance_error(
                 i->state, i->in, WM_E0503, b->span, "`where` says that %s is %lld, but it is %lld",

@@ -677,9 +677,14 @@ static void check_where(layouter *l)
                 found |= wm_str_eq(axes->items[i].name, b->names->text);
         if (found)
             continue;
-        wm_diag *d = wm_error(l->unit, WM_E0301, b->names->span, "%s is not an axis of this rule",
+        bool captured = false;
+        for (uint32_t v = 0; v < f->line->var_count; v++)
+            captured |= wm_str_eq(f->line->vars[v].name, b->names->text);
+        wm_diag *d = wm_error(l->unit, WM_E0301, b->names->span,
+                              captured ? "%s is captured from a name; `where` gives extents of axes"
+                                       : "%s is not an axis of this rule",
                               wm_quote(l->unit, b->names->text));
-        if (wm_near_found(&near))
+        if (wm_near_found(&near) && !captured)
             wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
         f->failed = true;
     }

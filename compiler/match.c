@@ -400,6 +400,8 @@ static void report_unmatched(matcher *m, const table *t)
     if (*m->line->round)
         d->round = m->line->round;
     say_name(m->state->unit, d, &t->term->name);
+    if (m->state->unmatched_count++ == 0)
+        m->state->unmatched = d;
     wm_suggest(m->state, d, &t->term->name, &m->state->source);
 }
 
@@ -647,10 +649,12 @@ static void match_fill(wm_state *state, wm_form *form)
     }
 }
 
+#define MAX_IDLE 100 /* patterns of `drop` that are remembered for "did you mean" */
+
 typedef struct drop_match {
     wm_state *state;
     const wm_pattern *pattern;
-    size_t used, first;
+    size_t matched, used, first;
 } drop_match;
 
 static void drop_one(void *user, size_t name, const wm_capture *captures)
@@ -658,6 +662,7 @@ static void drop_one(void *user, size_t name, const wm_capture *captures)
     (void)captures;
     drop_match *d = user;
     wm_side_tensor *s = &d->state->source.tensors[name];
+    d->matched++;
     if (s->used && d->used++ == 0)
         d->first = name;
     s->dropped = true;
@@ -665,9 +670,11 @@ static void drop_one(void *user, size_t name, const wm_capture *captures)
 
 static void match_drop(wm_state *state, const wm_line *line)
 {
-    drop_match m = {state, line->dropped, 0, 0};
+    drop_match m = {state, line->dropped, 0, 0, 0};
     wm_names_match(state->source.index, state->unit, m.pattern, line->vars, line->var_count, NULL, drop_one,
                    &m);
+    if (m.matched == 0 && state->idle_count < MAX_IDLE)
+        *wm_push(state->unit->arena, state->idle_drops, state->idle_count, state->idle_cap) = m.pattern;
     if (m.used == 0)
         return;
     const wm_side_tensor *s = &state->source.tensors[m.first];

@@ -55,9 +55,11 @@ bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape
             continue;
         }
         ok = false;
-        if (done == WM_EVAL_OK)
-            wm_error(r->unit, WM_E0143, i->span, "an extent is a whole number, this is %s",
-                     wm_val_text(r->unit, &value));
+        if (done != WM_EVAL_OK)
+            continue;
+        wm_diag *d = wm_error(r->unit, WM_E0143, i->span, "an extent is a whole number, this is %s",
+                              wm_val_text(r->unit, &value));
+        wm_hint_division(r->unit, d, &value);
     }
     uint64_t elements;
     if (ok && !wm_shape_count(out, count, &elements)) {

@@ -206,6 +206,10 @@ typedef struct wm_state {
     wm_map out_names;
     uint32_t *written; /* the order of outs, without failed ones */
     size_t written_count;
+    const wm_pattern **idle_drops; /* patterns of `drop` that matched nothing, the first of them */
+    size_t idle_count, idle_cap;
+    wm_diag *unmatched; /* the first E0401 */
+    size_t unmatched_count;
     wm_cast *casts; /* of the map */
     size_t cast_count, cast_cap;
     wm_shared shared;

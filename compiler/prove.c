@@ -515,6 +515,39 @@ static void list_families(prover *p, wm_diag *d, const wm_side *side, bool left,
         *pattern = show_family(p, &families[0], true);
 }
 
+/* A `drop` that matched nothing, and may have been meant for one that is left. */
+static void show_idle_drop(prover *p, wm_diag *d)
+{
+    const wm_side *side = &p->state->source;
+    for (size_t k = 0; k < p->state->idle_count; k++) {
+        const wm_pattern *pattern = p->state->idle_drops[k];
+        wm_near near;
+        if (!pattern->literal)
+            continue;
+        wm_near_init(&near, pattern->text);
+        for (size_t i = 0; i < side->count && i < 20000; i++)
+            if (!side->tensors[i].used && !side->tensors[i].dropped && !side->tensors[i].excused)
+                wm_near_try(&near, side->names[i]);
+        if (!wm_near_found(&near))
+            continue;
+        wm_diag_also(p->unit, d, pattern->span, "matches nothing; %s is near", wm_quote(p->unit, near.best));
+        return;
+    }
+}
+
+/* If no rule found anything, it is more likely the file than the rules. */
+static void doubt_file(prover *p)
+{
+    wm_state *s = p->state;
+    size_t touched = 0;
+    for (size_t i = 0; i < s->source.count; i++)
+        touched += s->source.tensors[i].used || s->source.tensors[i].dropped;
+    if (s->unmatched_count > 1 && touched == 0)
+        wm_diag_note(p->unit, s->unmatched,
+                     "no rule matches any of the %zu tensors of %s: is it the right file?", s->source.count,
+                     s->source.label);
+}
+
 static void check_sides(prover *p)
 {
     wm_state *s = p->state;
@@ -531,6 +564,7 @@ static void check_sides(prover *p)
         wm_diag *d = wm_error(p->unit, WM_E0522, nowhere, "%zu source tensor%s neither used nor dropped",
                               left, left == 1 ? " is" : "s are");
         list_families(p, d, &s->source, true, &pattern);
+        show_idle_drop(p, d);
         wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop \"%s\"", left == 1 ? "it" : "them",
                      pattern);
     }
@@ -569,6 +603,7 @@ void wm_prove_rest(wm_state *state)
             keep_rest(&p, state->program->lines[l].span);
             break;
         }
+    doubt_file(&p);
     if (!state->rest_unknown)
         check_sides(&p);
     state->written = wm_new(state->unit->arena, uint32_t, state->out_count);

@@ -490,38 +490,44 @@ static void put_place(const printer *p, const place *at)
     fprintf(p->out, ":%" PRIu32 ":%" PRIu32, at->line, at->column);
 }
 
-/* The main line with all marks that belong to it, then the other places. */
-static void put_snippets(const printer *p, const entry *e)
+/* Another place, with its line. */
+static void put_other(const printer *p, const place *at, const char *text)
+{
+    begin(p, BLUE);
+    fputs("  ::: ", p->out);
+    end(p);
+    put_place(p, at);
+    fputc('\n', p->out);
+    wm_str line = line_of(at);
+    window around = window_of(line, line_offset(at, line));
+    put_line(p, digits(at->line), &around, at->line);
+    put_marks(p, digits(at->line), &around, at, line, '~', text);
+}
+
+/* The main line, if there is one, with all marks that belong to it, then the other places. */
+static void put_snippets(const printer *p, const entry *e, bool placed)
 {
     const wm_diag *d = e->diag;
-    wm_str line = line_of(&e->main);
-    window w = window_of(line, line_offset(&e->main, line));
-    int width = digits(e->main.line);
     bool shown[WM_DIAG_MAX_LABELS] = {false};
-    put_line(p, width, &w, e->main.line);
-    put_marks(p, width, &w, &e->main, line, '^', d->label);
-    for (uint32_t i = 0; i < d->label_count; i++) {
-        const place *at = &e->labels[i];
-        shown[i] = !at->source || at->whole;
-        if (at->source != e->main.source || at->line != e->main.line || !in_window(&w, at, line))
-            continue;
-        put_marks(p, width, &w, at, line, '~', d->labels[i].text);
-        shown[i] = true;
+    for (uint32_t i = 0; i < d->label_count; i++)
+        shown[i] = !e->labels[i].source || e->labels[i].whole;
+    if (placed) {
+        wm_str line = line_of(&e->main);
+        window w = window_of(line, line_offset(&e->main, line));
+        int width = digits(e->main.line);
+        put_line(p, width, &w, e->main.line);
+        put_marks(p, width, &w, &e->main, line, '^', d->label);
+        for (uint32_t i = 0; i < d->label_count; i++) {
+            const place *at = &e->labels[i];
+            if (at->source != e->main.source || at->line != e->main.line || !in_window(&w, at, line))
+                continue;
+            put_marks(p, width, &w, at, line, '~', d->labels[i].text);
+            shown[i] = true;
+        }
     }
-    for (uint32_t i = 0; i < d->label_count; i++) {
-        const place *at = &e->labels[i];
-        if (shown[i])
-            continue;
-        begin(p, BLUE);
-        fputs("  ::: ", p->out);
-        end(p);
-        put_place(p, at);
-        fputc('\n', p->out);
-        wm_str other = line_of(at);
-        window around = window_of(other, line_offset(at, other));
-        put_line(p, digits(at->line), &around, at->line);
-        put_marks(p, digits(at->line), &around, at, other, '~', d->labels[i].text);
-    }
+    for (uint32_t i = 0; i < d->label_count; i++)
+        if (!shown[i])
+            put_other(p, &e->labels[i], d->labels[i].text);
 }
 
 static void put_note(const printer *p, int width, const char *kind, const char *text)
@@ -556,8 +562,7 @@ static void put_entry(const printer *p, const wmap_report *r, const entry *e)
     put_string(p->out, d->message);
     end(p);
     fputc('\n', p->out);
-    if (placed)
-        put_snippets(p, e);
+    put_snippets(p, e, placed);
     int width = placed ? digits(e->main.line) : 1;
     for (uint32_t i = 0; i < d->note_count; i++)
         if (!d->notes[i].hint)

@@ -280,8 +280,9 @@ static bool axis_extent(wm_resolver *r, const wm_context *c, const wm_expr *expr
     wm_val value;
     wm_evaluated done = wm_eval(r->unit, c->scope, NULL, expr, &value);
     if (done == WM_EVAL_OK && (value.kind != WM_VAL_INT || value.i < 0)) {
-        wm_error(r->unit, WM_E0143, expr->span, "an extent is a whole number, this is %s",
-                 wm_val_text(r->unit, &value));
+        wm_diag *d = wm_error(r->unit, WM_E0143, expr->span, "an extent is a whole number, this is %s",
+                              wm_val_text(r->unit, &value));
+        wm_hint_division(r->unit, d, &value);
         return false;
     }
     return done != WM_EVAL_ERROR;

@@ -181,3 +181,9 @@ const char *wm_val_text(wm_unit *unit, const wm_val *value)
     show_value(&out, value);
     return out.text;
 }
+
+void wm_hint_division(wm_unit *unit, wm_diag *diag, const wm_val *value)
+{
+    if (value->kind == WM_VAL_FLOAT)
+        wm_diag_hint(unit, diag, "`/` gives a fraction; `//` divides whole numbers");
+}
