@@ -1,14 +1,19 @@
 """Pickles of arrays: every dtype, order and protocol, bit by bit as pickle.load gives them, and objects of old NumPy."""
 
+import bz2
 import collections
 import gzip
+import lzma
 import os
 import pickle
+import sys
+import types
 
-from common import ROOT, Case
+from common import ROOT, Case, wmap
 import ml_dtypes
 import numpy as np
 
+DATA = os.path.join(ROOT, "tests", "data", "pickle")
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1", "c8", "c16"]
 
@@ -34,7 +39,7 @@ def bits(a):
     return (a.dtype.newbyteorder("<").str, a.shape, np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes())
 
 
-class Pickles(Case):
+class Through(Case):
     def through(self, path, drop=()):
         """All arrays of a file, moved by wmap into an npz."""
         target = self.path("through.npz")
@@ -50,6 +55,8 @@ class Pickles(Case):
         for name, array in expected.items():
             self.assertEqual(bits(found[name]), bits(array), f"{path}: {name}")
 
+
+class Pickles(Through):
     def arrays(self):
         random = np.random.default_rng(4)
         out = {}
@@ -156,3 +163,181 @@ class Pickles(Case):
             path = self.write("opaque.pkl", pickle.dumps(thing, protocol))
             found = {t["name"]: t["dtype"] for t in self.inspect(path)["tensors"]}
             self.assertEqual(found, {k: "f64" if k == "W" else "opaque" for k in thing})
+
+
+class OldPickles(Through):
+    """Files that Python 2, old NumPy and Theano wrote (tests/data/pickle)."""
+
+    def expected(self, name):
+        """What make_python2.py kept of it; zip members of Python 2 have names of bytes, which are UTF-8 here."""
+        with np.load(os.path.join(DATA, name)) as z:
+            return {n.encode("cp437").decode() if not n.isascii() else n: z[n] for n in z.files}
+
+    def check(self, name, expected, drop=()):
+        found = self.through(os.path.join(DATA, name), drop)
+        self.assertEqual(sorted(found), sorted(expected), name)
+        for key, array in expected.items():
+            self.assertEqual(bits(found[key]), bits(array), f"{name}: {key}")
+
+    def test_python2(self):
+        for name in ("python2-c0", "python2-c1", "python2-c2", "python2-p0", "python2-p2"):
+            self.check(f"{name}.pkl", self.expected("python2.npz"))
+
+    def test_python2_as_numpy_reads_it(self):
+        """The same by pickle.load(encoding="latin1"), with stand-ins for the classes of the file."""
+        zoo = types.ModuleType("zoo.net")
+        for name, base in (("Old", object), ("New", object), ("Params", list), ("Pair", tuple)):
+            setattr(zoo, name, type(name, (base,), {"__module__": "zoo.net"}))
+        zoo.Pair = collections.namedtuple("Pair", "W b")
+        sys.modules.update({"zoo": types.ModuleType("zoo"), "zoo.net": zoo})
+        self.addCleanup(lambda: [sys.modules.pop(m) for m in ("zoo", "zoo.net")])
+        for name in ("python2-c0", "python2-c1", "python2-c2", "python2-p0", "python2-p2"):
+            with open(os.path.join(DATA, f"{name}.pkl"), "rb") as f:
+                top = pickle.load(f, encoding="latin1")
+            expected = {}
+            for key, value in top.items():
+                value = vars(value) if type(value).__name__ in ("Old", "New") else value
+                expected.update(flatten(value, str(key)))
+            self.check(f"{name}.pkl", expected)
+
+    def test_row(self):
+        self.check("python2-row.pkl", self.expected("python2-row.npz"))
+
+    def test_theano(self):
+        for name in ("theano-0.pkl", "theano-1.pkl", "theano-2.pkl", "theano.zip"):
+            self.check(name, self.expected("theano.npz"))
+        W = self.expected("theano.npz")["W"]
+        self.check("theano-graph.pkl", {"W": W}, ["cost"])
+        done = wmap("inspect", os.path.join(DATA, "theano-function.pkl"))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("theano.compile.function_module", done.stderr)
+
+    def test_old_numpy(self):
+        with open(os.path.join(DATA, "old-numpy.pkl"), "rb") as f:
+            things = [pickle.load(f), pickle.load(f)]
+        self.check("old-numpy.pkl", dict(flatten(things)))
+
+    def test_every_byte(self):
+        """Cut off anywhere, and with each byte changed: refused or read, in the words of an error."""
+        for name in ("python2-row.pkl", "theano-2.pkl", "theano.zip"):
+            with open(os.path.join(DATA, name), "rb") as f:
+                data = f.read()
+            for i in range(0, len(data), 7):
+                for variant in (data[:i], data[:i] + bytes([data[i] ^ 0x41]) + data[i + 1 :]):
+                    done = wmap("inspect", self.write("v.pkl", variant))
+                    self.assertIn(done.returncode, (0, 2, 3), f"{name} at {i}: {done.stderr}")
+
+
+class Theano(Through):
+    """Values on a GPU: Theano's classes by stand-ins that pickle as the real ones do (theano/sandbox/cuda/type.py,
+    theano/gpuarray/type.py)."""
+
+    def setUp(self):
+        super().setUp()
+        unpicklers = {"theano.sandbox.cuda.type": "CudaNdarray_unpickler", "theano.gpuarray.type": "GpuArray_unpickler"}
+        for name, function in unpicklers.items():
+            for i in range(name.count(".") + 1):
+                part = ".".join(name.split(".")[: i + 1])
+                if part not in sys.modules:
+                    sys.modules[part] = types.ModuleType(part)
+                    self.addCleanup(sys.modules.pop, part)
+
+            def unpickler(*args):
+                raise AssertionError("called")
+
+            unpickler.__module__, unpickler.__qualname__ = name, function
+            setattr(sys.modules[name], function, unpickler)
+        self.cuda = sys.modules["theano.sandbox.cuda.type"].CudaNdarray_unpickler
+        self.gpu = sys.modules["theano.gpuarray.type"].GpuArray_unpickler
+
+    def test_gpu_values(self):
+        a, b = np.arange(6, dtype="f4").reshape(2, 3), np.ones(3, "f4")
+        cuda, gpu = self.cuda, self.gpu
+
+        class Cuda:
+            def __reduce__(self):
+                return cuda, (a,)
+
+        class Gpu:
+            def __reduce__(self):
+                return gpu, (b, None)
+
+        for protocol in PROTOCOLS:
+            path = self.write("gpu.pkl", pickle.dumps({"W": Cuda(), "b": [Gpu()]}, protocol))
+            self.same(path, {"W": a, "b": [b]})
+            self.same(self.write("alone.pkl", pickle.dumps(Cuda(), protocol)), a)
+
+
+class Objects(Through):
+    """Arrays of Python objects in .npy and .npz, as np.load(allow_pickle=True) reads them."""
+
+    def things(self):
+        a, b = np.arange(6, dtype=">f4").reshape(2, 3), np.asfortranarray(np.ones((2, 3)))
+        mixed = np.empty((2, 2), object)
+        mixed[:] = [[a, {"k": b}], [[a, 3], "text"]]
+        row = np.empty(2, object)
+        row[:] = [a, b]
+        return {"dict": np.array({"conv": {"W": a, "b": b}, "epoch": 3}), "row": row, "mixed": mixed, "one": np.array(a)}
+
+    def test_npy(self):
+        for name, thing in self.things().items():
+            path = self.path(f"{name}.npy")
+            np.save(path, thing)
+            self.same(path, np.load(path, allow_pickle=True))
+
+    def test_npz(self):
+        for write in (np.savez, np.savez_compressed):
+            path = self.path("o.npz")
+            write(path, **self.things(), plain=np.ones(3))
+            with np.load(path, allow_pickle=True) as z:
+                thing = {n: z[n] for n in z.files}
+            self.same(path, thing)
+
+    def test_no_array_in_it(self):
+        np.save(self.path("none.npy"), np.array([1, "a", None], object))
+        done = wmap("inspect", self.path("none.npy"))
+        self.assertEqual(done.returncode, 3)
+        np.savez(self.path("none.npz"), o=np.array([1, "a", None], object), f=np.array([os.getcwd], object), W=np.ones(2))
+        done = wmap("inspect", self.path("none.npz"))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("member f.npy holds a pickled posix.getcwd", done.stderr)
+        self.same(self.path("none.npz"), {"W": np.ones(2)}, ["o", "f"])
+
+    def test_wrong_crc(self):
+        """A damaged array in a stored member is found when it is used."""
+        np.savez(self.path("crc.npz"), o=np.array({"W": np.full(50, 7.25), "b": np.ones(2)}))
+        with open(self.path("crc.npz"), "rb") as f:
+            data = f.read()
+        at = data.index(np.float64(7.25).tobytes() * 2)
+        done = wmap("run", "-e", "keep rest", self.write("crc.npz", data[:at] + b"\1" + data[at + 1 :]), "-o", self.path("o.npz"))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("CRC", done.stderr)
+
+
+class Packed(Through):
+    def test_wrappers(self):
+        thing = {"W": np.arange(5000, dtype="f4").reshape(50, 100), "be": np.arange(3, dtype=">f8")}
+        np.savez(self.path("t.npz"), **thing)
+        np.save(self.path("t.npy"), thing["W"])
+        with open(self.path("t.npz"), "rb") as f:
+            npz = f.read()
+        with open(self.path("t.npy"), "rb") as f:
+            npy = f.read()
+        for module, suffix in ((gzip, "gz"), (bz2, "bz2"), (lzma, "xz")):
+            for name, data, what in (("p.pkl", pickle.dumps(thing), thing), ("p0.pkl", pickle.dumps(thing, 0), thing),
+                                     ("t.npz", npz, thing), ("t.npy", npy, thing["W"])):
+                self.same(self.write(f"{name}.{suffix}", module.compress(data)), what)
+            half = len(npz) // 2
+            self.same(self.write("two.x", module.compress(npz[:half]) + module.compress(npz[half:])), thing)
+            packed = module.compress(npz)
+            for bad in (packed[:-1], packed[: len(packed) // 2], packed[:40] + b"\x55\x55" + packed[42:], packed + b"x"):
+                done = wmap("inspect", self.write("bad.x", bad))
+                self.assertEqual(done.returncode, 3, f"{suffix}: {done.stderr}")
+
+    def test_bombs(self):
+        """Refused before they fill the disk, whatever packed them."""
+        zeros = bytes(80 << 20)
+        for module in (bz2, lzma):
+            done = wmap("inspect", self.write("bomb.x", module.compress(zeros)))
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("times its size", done.stderr)
