@@ -626,32 +626,26 @@ static bool send_records(struct session *s, const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* The answer to MAKE and REPLACE. The session is ended in any case. */
-static bool receive_offsets(struct session *s, uint64_t *offsets, size_t count, wmap_error *err)
+bool wm_hdf5_parse_offsets(const uint8_t *bytes, size_t size, uint64_t *offsets, size_t count,
+                           wmap_error *err)
 {
-    struct answer answer = {0};
-    s->deadline = now_ms() + STALL_MS + (int64_t)count;
-    bool ok = receive_list(s, &answer, err);
-    if (ok)
-        end_session(s);
-    wm_cursor c = wm_cursor_of(answer.bytes, answer.size, 0);
-    while (ok) {
+    wm_cursor c = wm_cursor_of(bytes, size, 0);
+    for (;;) {
         char kind = (char)wm_take_u8(&c);
-        size_t size = wm_take_u32(&c);
+        size_t part = wm_take_u32(&c);
+        const uint8_t *payload = wm_take(&c, part);
+        if (!payload)
+            return wm_fail(err, WMAP_E_CORRUPT, PROGRAM "'s answer is cut off");
+        wm_cursor inner = wm_cursor_of(payload, part, 0);
         if (kind == WM_H5_END)
-            break;
-        if (kind == WM_H5_ERROR) {
-            wm_cursor inner = wm_cursor_of(wm_take(&c, size), size, 0);
-            ok = parse_error(&inner, err);
-        } else if (kind != WM_H5_OFFSETS || size / 8 > count || size % 8) {
-            ok = wm_fail(err, WMAP_E_CORRUPT, PROGRAM " answered nonsense");
-        } else {
-            for (count -= size / 8; size; size -= 8)
-                *offsets++ = wm_take_u64(&c);
-        }
+            return count == 0 || wm_fail(err, WMAP_E_CORRUPT, PROGRAM " did not tell all places");
+        if (kind == WM_H5_ERROR)
+            return parse_error(&inner, err);
+        if (kind != WM_H5_OFFSETS || part % 8 || part / 8 > count)
+            return wm_fail(err, WMAP_E_CORRUPT, PROGRAM " answered nonsense");
+        for (count -= part / 8; part; part -= 8)
+            *offsets++ = wm_take_u64(&inner);
     }
-    free(answer.bytes);
-    return ok && (count == 0 || wm_fail(err, WMAP_E_CORRUPT, PROGRAM " did not tell all places"));
 }
 
 bool wm_hdf5_write(int fd, char op, uint64_t length, uint64_t most, const uint8_t *records, size_t size,
@@ -666,5 +660,14 @@ bool wm_hdf5_write(int fd, char op, uint64_t length, uint64_t most, const uint8_
         return false;
     if (!ask(s, op, 0, size) || !send_records(s, records, size))
         return fail_lost(s, LOST_ENDED, err);
-    return receive_offsets(s, offsets, count, err);
+    struct answer answer = {0};
+    s->deadline = now_ms() + STALL_MS + (int64_t)count;
+    if (!receive_list(s, &answer, err)) {
+        free(answer.bytes);
+        return false;
+    }
+    end_session(s);
+    bool ok = wm_hdf5_parse_offsets(answer.bytes, answer.size, offsets, count, err);
+    free(answer.bytes);
+    return ok;
 }

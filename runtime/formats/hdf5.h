@@ -66,6 +66,10 @@ bool wm_hdf5_read(wm_hdf5 *file, uint64_t address, uint64_t bytes, wm_sink *sink
 bool wm_hdf5_write(int fd, char op, uint64_t length, uint64_t most, const uint8_t *records, size_t size,
                    uint64_t *offsets, size_t count, wmap_error *err);
 
+/* Reads the frames of an answer to MAKE and REPLACE; for tests and wm_hdf5_write. */
+bool wm_hdf5_parse_offsets(const uint8_t *bytes, size_t size, uint64_t *offsets, size_t count,
+                           wmap_error *err);
+
 /* Reads the frames of an answer to LIST; for tests and wm_hdf5_list. */
 bool wm_hdf5_parse(const uint8_t *bytes, size_t size, wm_arena *arena, wm_hdf5_listing *listing,
                    wmap_error *err);

@@ -89,26 +89,42 @@ static bool is_state(const wm_entry *entry)
     return entry->tensor.dtype == WMAP_OPAQUE;
 }
 
+static bool find_targets(const wm_writer *writer, uint32_t *found, bool *written, wm_map *places,
+                         struct misfit *m)
+{
+    const wmap_archive *like = writer->like;
+    bool oom = false;
+    for (size_t i = 0; i < writer->count; i++) {
+        const wmap_tensor *t = &writer->targets[i].tensor;
+        found[i] = wm_map_get(&like->names, t->name, t->name_len);
+        compare(like, found[i], t, m);
+        if (found[i] == WM_MAP_NONE)
+            continue;
+        const wm_entry *entry = &like->entries[found[i]];
+        written[found[i]] = true;
+        if (wm_map_put(places, &entry->id, sizeof entry->id, found[i], &oom) != WM_MAP_NONE)
+            no_fit(m, t, "the template's dataset of this name is also that of another target");
+    }
+    return !oom;
+}
+
 /* Do the template's weights and the targets agree in name, dtype and shape? found[] gets the targets'
- * entries. */
+ * entries. A dataset may have several names: one of them is to be written. */
 static bool match_template(const wm_writer *writer, uint32_t *found, wmap_error *err)
 {
     const wmap_archive *like = writer->like;
     struct misfit m = {0, err};
     bool *written = wm_new(writer->arena, bool, like->entry_count);
-    if (!written)
+    wm_map places;
+    wm_map_init(&places, writer->arena, writer->count);
+    if (!written || !find_targets(writer, found, written, &places, &m))
         return no_memory(err);
-    for (size_t i = 0; i < writer->count; i++) {
-        const wmap_tensor *t = &writer->targets[i].tensor;
-        found[i] = wm_map_get(&like->names, t->name, t->name_len);
-        compare(like, found[i], t, &m);
-        if (found[i] != WM_MAP_NONE)
-            written[found[i]] = true;
+    for (size_t i = 0; i < like->entry_count; i++) {
+        const wm_entry *entry = &like->entries[i];
+        if (!written[i] && !is_state(entry) &&
+            wm_map_get(&places, &entry->id, sizeof entry->id) == WM_MAP_NONE)
+            no_fit(&m, &entry->tensor, "the template holds this weight, but the map doesn't write it");
     }
-    for (size_t i = 0; i < like->entry_count; i++)
-        if (!written[i] && !is_state(&like->entries[i]))
-            no_fit(&m, &like->entries[i].tensor,
-                   "the template holds this weight, but the map doesn't write it");
     if (m.count > 1 && err) {
         size_t used = strlen(err->message);
         snprintf(err->message + used, sizeof err->message - used, " (and %llu more that do not fit)",
@@ -296,7 +312,8 @@ static bool check_places(wm_writer *writer, wm_skeleton *skeleton, wmap_error *e
     for (size_t i = 0; i < skeleton->order_count; i++) {
         const wm_target *t = &writer->targets[order[i]];
         if (t->offset < end || t->bytes > skeleton->size || t->offset > skeleton->size - t->bytes) {
-            wm_fail(err, WMAP_E_CORRUPT, "its place in the file is shared with another, or lies outside");
+            wm_fail(err, WMAP_E_CORRUPT,
+                    "its place in the file is shared with another, or lies outside of it");
             return wm_error_tensor(err, t->tensor.name, t->tensor.name_len);
         }
         end = t->offset + t->bytes;

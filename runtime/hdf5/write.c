@@ -373,7 +373,11 @@ static bool replace(struct maker *m, uint64_t length)
     hid_t old = H5Dopen2(m->file, m->path, H5P_DEFAULT);
     if (old < 0)
         return fail(m, WMAP_E_CORRUPT, "it can't be opened");
+    H5O_info_t info;
     bool ok = wm_h5_describe(old, length, &d, m->err);
+    if (ok && (H5Oget_info2(old, &info, H5O_INFO_BASIC) < 0 || info.rc > 1))
+        ok = wm_fail(m->err, WMAP_E_UNSUPPORTED,
+                     "it has several names and is packed, so that one of them would keep the old values");
     if (!ok)
         wm_error_tensor(m->err, m->path + 1, strlen(m->path + 1));
     hid_t new = ok ? make_twin(m, old, &d, free_name) : H5I_INVALID_HID;

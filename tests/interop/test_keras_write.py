@@ -4,7 +4,7 @@ import os
 import shutil
 import zipfile
 
-from common import SPECS, Case, distance, randomize, wmap
+from common import ROOT, SPECS, Case, distance, randomize, wmap
 import h5py
 import keras
 import ml_dtypes
@@ -492,3 +492,104 @@ class Theano(Case):
         other.load_weights(back)
         for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class HostileTemplates(Case):
+    """A template is input like any other: wmap ends with an error that names it, or writes a file."""
+
+    data = os.path.join(ROOT, "tests", "data", "keras")
+
+    def run_like(self, template, source=None):
+        source = source or self.path("source.npz")
+        out = self.path("out" + os.path.splitext(template)[1])
+        done = wmap("run", "-e", "keep rest", source, "-o", out, "--like", template, "--force", timeout=120)
+        self.assertIn(done.returncode, (0, 1, 2, 3), done.stderr)
+        self.assertNotIn("Sanitizer", done.stderr)
+        self.assertEqual(self.left_behind(), [])
+        if done.returncode:
+            self.assertFalse(os.path.exists(out), done.stderr)
+        else:
+            os.unlink(out)
+        return done
+
+    def test_bad_files(self):
+        np.savez(self.path("source.npz"), x=np.zeros(3, "float32"))
+        files = [n for n in sorted(os.listdir(self.data)) if n.startswith("bad_") and n.endswith((".h5", ".keras"))]
+        self.assertGreater(len(files), 15)
+        for name in files:
+            done = self.run_like(os.path.join(self.data, name))
+            self.assertEqual(done.returncode, 3 if "UNSUPPORTED" not in done.stderr else 2, (name, done.stderr))
+
+    def test_flipped_bits(self):
+        """Of templates that a source fits: contiguous, packed, and in an archive."""
+        random = np.random.default_rng(8)
+        with h5py.File(self.path("a.h5"), "w") as f:
+            f.attrs["layer_names"] = [b"a", b"b"]
+            for layer in "ab":
+                f.create_group(layer).attrs["weight_names"] = [b"k:0"]
+                f[f"{layer}/k:0"] = random.normal(size=(30, 4))
+                f[f"{layer}/k:0"].attrs["note"] = "text"
+        with h5py.File(self.path("a.h5")) as a, h5py.File(self.path("b.h5"), "w") as b:
+            for layer in "ab":
+                b.create_dataset(f"{layer}/k:0", data=a[f"{layer}/k:0"][()], chunks=(7, 2), compression="gzip")
+                b[f"{layer}/k:0"].attrs["note"] = ["texts", "of any length"]
+        with zipfile.ZipFile(self.path("c.keras"), "w") as z:
+            z.writestr("config.json", "{}")
+            z.write(self.path("a.h5"), "model.weights.h5")
+        for name in ("a.h5", "b.h5", "c.keras"):
+            source = self.path("source-" + name)
+            shutil.copy(self.path(name), source)
+            good = open(source, "rb").read()
+            self.assertEqual(self.run_like(source, source).returncode, 0)
+            template = self.path("bent" + os.path.splitext(name)[1])
+            codes = []
+            # Structure, not data, is what can be wrong; most of it stands in the first bytes.
+            for place in random.integers(0, min(len(good), 4096), 25):
+                bent = bytearray(good)
+                bent[place] ^= 1 << random.integers(0, 8)
+                with open(template, "wb") as f:
+                    f.write(bent)
+                codes.append(self.run_like(template, source).returncode)
+            for size in random.integers(1, len(good), 4):
+                with open(template, "wb") as f:
+                    f.write(good[:size])
+                codes.append(self.run_like(template, source).returncode)
+            self.assertIn(3, codes)
+            self.assertEqual(0 in codes, name != "c.keras", codes)  # that has a CRC
+
+    def test_shared_datasets(self):
+        """One dataset under two names: one of them is to be written, and not both."""
+        template = self.path("t.h5")
+        with h5py.File(template, "w") as f:
+            f["a"] = np.zeros(3, "float32")
+            f["b"] = f["a"]
+        np.savez(self.path("source.npz"), a=np.ones(3, "float32"))
+        out = self.path("out.h5")
+        self.wmap_ok("run", "-e", "keep rest", self.path("source.npz"), "-o", out, "--like", template)
+        with h5py.File(out) as f:
+            np.testing.assert_array_equal(f["b"][()], np.ones(3))
+        os.unlink(out)
+        np.savez(self.path("source.npz"), a=np.ones(3, "float32"), b=np.ones(3, "float32"))
+        self.assertIn("another target", self.run_like(template).stderr)
+        with h5py.File(template, "w") as f:
+            f.create_dataset("a", data=np.zeros(3, "float32"), chunks=(2,))
+            f["b"] = f["a"]
+        np.savez(self.path("source.npz"), a=np.ones(3, "float32"))
+        self.assertIn("several names", self.run_like(template).stderr)
+
+    def test_a_damaged_template(self):
+        """A .keras template whose CRC is wrong: its optimizer's state would be taken unseen."""
+        template = self.path("t.keras")
+        shutil.copy(os.path.join(self.data, "model.keras"), template)
+        with zipfile.ZipFile(template) as z:
+            at = z.getinfo("model.weights.h5").header_offset
+            size = z.getinfo("model.weights.h5").file_size
+        with open(template, "r+b") as f:
+            f.seek(at + size - 50)
+            byte = f.read(1)
+            f.seek(-1, 1)
+            f.write(bytes([byte[0] ^ 1]))
+        source = os.path.join(self.data, "model.keras")
+        done = self.run_like(template, source)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("CRC", done.stderr)

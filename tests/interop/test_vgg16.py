@@ -4,7 +4,7 @@ import gc
 import os
 import unittest
 
-from common import LIBRARY, Case, distance, randomize, settings
+from common import LIBRARY, SPECS, Case, distance, randomize, settings
 import keras
 import numpy as np
 import torch
@@ -70,3 +70,22 @@ class FullSize(Case):
 
     def test_keras(self):
         self.check("keras")
+
+    def test_back(self):
+        """PyTorch's weights, loaded by keras.applications itself."""
+        if settings["quick"]:
+            raise unittest.SkipTest("--quick")
+        source, target = self.path("vgg16.pth"), self.path("vgg16.h5")
+        torch.manual_seed(13)
+        module = Vgg16().eval()
+        torch.save(module.state_dict(), source)
+        x = np.random.default_rng(14).normal(size=(1, 224, 224, 3)).astype("float32")
+        with torch.no_grad():
+            expected = module(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))).numpy()
+        del module
+        gc.collect()
+        self.wmap_ok("run", os.path.join(SPECS, "vgg16_back.wmap"), source, "-o", target)
+        os.unlink(source)
+        keras.backend.clear_session()
+        model = keras.applications.VGG16(weights=target, classifier_activation=None)
+        self.assertLessEqual(distance(expected, model.predict(x, verbose=0)), 1e-4)
