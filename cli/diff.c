@@ -107,7 +107,8 @@ static int convert_into(side *s, const wmap_plan *plan, const wm_input *input)
     } else if ((fd = mkstemp(path)) < 0) {
         wm_say("%s: %s", path, strerror(errno));
     } else {
-        wmap_run_options options = {.output = path, .to_format = format_for(plan), .force = true};
+        wmap_run_options options = {
+            .output = path, .to_format = format_for(plan), .force = true, .no_sync = true};
         status = WM_EXIT_DONE;
         if (!wmap_run(plan, input->archives, input->prefixes, input->archive_count, &options, NULL, &err) ||
             !(s->archive = wmap_archive_open(path, &err))) {

@@ -45,6 +45,17 @@ char *wm_read_all(FILE *in, const char *name, size_t limit, size_t *len)
     return NULL;
 }
 
+/* No byte that never stands in a text. */
+static bool is_text(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((bytes[i] < 0x20 && !strchr("\t\n\r\f", bytes[i])) || bytes[i] == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Reads what can't be opened twice (a pipe) into memory; of a regular file only the first bytes, to tell a
  * plan from a spec. */
 static int open_spec(wm_input *input, const char *path)
@@ -70,6 +81,12 @@ static int open_spec(wm_input *input, const char *path)
         } else {
             input->is_plan = wmap_plan_probe(start, got);
             status = WM_EXIT_DONE;
+        }
+        if (status == WM_EXIT_DONE && !input->is_plan && !is_text(start, got < 6 ? got : 6)) {
+            wm_say("%s: neither a spec nor a plan, by its first bytes; the spec comes first, then the weight "
+                   "files",
+                   path);
+            status = WM_EXIT_FAILED;
         }
     } else {
         input->text = wm_read_all(file, standard ? "standard input" : path, STREAM_LIMIT, &input->text_len);

@@ -62,7 +62,7 @@ static int open_plain(const char *path, uint64_t *size, wmap_error *err)
     }
     bool ok = fstat(fd, &st) == 0 || wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
     if (ok && S_ISDIR(st.st_mode))
-        ok = wm_fail(err, WMAP_E_UNSUPPORTED,
+        ok = wm_fail(err, WMAP_E_NOT_WEIGHTS,
                      "this is a folder, and holds no set of weight files that wmap finds by itself; name one "
                      "file in it");
     else if (ok && S_ISFIFO(st.st_mode)) {

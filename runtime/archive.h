@@ -211,6 +211,9 @@ extern const wm_format *const wm_formats[];
 const wm_format *wm_format_named(const char *name);
 const wm_format *wm_format_of_suffix(const char *path);
 
+/* The format of that name, which must be one that is written; NULL with USAGE in `err`. */
+const wm_format *wm_format_to_write(const char *name, wmap_error *err);
+
 /* Adds an entry; the name is copied, and `shape` and `strides` too. NULL with `err` filled: too many tensors,
  * a name that is too long or there already (CORRUPT), a size of 2^63 or more, out of memory. The caller sets
  * the other fields then. For a direct entry call wm_entry_check afterwards. */

@@ -84,12 +84,9 @@ bool wm_fit_targets(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
 
 bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
 {
-    const wm_format *f = wm_format_named(format);
+    const wm_format *f = wm_format_to_write(format, err);
     if (!f)
-        return wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", format);
-    if (!f->layout)
-        return wm_fail(err, WMAP_E_USAGE, "wmap reads %s files (%s), but does not write them", f->name,
-                       f->title);
+        return false;
     wm_arena arena;
     wm_arena_init(&arena);
     wm_writer writer = {.format = f, .path = "", .arena = &arena, .trial = true};

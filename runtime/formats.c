@@ -1,5 +1,6 @@
 /* formats.c: the table of formats, and how one is found by name or suffix. A format is added by one line
  * here. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,6 +43,31 @@ const wm_format *wm_format_named(const char *name)
     for (size_t i = 0; wm_formats[i]; i++)
         if (strcmp(wm_formats[i]->name, name) == 0)
             return wm_formats[i];
+    return NULL;
+}
+
+const wm_format *wm_format_to_write(const char *name, wmap_error *err)
+{
+    const wm_format *f = wm_format_named(name);
+    if (!f) {
+        char path[64], names[300] = "";
+        size_t used = 0;
+        snprintf(path, sizeof path, "x%s%s", name[0] == '.' ? "" : ".", name);
+        const wm_format *meant = wm_format_of_suffix(path);
+        for (size_t i = 0; wm_formats[i]; i++)
+            if (wm_formats[i]->layout && used < sizeof names)
+                used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                                         wm_formats[i]->name);
+        if (meant && meant->layout)
+            wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"; did you mean %s?", name,
+                    meant->name);
+        else
+            wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"; wmap writes %s", name, names);
+        return NULL;
+    }
+    if (f->layout)
+        return f;
+    wm_fail(err, WMAP_E_USAGE, "wmap reads %s files (%s), but does not write them", f->name, f->title);
     return NULL;
 }
 

@@ -507,8 +507,11 @@ static bool take_name(placing *p, size_t part, wmap_error *err)
     temporary(o, part, from);
     if (o->force && o->parts[part].role != WM_PART_GUEST) {
         struct stat st;
-        if (fstatat(o->folder, to, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        bool there = fstatat(o->folder, to, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (there && S_ISDIR(st.st_mode))
             return fail_part(o, part, EISDIR, "cannot give it its name", err); /* a swap could */
+        if (there && S_ISREG(st.st_mode) && fchmod(o->fds[part], st.st_mode & 0777) != 0 && errno != EPERM)
+            return fail_part(o, part, errno, "cannot give it the mode of the file that stands there", err);
         bool swap = o->count > 1 && o->parts[part].role == WM_PART_DATA;
         if (swap && renameat2(o->folder, from, o->folder, to, RENAME_EXCHANGE) == 0)
             p->steps[part] = STEP_SWAPPED;

@@ -190,9 +190,7 @@ static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
     const wm_format *f = NULL;
     const char *why = "its suffix is that of no format: say which one (--to-format)";
     if (o->to_format) {
-        f = wm_format_named(o->to_format);
-        if (!f)
-            wm_fail(err, WMAP_E_USAGE, "there is no format named \"%s\"", o->to_format);
+        return wm_format_to_write(o->to_format, err);
     } else {
         if (strcmp(o->output, "-") == 0)
             why = "standard output has no suffix: say which format (--to-format)";
@@ -207,12 +205,10 @@ static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
             wm_error_file(err, strcmp(o->output, "-") == 0 ? "standard output" : o->output);
         }
     }
-    if (f && !f->layout) {
-        wm_fail(err, WMAP_E_USAGE, "wmap reads %s files (%s), but does not write them", f->name, f->title);
-        wm_error_file(err, o->output);
-        return NULL;
-    }
-    return f;
+    if (!f || wm_format_to_write(f->name, err))
+        return f;
+    wm_error_file(err, o->output);
+    return NULL;
 }
 
 static const wm_run *run_of(const wm_writer *writer)

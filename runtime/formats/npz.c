@@ -184,6 +184,27 @@ static bool layout_member(wm_writer *writer, struct plan *plan, size_t i, wmap_e
     return wm_error_tensor(err, target->tensor.name, len);
 }
 
+/* NumPy takes `.npy` off the names of members, so `x` and `x.npy` would both be `x.npy` to it. */
+static bool check_names(const wm_writer *writer, wmap_error *err)
+{
+    wm_map names;
+    bool oom = false;
+    wm_map_init(&names, writer->arena, writer->count);
+    for (size_t i = 0; i < writer->count; i++)
+        wm_map_put(&names, writer->targets[i].tensor.name, writer->targets[i].tensor.name_len, 1, &oom);
+    if (oom)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < writer->count; i++) {
+        const wmap_tensor *t = &writer->targets[i].tensor;
+        if (t->name_len < SUFFIX_LEN || memcmp(t->name + t->name_len - SUFFIX_LEN, SUFFIX, SUFFIX_LEN) != 0 ||
+            wm_map_get(&names, t->name, t->name_len - SUFFIX_LEN) == WM_MAP_NONE)
+            continue;
+        wm_fail(err, WMAP_E_TARGET, "NumPy can't tell it from the one without `.npy`");
+        return wm_error_tensor(err, t->name, t->name_len);
+    }
+    return true;
+}
+
 static bool layout(wm_writer *writer, wmap_error *err)
 {
     struct plan *plan = wm_new(writer->arena, struct plan, 1);
@@ -193,6 +214,8 @@ static bool layout(wm_writer *writer, wmap_error *err)
     }
     if (!plan || !plan->zip || !plan->members)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (!check_names(writer, err))
+        return false;
     for (size_t i = 0; i < writer->count; i++)
         if (!layout_member(writer, plan, i, err))
             return false;

@@ -200,4 +200,26 @@ if [ -w /dev/full ]; then
     "$WMAP" run -e 'keep rest' a.safetensors -o - --to-format safetensors >/dev/full 2>err || got=$?
     [ $got = 2 ] || fail "full: status $got"
 fi
+# arguments in the wrong order, formats called by their suffix, folders
+run 2 check a.safetensors
+has err "the spec comes first"
+run 2 run t.wmap a.safetensors -o x.out --to-format pth
+has err 'did you mean torch?'
+run 2 run t.wmap a.safetensors -o x.out --to-format nothing
+has err 'wmap writes'
+mkdir -p a_folder
+run 2 inspect a_folder
+has err 'this is a folder'
+
+# NumPy can't tell x from x.npy
+run 1 run -e '"w" -> "x"; "b" -> "x.npy"' a.safetensors -o two.npz
+has err E0610
+absent two.npz
+run 0 run -e '"w" -> "y"; "b" -> "x.npy"' a.safetensors -o two.npz
+
+# a file that is replaced keeps its mode
+run 0 run t.wmap a.safetensors -o mode.safetensors
+chmod 600 mode.safetensors
+run 0 run t.wmap a.safetensors -o mode.safetensors --force
+[ "$(stat -c %a mode.safetensors)" = 600 ] || fail "its mode is $(stat -c %a mode.safetensors)"
 finish
