@@ -33,9 +33,8 @@ static const struct known {
     {0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
     {0, 6, "7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"},
     {0, 4, "Rar!", "a RAR archive; unpack it first"},
-    {257, 5, "ustar", "a tar archive; if it is a PyTorch file of 2016 or a NeMo file, unpack it first"},
+    {257, 5, "ustar", "a tar archive; if it is a NeMo file, unpack it first"},
     {0, 8, "PYTORCH1", "a PyTorch preview file"},
-    {0, 15, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "a PyTorch file of before 1.6"},
     {4, 4, "TFL3", "a TensorFlow Lite model"},
     {0, 4, "\x93NUM", "almost a NumPy array: its magic is damaged"},
 };

@@ -588,6 +588,8 @@ static bool op_persistent(wm_machine *m, uint8_t byte)
         return false;
     wm_pickle_node *node = wm_machine_node(m, WM_PICKLE_PERSISTENT);
     node->as.id = id;
+    wm_pickle *p = m->p;
+    *wm_push(&p->arena, p->persistents, p->persistent_count, p->persistent_cap) = node;
     return wm_machine_push(m, node);
 }
 

@@ -94,6 +94,8 @@ typedef struct wm_pickle {
     wm_arena work;            /* stack and memo of the one being read */
     wm_pickle_node **globals; /* every GLOBAL met so far, in order, also those that no tree holds any more */
     size_t global_count, global_cap;
+    wm_pickle_node **persistents; /* every PERSISTENT, likewise */
+    size_t persistent_count, persistent_cap;
     uint64_t room; /* for all trees and the work, in bytes */
     bool cut;      /* the last read failed because the bytes ended */
     struct wm_pickle_shared *shared;

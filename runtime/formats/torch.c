@@ -1,7 +1,7 @@
-/* torch.c: PyTorch's zip files, written by torch.save since 1.6, and by torch.jit.save. One folder holds
- * data.pkl, the pickled object; data/KEY, the bytes of each storage; `version` and `byteorder`. Nothing is
- * ever unpickled: data.pkl is read as data (pickle.h), and what tensors it holds is torch_tree.c's business.
- */
+/* torch.c: PyTorch's files. Here are the zip files, written by torch.save since 1.6, and by torch.jit.save:
+ * one folder holds data.pkl, the pickled object; data/KEY, the bytes of each storage; `version` and
+ * `byteorder`. What came before is in torch_stream.c and torch_tar.c. Nothing is ever unpickled: pickles are
+ * read as data (pickle.h), and what tensors they hold is torch_tree.c's business. */
 #include "runtime/formats/torch.h"
 
 #include <stdio.h>
@@ -54,7 +54,7 @@ static const wm_zip_member *record(const wm_zip *zip, const char *name)
 static bool probe(wmap_archive *archive)
 {
     if (!wm_zip_looks(archive))
-        return false;
+        return wm_torch_stream_probe(archive) || wm_torch_tar_probe(archive);
     const wm_zip *zip = wm_archive_zip(archive, NULL);
     return zip && record(zip, "data.pkl");
 }
@@ -163,26 +163,33 @@ static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const uint
     return done;
 }
 
-static bool open_torch(wmap_archive *archive, wmap_error *err)
+static bool open_zip(wm_torch *torch, wmap_error *err)
 {
+    wmap_archive *archive = torch->archive;
     const wm_zip *zip = wm_archive_zip(archive, err);
     if (!zip)
         return false;
     const wm_zip_member *member = record(zip, "data.pkl");
     if (!member)
         return wm_fail(err, WMAP_E_CORRUPT, "a torch file without its data.pkl");
-    if (!wm_zip_alone(zip, member, err))
+    torch->find = find_storage;
+    if (!wm_zip_alone(zip, member, err) || !check_version(archive, zip, err) ||
+        !read_byteorder(archive, zip, &torch->big_endian, err))
         return false;
+    const uint8_t *bytes = wm_zip_load(archive, member, WM_MAX_HEADER, WM_ZIP_CRC_WARN, err);
+    return bytes && open_pickle(torch, member, bytes, err);
+}
+
+static bool open_torch(wmap_archive *archive, wmap_error *err)
+{
     wm_torch *torch = wm_new(&archive->arena, wm_torch, 1);
     if (!torch)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory while opening a torch file");
     torch->archive = archive;
-    torch->find = find_storage;
     archive->state = torch;
-    if (!check_version(archive, zip, err) || !read_byteorder(archive, zip, &torch->big_endian, err))
-        return false;
-    const uint8_t *bytes = wm_zip_load(archive, member, WM_MAX_HEADER, WM_ZIP_CRC_WARN, err);
-    return bytes && open_pickle(torch, member, bytes, err);
+    if (wm_zip_looks(archive))
+        return open_zip(torch, err);
+    return wm_torch_tar_probe(archive) ? wm_torch_tar_open(torch, err) : wm_torch_stream_open(torch, err);
 }
 
 /* ---- decoding ---- */
@@ -379,7 +386,7 @@ static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, 
 
 const wm_format wm_format_torch = {
     .name = "torch",
-    .title = "PyTorch zip",
+    .title = "PyTorch",
     .suffixes = ".pth .pt .bin .ckpt",
     .probe = probe,
     .open = open_torch,

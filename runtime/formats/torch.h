@@ -1,5 +1,5 @@
-/* torch.h: PyTorch files, as far as their parts know each other: torch.c opens the zip, torch_tree.c finds
- * tensors in the pickled object, torch_write.c writes. */
+/* torch.h: PyTorch files, as far as their parts know each other: torch.c opens the zip, torch_stream.c and
+ * torch_tar.c what came before it, torch_tree.c finds tensors in the pickled object, torch_write.c writes. */
 #ifndef WM_TORCH_H
 #define WM_TORCH_H
 
@@ -30,6 +30,15 @@ typedef struct wm_torch_view {
     bool conjugate, negate;
 } wm_torch_view;
 
+/* A tensor that is described outside of the pickled object (in the tar of 2016). */
+typedef struct wm_torch_tensor {
+    uint32_t storage;
+    uint64_t first; /* element of index 0, 0, ... in the storage */
+    uint32_t rank;
+    uint64_t *shape;
+    int64_t *strides;
+} wm_torch_tensor;
+
 typedef struct wm_torch {
     wmap_archive *archive;
     bool big_endian; /* the data */
@@ -44,11 +53,31 @@ typedef struct wm_torch {
     wm_map by_key;        /* key of a storage -> index */
     /* Finds the bytes of a storage. False with `err` filled if there are none. */
     bool (*find)(struct wm_torch *torch, wm_torch_storage *storage, wmap_error *err);
+    /* MAY: the tensor that a persistent id stands for; NULL if it stands for none. */
+    const wm_torch_tensor *(*outside)(struct wm_torch *torch, const wm_pickle_node *id);
+    void *source; /* of `find` and `outside` */
 } wm_torch;
 
 /* Adds an entry for each tensor in the object that was pickled, and the one warning about classes that are
  * not read. CORRUPT or UNSUPPORTED with tensor and offset. */
 bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err);
+
+/* Adds a storage that wasn't met before; its index in `*index`. */
+bool wm_torch_add_storage(wm_torch *torch, const wm_torch_storage *storage, uint32_t *index, wmap_error *err);
+
+/* Bytes of an element of a storage class, 0 if it is none that we know; its dtype, WMAP_DTYPE_NONE if it is
+ * one that we don't move. */
+uint32_t wm_torch_width(const wm_pickle_node *class);
+wmap_dtype wm_torch_class_dtype(const char *name, size_t len);
+
+/* The key in the persistent id of a storage; NULL if it is none. */
+const wm_pickle_node *wm_torch_key(const wm_pickle_node *node);
+
+/* The stream that torch wrote before 1.6, and the tar of 2016. Between probe and open, `torch` was made. */
+bool wm_torch_stream_probe(wmap_archive *archive);
+bool wm_torch_stream_open(wm_torch *torch, wmap_error *err);
+bool wm_torch_tar_probe(wmap_archive *archive);
+bool wm_torch_tar_open(wm_torch *torch, wmap_error *err);
 
 bool wm_torch_layout(wm_writer *writer, wmap_error *err);
 bool wm_torch_finish(wm_writer *writer, wmap_error *err);

@@ -30,12 +30,31 @@ typedef struct view {
 
 /* ---- storages ---- */
 
-/* The dtype of a storage class by its name; an untyped one counts bytes. */
-static wmap_dtype dtype_of_class(const char *name, size_t len)
+wmap_dtype wm_torch_class_dtype(const char *name, size_t len)
 {
     if (len == 14 && memcmp(name, "UntypedStorage", 14) == 0)
-        return WMAP_U8;
+        return WMAP_U8; /* it counts bytes */
     return wm_dtype_spelled(offsetof(wm_dtype_info, storage), name, len);
+}
+
+uint32_t wm_torch_width(const wm_pickle_node *class)
+{
+    static const struct {
+        const char *name;
+        uint32_t width;
+    } quantized[] = {{"QInt8Storage", 1},
+                     {"QUInt8Storage", 1},
+                     {"QInt32Storage", 4},
+                     {"QUInt4x2Storage", 1},
+                     {"QUInt2x4Storage", 1}};
+    if (class->kind != WM_PICKLE_GLOBAL)
+        return 0;
+    const char *name = class->as.global.name;
+    size_t len = class->as.global.name_len;
+    for (size_t i = 0; i < sizeof quantized / sizeof *quantized; i++)
+        if (len == strlen(quantized[i].name) && memcmp(name, quantized[i].name, len) == 0)
+            return quantized[i].width;
+    return wmap_dtype_size(wm_torch_class_dtype(name, len));
 }
 
 static bool read_size(const wm_pickle_node *node, uint64_t *value)
@@ -47,68 +66,143 @@ static bool read_size(const wm_pickle_node *node, uint64_t *value)
 }
 
 /* A key is a part of a member's name, so it must not lead anywhere else. */
-static bool key_is_sound(const char *key, size_t len)
+static bool key_is_sound(const wm_pickle_node *node)
 {
+    if (node->kind != WM_PICKLE_TEXT && node->kind != WM_PICKLE_BYTES)
+        return false;
+    const char *key = node->as.text.bytes;
+    size_t len = node->as.text.len;
     return len && !memchr(key, '/', len) && !memchr(key, '\\', len) && !memchr(key, 0, len) &&
            !(len == 2 && memcmp(key, "..", 2) == 0);
 }
 
-/* The storage of a persistent id ('storage', class, key, location, elements): index in torch->storages. */
-static bool find_storage(wm_walk *w, const wm_pickle_node *node, uint32_t *index)
+/* The items of a storage's persistent id, ('storage', class, key, location, elements); a sixth one in
+ * streams. NULL if it is none. */
+static wm_pickle_node *const *storage_id(const wm_pickle_node *node)
 {
     const wm_pickle_node *id = node->kind == WM_PICKLE_PERSISTENT ? node->as.id : NULL;
-    if (!id || id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
-        !wm_pickle_says(id->as.list.items[0], "storage"))
+    return id && id->kind == WM_PICKLE_TUPLE && id->as.list.count >= 5 &&
+                   wm_pickle_says(id->as.list.items[0], "storage")
+               ? id->as.list.items
+               : NULL;
+}
+
+const wm_pickle_node *wm_torch_key(const wm_pickle_node *node)
+{
+    wm_pickle_node *const *item = storage_id(node);
+    return item && item[1]->kind == WM_PICKLE_GLOBAL && key_is_sound(item[2]) ? item[2] : NULL;
+}
+
+bool wm_torch_add_storage(wm_torch *torch, const wm_torch_storage *storage, uint32_t *index, wmap_error *err)
+{
+    *index = (uint32_t)torch->storage_count;
+    wm_torch_storage *slot =
+        wm_push(&torch->archive->arena, torch->storages, torch->storage_count, torch->storage_cap);
+    if (!slot)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory while listing tensors");
+    *slot = *storage;
+    return true;
+}
+
+/* A storage by its key, which was met before, or is added now. */
+static bool keep_storage(wm_walk *w, const wm_torch_storage *storage, uint32_t *index)
+{
+    wm_torch *torch = w->context;
+    bool oom = false;
+    if (!wm_torch_add_storage(torch, storage, index, w->err))
+        return false;
+    wm_map_put(&torch->by_key, storage->key, storage->key_len, *index, &oom);
+    return !oom || wm_walk_nomem(w);
+}
+
+/* The same storage as one that was met under its key? */
+static bool same_storage(wm_walk *w, const wm_pickle_node *node, const wm_torch_storage *known,
+                         const wm_torch_storage *storage)
+{
+    return (known->class_len == storage->class_len && known->elements == storage->elements &&
+            memcmp(known->class_name, storage->class_name, storage->class_len) == 0) ||
+           wm_walk_bad(w, node,
+                       "a storage that was declared before with another class or number of elements");
+}
+
+/* Has the storage as many bytes as its elements need? */
+static bool check_storage(wm_walk *w, const wm_pickle_node *node, const wm_torch_storage *storage)
+{
+    uint64_t bytes;
+    if (storage->dtype == WMAP_DTYPE_NONE ||
+        (wm_size_mul(storage->elements, wmap_dtype_size(storage->dtype), &bytes) && bytes == storage->bytes))
+        return true;
+    wm_fail(w->err, WMAP_E_CORRUPT,
+            "the storage should have %" PRIu64 " elements of %" PRIu32 " bytes, but its record has %" PRIu64
+            " bytes",
+            storage->elements, wmap_dtype_size(storage->dtype), storage->bytes);
+    wm_error_tensor(w->err, w->path, w->len);
+    return wm_error_offset(w->err, node->offset);
+}
+
+/* A part of a storage with a key of its own: (key, first element, elements). Streams had them until torch
+ * 1.5. */
+static bool find_part(wm_walk *w, const wm_pickle_node *node, const wm_pickle_node *what, uint32_t *index)
+{
+    wm_torch *torch = w->context;
+    wm_torch_storage part = torch->storages[*index];
+    wm_pickle_node *const *item = what->as.list.items;
+    uint64_t first, width = part.elements ? part.bytes / part.elements : 0;
+    if (what->kind != WM_PICKLE_TUPLE || what->as.list.count != 3 || !key_is_sound(item[0]) ||
+        !read_size(item[1], &first) || !read_size(item[2], &part.elements) || !part.stored)
+        return wm_walk_bad(w, node, "a part of a storage that is described wrongly");
+    uint64_t whole = width ? part.bytes / width : 0;
+    if (first > whole || part.elements > whole - first)
+        return wm_walk_bad(w, node, "a part of a storage that reaches over its end");
+    part.key = item[0]->as.text.bytes;
+    part.key_len = item[0]->as.text.len;
+    part.offset += first * width;
+    part.bytes = part.elements * width;
+    uint32_t known = wm_map_get(&torch->by_key, part.key, part.key_len);
+    if (known == WM_MAP_NONE)
+        return keep_storage(w, &part, index);
+    *index = known;
+    if (torch->storages[known].offset != part.offset)
+        return wm_walk_bad(w, node, "a part of a storage that was declared before as another one");
+    return same_storage(w, node, &torch->storages[known], &part);
+}
+
+/* The storage of a persistent id: index in torch->storages. */
+static bool find_storage(wm_walk *w, const wm_pickle_node *node, uint32_t *index)
+{
+    wm_pickle_node *const *item = storage_id(node);
+    if (!item)
         return wm_walk_bad(w, node, "a tensor without a storage");
-    const wm_pickle_node *class = id->as.list.items[1], *key = id->as.list.items[2];
+    const wm_pickle_node *class = item[1], *key = item[2];
     wm_torch_storage storage = {0};
     if (class->kind != WM_PICKLE_GLOBAL || class->as.global.name_len < 7 ||
         memcmp(class->as.global.name + class->as.global.name_len - 7, "Storage", 7) != 0)
         return wm_walk_bad(w, node, "a storage whose class is none of torch");
-    if ((key->kind != WM_PICKLE_TEXT && key->kind != WM_PICKLE_BYTES) ||
-        !key_is_sound(key->as.text.bytes, key->as.text.len))
+    if (!key_is_sound(key))
         return wm_walk_bad(w, node, "a storage whose key can't be a file's name");
-    if (!read_size(id->as.list.items[4], &storage.elements))
+    if (!read_size(item[4], &storage.elements))
         return wm_walk_bad(w, node, "a storage whose number of elements is none");
     storage.key = key->as.text.bytes;
     storage.key_len = key->as.text.len;
     storage.class_name = class->as.global.name;
     storage.class_len = class->as.global.name_len;
-    storage.dtype = dtype_of_class(storage.class_name, storage.class_len);
+    storage.dtype = wm_torch_class_dtype(storage.class_name, storage.class_len);
 
     wm_torch *torch = w->context;
     *index = wm_map_get(&torch->by_key, storage.key, storage.key_len);
     if (*index != WM_MAP_NONE) {
-        const wm_torch_storage *known = &torch->storages[*index];
-        if (known->class_len != storage.class_len || known->elements != storage.elements ||
-            memcmp(known->class_name, storage.class_name, storage.class_len) != 0)
-            return wm_walk_bad(w, node,
-                               "a storage that was declared before with another class or number of elements");
-        return true;
+        if (!same_storage(w, node, &torch->storages[*index], &storage))
+            return false;
+    } else {
+        if (!torch->find(torch, &storage, w->err)) {
+            wm_error_tensor(w->err, w->path, w->len);
+            return wm_error_offset(w->err, node->offset);
+        }
+        if (!check_storage(w, node, &storage) || !keep_storage(w, &storage, index))
+            return false;
     }
-    if (!torch->find(torch, &storage, w->err)) {
-        wm_error_tensor(w->err, w->path, w->len);
-        return wm_error_offset(w->err, node->offset);
-    }
-    uint64_t bytes;
-    if (storage.dtype != WMAP_DTYPE_NONE &&
-        (!wm_size_mul(storage.elements, wmap_dtype_size(storage.dtype), &bytes) || bytes != storage.bytes)) {
-        wm_fail(w->err, WMAP_E_CORRUPT,
-                "the storage should have %" PRIu64 " elements of %" PRIu32
-                " bytes, but its record has %" PRIu64 " bytes",
-                storage.elements, wmap_dtype_size(storage.dtype), storage.bytes);
-        wm_error_tensor(w->err, w->path, w->len);
-        return wm_error_offset(w->err, node->offset);
-    }
-    bool oom = false;
-    *index = (uint32_t)torch->storage_count;
-    wm_torch_storage *slot =
-        wm_push(&torch->archive->arena, torch->storages, torch->storage_count, torch->storage_cap);
-    if (!slot)
-        return wm_walk_nomem(w);
-    *slot = storage;
-    wm_map_put(&torch->by_key, storage.key, storage.key_len, *index, &oom);
-    return oom ? wm_walk_nomem(w) : true;
+    const wm_pickle_node *part = node->as.id->as.list.count > 5 ? item[5] : NULL;
+    return !part || part->kind == WM_PICKLE_NONE || find_part(w, node, part, index);
 }
 
 /* ---- tensors ---- */
@@ -188,6 +282,15 @@ static bool read_metadata(wm_walk *w, view *v, const wm_pickle_node *metadata)
     return true;
 }
 
+/* Types that wmap doesn't move are listed. */
+static void set_dtype(view *v, wmap_dtype dtype, const char *name, size_t len)
+{
+    char shown[96];
+    v->dtype = dtype == WMAP_DTYPE_NONE ? WMAP_OPAQUE : dtype;
+    if (dtype == WMAP_DTYPE_NONE)
+        snprintf(v->note, sizeof v->note, "torch.%s", wm_show(shown, sizeof shown, name, len));
+}
+
 /* _rebuild_tensor(storage, offset, size, stride)
  * _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
  * _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]) */
@@ -202,25 +305,33 @@ static bool read_tensor(wm_walk *w, view *v, const wm_pickle_node *args, int ver
         !read_place(w, v, arg[1], arg[3]))
         return false;
     const wm_torch_storage *storage = &torch->storages[v->storage];
-    const char *name = storage->class_name;
-    size_t len = storage->class_len;
+    if (version == 3 && arg[6]->kind != WM_PICKLE_GLOBAL)
+        return wm_walk_bad(w, v->node, "a tensor without a dtype");
     if (version == 3) {
-        if (arg[6]->kind != WM_PICKLE_GLOBAL)
-            return wm_walk_bad(w, v->node, "a tensor without a dtype");
-        name = arg[6]->as.global.name;
-        len = arg[6]->as.global.name_len;
-        v->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, len);
+        const char *name = arg[6]->as.global.name;
+        size_t len = arg[6]->as.global.name_len;
+        set_dtype(v, wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, len), name, len);
     } else {
-        v->dtype = storage->dtype;
-    }
-    if (v->dtype == WMAP_DTYPE_NONE) {
-        char shown[96];
-        snprintf(v->note, sizeof v->note, "torch.%s", wm_show(shown, sizeof shown, name, len));
-        v->dtype = WMAP_OPAQUE;
-        return true;
+        set_dtype(v, storage->dtype, storage->class_name, storage->class_len);
     }
     if (version > 1 && count > least && !read_metadata(w, v, arg[least]))
         return false;
+    return v->dtype == WMAP_OPAQUE || check_window(w, v, wmap_dtype_size(v->dtype));
+}
+
+/* A tensor that is described outside of the pickle. */
+static bool read_outside(wm_walk *w, view *v, const wm_torch_tensor *tensor)
+{
+    const wm_torch *torch = w->context;
+    const wm_torch_storage *storage = &torch->storages[tensor->storage];
+    v->storage = tensor->storage;
+    v->first = tensor->first;
+    v->rank = tensor->rank;
+    if (v->rank) {
+        memcpy(v->shape, tensor->shape, v->rank * sizeof *v->shape);
+        memcpy(v->strides, tensor->strides, v->rank * sizeof *v->strides);
+    }
+    set_dtype(v, storage->dtype, storage->class_name, storage->class_len);
     return v->dtype == WMAP_OPAQUE || check_window(w, v, wmap_dtype_size(v->dtype));
 }
 
@@ -256,34 +367,84 @@ static bool read_opaque(wm_walk *w, view *v, const wm_pickle_node *function, con
     return true;
 }
 
-/* Is this call a tensor? Unwraps parameters and subclasses. */
+/* A tensor that a persistent id stands for. */
+static wm_walked find_outside(wm_walk *w, view *v, const wm_pickle_node *node)
+{
+    wm_torch *torch = w->context;
+    const wm_torch_tensor *tensor = torch->outside ? torch->outside(torch, node->as.id) : NULL;
+    if (!tensor)
+        return WM_WALKED_NOTHING;
+    return read_outside(w, v, tensor) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
+}
+
+static bool is_any(const wm_pickle_node *function, const char *const (*names)[2], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (wm_pickle_is(function, names[i][0], names[i][1]))
+            return true;
+    return false;
+}
+
+/* What a call puts around a tensor: a class derived from it, or a parameter. The function and arguments that
+ * make what is inside, or `*inside`; false if it is no such call. */
+static bool unwrap(const wm_pickle_node **function, const wm_pickle_node **args, const wm_pickle_node *node,
+                   const wm_pickle_node **inside)
+{
+    static const char *const types[][2] = {{"torch._tensor", "_rebuild_from_type_v2"},
+                                           {"torch.tensor", "_rebuild_from_type_v2"},
+                                           {"torch._tensor", "_rebuild_from_type"}};
+    static const char *const parameters[][2] = {{"torch._utils", "_rebuild_parameter"},
+                                                {"torch._utils", "_rebuild_parameter_with_state"},
+                                                {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor"},
+                                                {"torch.nn.parameter", "Parameter"},
+                                                {"torch.nn.parameter", "Buffer"},
+                                                {"torch.autograd.variable", "Variable"}};
+    wm_pickle_node *const *arg = (*args)->as.list.items;
+    size_t count = (*args)->as.list.count;
+    *inside = NULL;
+    if (is_any(*function, types, sizeof types / sizeof *types)) {
+        bool sound = count >= 3 && arg[0]->kind == WM_PICKLE_GLOBAL && arg[2]->kind == WM_PICKLE_TUPLE;
+        *function = sound ? arg[0] : NULL;
+        *args = sound ? arg[2] : NULL;
+        return true;
+    }
+    if (!is_any(*function, parameters, sizeof parameters / sizeof *parameters))
+        return false;
+    /* Those of 2016 have all in their state. */
+    const wm_pickle_node *state = node->as.call.state;
+    if (!count && state && (state->kind == WM_PICKLE_TUPLE || state->kind == WM_PICKLE_LIST)) {
+        arg = state->as.list.items;
+        count = state->as.list.count;
+    }
+    if (count && (arg[0]->kind == WM_PICKLE_CALL || arg[0]->kind == WM_PICKLE_PERSISTENT))
+        *inside = arg[0];
+    *function = *args = NULL;
+    return true;
+}
+
+/* Is this a tensor? Unwraps parameters and subclasses. */
 static wm_walked find_tensor(wm_walk *w, view *v, const wm_pickle_node *node)
 {
     memset(v, 0, sizeof *v);
-    const wm_pickle_node *function = node->as.call.callable, *args = node->as.call.args;
+    v->node = node;
+    if (node->kind == WM_PICKLE_PERSISTENT)
+        return find_outside(w, v, node);
+    const wm_pickle_node *function = node->as.call.callable, *args = node->as.call.args, *inside;
     for (int wrappers = 0; wrappers < WRAPPERS; wrappers++) {
-        wm_pickle_node *const *arg = args->as.list.items;
-        size_t count = args->as.list.count;
         v->node = node;
-        if (wm_pickle_is(function, "torch._tensor", "_rebuild_from_type_v2") ||
-            wm_pickle_is(function, "torch.tensor", "_rebuild_from_type_v2") ||
-            wm_pickle_is(function, "torch._tensor", "_rebuild_from_type")) {
-            if (count < 3 || arg[0]->kind != WM_PICKLE_GLOBAL || arg[2]->kind != WM_PICKLE_TUPLE)
-                return wm_walk_bad(w, node, "a subclass of tensor with the wrong arguments"), WM_WALKED_ERROR;
-            function = arg[0];
-            args = arg[2];
-            continue;
-        }
-        if (wm_pickle_is(function, "torch._utils", "_rebuild_parameter") ||
-            wm_pickle_is(function, "torch._utils", "_rebuild_parameter_with_state") ||
-            wm_pickle_is(function, "torch._utils", "_rebuild_device_tensor_from_cpu_tensor") ||
-            wm_pickle_is(function, "torch.nn.parameter", "Parameter") ||
-            wm_pickle_is(function, "torch.nn.parameter", "Buffer")) {
-            if (!count || arg[0]->kind != WM_PICKLE_CALL)
-                return wm_walk_bad(w, node, "a parameter without its tensor"), WM_WALKED_ERROR;
-            node = arg[0];
-            function = node->as.call.callable;
-            args = node->as.call.args;
+        if (unwrap(&function, &args, node, &inside)) {
+            if (inside && inside->kind == WM_PICKLE_PERSISTENT) {
+                wm_walked what = find_outside(w, v, inside);
+                if (what != WM_WALKED_NOTHING)
+                    return what;
+            } else if (inside) {
+                node = inside;
+                function = node->as.call.callable;
+                args = node->as.call.args;
+            }
+            if (!function)
+                return wm_walk_bad(w, node, "a parameter or a subclass of tensor without its tensor"),
+                       WM_WALKED_ERROR;
             continue;
         }
         int version = wm_pickle_is(function, "torch._utils", "_rebuild_tensor")      ? 1
@@ -417,27 +578,42 @@ static wm_walked walk_module(wm_walk *w, const wm_pickle_node *node)
     return WM_WALKED_TENSOR;
 }
 
+/* A class, which streams keep with its source: it holds nothing. */
+static bool is_class(const wm_pickle_node *id)
+{
+    if (id->kind != WM_PICKLE_TUPLE || !id->as.list.count)
+        return false;
+    const wm_pickle_node *first = id->as.list.items[0];
+    return wm_pickle_says(first, "module") || (first->kind == WM_PICKLE_GLOBAL && id->as.list.count == 3);
+}
+
 /* A storage that is no tensor's: listed, so that nobody misses it. */
 static bool add_storage(wm_walk *w, const wm_pickle_node *node)
 {
+    const wm_torch *torch = w->context;
     view v = {.node = node, .dtype = WMAP_OPAQUE};
-    const wm_pickle_node *id = node->as.id;
-    if (id->kind != WM_PICKLE_TUPLE || id->as.list.count < 5 ||
-        !wm_pickle_says(id->as.list.items[0], "storage"))
+    wm_pickle_node *const *item = storage_id(node);
+    if (!item && torch->outside) {
+        snprintf(v.note, sizeof v.note, "storage");
+        return add_entry(w, &v);
+    }
+    if (!item)
         return wm_walk_bad(w, node, "a persistent id that is no storage");
     char name[520];
     snprintf(v.note, sizeof v.note, "%.*s", (int)sizeof v.note - 1,
-             wm_pickle_name(id->as.list.items[1], name, sizeof name));
+             wm_pickle_name(item[1], name, sizeof name));
     return find_storage(w, node, &v.storage) && add_entry(w, &v);
 }
 
 /* Kept out of the walk, which recurses: the view is large. */
 __attribute__((noinline)) static wm_walked walk_leaf(wm_walk *w, const wm_pickle_node *node)
 {
-    if (node->kind == WM_PICKLE_PERSISTENT)
-        return add_storage(w, node) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     view v;
+    if (node->kind == WM_PICKLE_PERSISTENT && is_class(node->as.id))
+        return WM_WALKED_NOTHING;
     wm_walked what = find_tensor(w, &v, node);
+    if (what == WM_WALKED_NOTHING && node->kind == WM_PICKLE_PERSISTENT)
+        return add_storage(w, node) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     return what == WM_WALKED_TENSOR && !add_entry(w, &v) ? WM_WALKED_ERROR : what;
 }
 
@@ -464,6 +640,8 @@ static bool is_known(const wm_pickle_node *global)
         {"torch._tensor", " _rebuild_from_type_v2 _rebuild_from_type Tensor "},
         {"torch.serialization", " _get_layout "},
         {"torch.nn.parameter", " Parameter Buffer UninitializedParameter "},
+        {"torch.autograd.variable", " Variable "},
+        {"torch.nn.backends.thnn", " _get_thnn_function_backend "},
         {"torch.jit._pickle",
          " build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag "},
     };

@@ -193,15 +193,6 @@ class Formats(Case):
         names = [t["name"] for t in self.inspect(self.path("i.pth"))["tensors"]]
         self.assertEqual(names, ["model.weight", "model.bias", "steps.0", "steps.1", "w"])
 
-    def test_torch_legacy_stream(self):
-        """The stream of before 1.6 is not read yet: words and status 3, not a crash and not an empty list."""
-        from common import wmap
-
-        torch.save({"a": torch.ones(2)}, self.path("i.pth"), _use_new_zipfile_serialization=False)
-        done = wmap("inspect", self.path("i.pth"))
-        self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
-        self.assertIn("i.pth", done.stderr)
-
 
 class Moves(Case):
     """Each kernel against NumPy: permutations, flips and blocks for every element size, odd sizes too."""
