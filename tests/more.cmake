@@ -37,6 +37,15 @@ if(TARGET wmap-cli AND WMAP_PYTHON)
   set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)
 endif()
 
+# When memory runs out inside the library; under a sanitizer too.
+add_executable(fault-inside tests/fault/inside.c)
+target_link_libraries(fault-inside PRIVATE ${WMAP_TEST_LIBS})
+target_compile_definitions(fault-inside PRIVATE WMAP_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+target_link_options(fault-inside PRIVATE
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=strdup,--wrap=strndup)
+add_test(NAME fault-inside COMMAND fault-inside)
+set_tests_properties(fault-inside PROPERTIES TIMEOUT 300 ENVIRONMENT "WMAP_LIBEXEC=${PROJECT_BINARY_DIR}")
+
 # Faults: calls of the C library that fail, one after the other (tests/fault). The preloaded library stands before
 # malloc, which a sanitizer's must do itself, so the program is tested as it is.
 if(TARGET wmap-cli AND NOT WMAP_SANITIZE)
