@@ -157,7 +157,7 @@ static int spawn(const char *program, const wm_hdf5 *file, int sock, pid_t *pid)
     posix_spawnattr_init(&attributes);
     int failed = posix_spawn_file_actions_adddup2(&actions, sock, 0);
     failed = failed ? failed : posix_spawn_file_actions_adddup2(&actions, sock, 1);
-#if !defined(__SANITIZE_ADDRESS__) /* whose report is wanted */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose report is wanted */
     failed = failed ? failed : posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 #endif
     failed = failed ? failed : posix_spawn_file_actions_adddup2(&actions, kept, WM_H5_FD);

@@ -11,8 +11,8 @@
 #include "runtime/base/error.h"
 #include "runtime/hdf5/protocol.h"
 
-/* Address sanitizer wants terabytes of address space and much more time. */
-#if defined(__SANITIZE_ADDRESS__)
+/* The sanitizers want terabytes of address space and much more time. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WM_H5_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

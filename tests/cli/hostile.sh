@@ -24,7 +24,7 @@ refused() {
     }
 }
 # The address-space limit is not for a sanitizer's shadow.
-nm -D "$WMAP" 2>/dev/null | grep -q __asan && WMAP_NO_LIMIT=1
+nm -D "$WMAP" 2>/dev/null | grep -qE "__[at]san" && WMAP_NO_LIMIT=1
 
 : >empty.safetensors
 refused 2 empty.safetensors
