@@ -1,12 +1,15 @@
 /* look.c: the contents of tensors, for tools: elements in row-major order, statistics, differences. */
 #include "wmap/look.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/archive.h"
 #include "runtime/base/dtype.h"
+#include "runtime/base/sha256.h"
 #include "runtime/convert.h"
 #include "runtime/run.h"
 
@@ -316,5 +319,50 @@ bool wmap_compare(wmap_archive *a, size_t i, wmap_archive *b, size_t k, const wm
     free(s.b);
     free(s.x);
     free(s.y);
+    return ok;
+}
+
+/* ---- digests ---- */
+
+static void hex(const uint8_t bytes[WM_SHA256_SIZE], char digest[WMAP_DIGEST_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < WM_SHA256_SIZE; i++) {
+        digest[2 * i] = digits[bytes[i] >> 4];
+        digest[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    digest[WMAP_DIGEST_SIZE - 1] = 0;
+}
+
+void wmap_digest(const void *bytes, size_t size, char digest[WMAP_DIGEST_SIZE])
+{
+    uint8_t raw[WM_SHA256_SIZE];
+    wm_sha256(bytes, size, raw);
+    hex(raw, digest);
+}
+
+bool wmap_archive_digest(wmap_archive *archive, size_t index, char digest[WMAP_DIGEST_SIZE], wmap_error *err)
+{
+    const wmap_tensor *t = &archive->entries[index].tensor;
+    uint64_t all = elements_of(t);
+    size_t used, size = wmap_dtype_size(t->dtype);
+    char text[64 + 24 * WMAP_MAX_RANK];
+    uint8_t raw[WM_SHA256_SIZE], *bytes = calloc(CHUNK, WM_LARGEST_ELEMENT);
+    wm_sha256_state state;
+    bool ok = bytes || wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    used = (size_t)snprintf(text, sizeof text, "%s [", wmap_dtype_name(t->dtype));
+    for (uint32_t d = 0; d < t->rank; d++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%" PRIu64, d ? " " : "", t->shape[d]);
+    used += (size_t)snprintf(text + used, sizeof text - used, "]\n");
+    wm_sha256_begin(&state);
+    wm_sha256_add(&state, text, used);
+    for (uint64_t at = 0; ok && (at < all || at == 0); at += CHUNK) {
+        size_t n = all - at < CHUNK ? (size_t)(all - at) : CHUNK;
+        ok = wmap_archive_read(archive, index, at, n, bytes, err);
+        wm_sha256_add(&state, bytes, ok ? n * size : 0);
+    }
+    wm_sha256_end(&state, raw);
+    hex(raw, digest);
+    free(bytes);
     return ok;
 }

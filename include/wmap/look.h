@@ -47,6 +47,16 @@ typedef struct wmap_difference {
 WMAP_API bool wmap_compare(wmap_archive *a, size_t i, wmap_archive *b, size_t k,
                            const wmap_tolerance *tolerance, wmap_difference *difference, wmap_error *err);
 
+#define WMAP_DIGEST_SIZE 65 /* 64 hex digits and a NUL */
+
+/* The digest of what a tensor is, whatever file holds it: SHA-256 of its dtype and shape as text ("f32 [2 3]"
+ * and a newline), then of its elements, little-endian in row-major order. Errors as wmap_archive_read. */
+WMAP_API bool wmap_archive_digest(wmap_archive *archive, size_t index, char digest[WMAP_DIGEST_SIZE],
+                                  wmap_error *err);
+
+/* The SHA-256 of `size` bytes. */
+WMAP_API void wmap_digest(const void *bytes, size_t size, char digest[WMAP_DIGEST_SIZE]);
+
 #ifdef __cplusplus
 }
 #endif

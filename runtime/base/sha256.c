@@ -104,20 +104,50 @@ static void blocks_of(uint32_t h[8], const uint8_t *p, size_t blocks)
 #define blocks_of wm_sha256_portable
 #endif
 
-void wm_sha256(const void *bytes, size_t size, uint8_t digest[WM_SHA256_SIZE])
+void wm_sha256_begin(wm_sha256_state *state)
 {
-    uint32_t h[8] = {WM_SHA256_START};
-    size_t whole = size / WM_SHA256_BLOCK, left = size % WM_SHA256_BLOCK;
-    if (whole)
-        blocks_of(h, bytes, whole);
+    *state = (wm_sha256_state){.h = {WM_SHA256_START}};
+}
+
+void wm_sha256_add(wm_sha256_state *state, const void *bytes, size_t size)
+{
+    const uint8_t *p = bytes;
+    size_t held = (size_t)(state->size % WM_SHA256_BLOCK);
+    state->size += size;
+    if (held) {
+        size_t n = WM_SHA256_BLOCK - held < size ? WM_SHA256_BLOCK - held : size;
+        memcpy(state->rest + held, p, n);
+        if (held + n < WM_SHA256_BLOCK)
+            return;
+        blocks_of(state->h, state->rest, 1);
+        p += n;
+        size -= n;
+    }
+    if (size >= WM_SHA256_BLOCK)
+        blocks_of(state->h, p, size / WM_SHA256_BLOCK);
+    if (size % WM_SHA256_BLOCK)
+        memcpy(state->rest, p + size - size % WM_SHA256_BLOCK, size % WM_SHA256_BLOCK);
+}
+
+void wm_sha256_end(wm_sha256_state *state, uint8_t digest[WM_SHA256_SIZE])
+{
     uint8_t tail[2 * WM_SHA256_BLOCK] = {0};
+    size_t left = (size_t)(state->size % WM_SHA256_BLOCK);
     if (left)
-        memcpy(tail, (const uint8_t *)bytes + size - left, left);
+        memcpy(tail, state->rest, left);
     tail[left] = 0x80;
     size_t end = left + 9 <= WM_SHA256_BLOCK ? WM_SHA256_BLOCK : 2 * WM_SHA256_BLOCK;
     for (size_t i = 0; i < 8; i++)
-        tail[end - 1 - i] = (uint8_t)((uint64_t)size * 8 >> (8 * i));
-    wm_sha256_portable(h, tail, end / WM_SHA256_BLOCK); /* what the processor can do is slow to ask */
+        tail[end - 1 - i] = (uint8_t)(state->size * 8 >> (8 * i));
+    wm_sha256_portable(state->h, tail, end / WM_SHA256_BLOCK); /* what the processor can do is slow to ask */
     for (int i = 0; i < 32; i++)
-        digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
+        digest[i] = (uint8_t)(state->h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void wm_sha256(const void *bytes, size_t size, uint8_t digest[WM_SHA256_SIZE])
+{
+    wm_sha256_state state;
+    wm_sha256_begin(&state);
+    wm_sha256_add(&state, bytes, size);
+    wm_sha256_end(&state, digest);
 }

@@ -1,5 +1,6 @@
 """inspect --stats and --extract, and diff, against NumPy over the same values."""
 
+import hashlib
 import json
 import os
 
@@ -176,3 +177,42 @@ class Diff(Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("1 of 136710 elements differ, the first at [5 6 7]", done.stdout)
         self.assertEqual(sorted(os.listdir(self.folder)), ["a.npz", "b.safetensors", "s.wmap"])
+
+
+class Hash(Case):
+    def digest(self, array):
+        dtype = array.dtype
+        kind = {"f": "f", "i": "i", "u": "u", "c": "c"}.get(dtype.kind)
+        name = "bool" if dtype.kind == "b" else f"{kind}{dtype.itemsize * 8}"
+        text = f"{name} [{' '.join(map(str, array.shape))}]"
+        data = np.ascontiguousarray(array.astype(dtype.newbyteorder("<"))).tobytes()
+        return text, hashlib.sha256(f"{text}\n".encode() + data).hexdigest()
+
+    def test_hash(self):
+        arrays = {d: values(d, 1) for d in ("?", "i1", "u8", "f2", "f4", "f8", "c8", "c16")}
+        arrays["fortran"] = np.asfortranarray(values("f4", 2)[0])
+        arrays["big"] = values("f4", 3)[:2].astype(">f4")
+        arrays["empty"] = np.zeros((0, 3), "f4")
+        arrays["scalar"] = np.array(-2.5)
+        lines = []
+        for name in sorted(arrays):
+            text, digest = self.digest(arrays[name])
+            lines.append(f"{digest}  {text}  {name}\n")
+        model = hashlib.sha256("".join(lines).encode()).hexdigest()
+        expected = "".join(lines) + f"{model}  (model)\n"
+        np.savez(self.path("a.npz"), **arrays)
+        self.assertEqual(self.wmap_ok("hash", self.path("a.npz")), expected)
+        # in another format and order nothing changes
+        self.wmap_ok("run", "-e", '"scalar" -> "scalar"; keep rest', self.path("a.npz"), "-o", self.path("a.pth"))
+        self.assertEqual(self.wmap_ok("hash", self.path("a.pth")), expected)
+        self.assertEqual(self.wmap_ok("hash", "--total", self.path("a.pth")), f"{model}  {self.path('a.pth')}\n")
+        manifest = self.write("a.sums", expected)
+        self.wmap_ok("hash", "--check", manifest, self.path("a.pth"))
+        changed = dict(arrays, f4=-arrays["f4"], new=np.ones(1), scalar=np.array(-2.5, "f4"))
+        del changed["?"]
+        np.savez(self.path("b.npz"), **changed)
+        done = wmap("hash", "--check", manifest, self.path("b.npz"))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.splitlines()[:4],
+                         ["?: missing", "f4: changed", "new: not in the manifest", "scalar: another type"])  # fmt: skip
+        self.assertEqual(wmap("hash", "--check", self.path("b.npz"), self.path("b.npz")).returncode, 2)

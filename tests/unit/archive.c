@@ -61,7 +61,7 @@ static void test_not_files(void **state)
     (void)state;
     char path[64];
     refuse_path("/nonexistent/x.npz", WMAP_E_IO, strerror(ENOENT));
-    refuse_path("/tmp", WMAP_E_UNSUPPORTED, "folder");
+    refuse_path("/tmp", WMAP_E_NOT_WEIGHTS, "folder");
     refuse_path("/dev/null", WMAP_E_IO, "device");
     refuse_path("/dev/zero", WMAP_E_IO, "device");
     file_make(path, "", 0); /* a named pipe that nobody writes to: no hanging */
