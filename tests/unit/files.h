@@ -199,7 +199,7 @@ static inline bool memory_write(memory_writer *m, const char *format, wm_target 
 
 static inline void memory_free(memory_writer *m)
 {
-    if (m->writer.format->drop)
+    if (m->writer.format && m->writer.format->drop)
         m->writer.format->drop(&m->writer);
     wm_arena_release(&m->arena);
     bytes_free(&m->out);
