@@ -194,6 +194,25 @@ for signal in INT TERM HUP; do
 done
 rm -f big.safetensors
 
+# memory doesn't grow with the model: 64 GiB of holes, of which the last 64 MiB are taken, in 256 MiB of data. The limit
+# of address space is another matter, as a source is mapped whole: that ends in words.
+if ! nm -D "$WMAP" 2>/dev/null | grep -qE '__[at]san'; then
+    header='{"w":{"dtype":"F32","shape":[16777216,1024],"data_offsets":[0,68719476736]}}'
+    { printf "$(le 8 ${#header})"; printf '%s' "$header"; } >holes.safetensors
+    if truncate -s $((8 + ${#header} + 68719476736)) holes.safetensors 2>/dev/null; then
+        rule='"w" [(_: 16760832 | k) d] -> "w" [d k]'
+        (ulimit -d 262144; exec "$WMAP" run -j2 -e "$rule" holes.safetensors -o tail.safetensors 2>err) ||
+            fail "64 GiB of holes: status $?: $(cat err)"
+        [ "$(stat -c %s tail.safetensors)" -gt 67108864 ] || fail "64 GiB of holes: the output is short"
+        got=0
+        (ulimit -v 262144; exec "$WMAP" run -f -j2 -e "$rule" holes.safetensors -o none.safetensors 2>err) || got=$?
+        [ $got = 2 ] || fail "256 MiB of address space: status $got: $(cat err)"
+        has err "cannot map it into memory"
+        absent none.safetensors
+    fi
+    rm -f holes.safetensors tail.safetensors
+fi
+
 # a full disk: words, status 2, nothing left
 if [ -w /dev/full ]; then
     got=0
