@@ -3,6 +3,7 @@
 #ifndef WM_FUZZ_ARCHIVE_H
 #define WM_FUZZ_ARCHIVE_H
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -29,14 +30,19 @@ static inline uint64_t fuzz_touch(const wmap_tensor *t, const wm_view *view)
     return sum;
 }
 
-static inline void fuzz_archive(const uint8_t *data, size_t size)
+/* The lowest descriptor that is free. */
+static inline int fuzz_free_descriptor(void)
 {
-    char path[64];
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(fd);
+    return fd;
+}
+
+/* Opens a path and reads every tensor. */
+static inline void fuzz_archive_at(const char *path)
+{
     wmap_error err = {0};
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-        abort();
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int free_before = fuzz_free_descriptor();
     wmap_archive *archive = wmap_archive_open(path, &err);
     if (!archive && (err.code == WMAP_OK || !err.message[0] || !err.file[0]))
         abort();
@@ -52,6 +58,18 @@ static inline void fuzz_archive(const uint8_t *data, size_t size)
         wm_archive_forget(archive, i);
     }
     wmap_archive_close(archive);
+    if (fuzz_free_descriptor() != free_before)
+        abort();
+}
+
+static inline void fuzz_archive(const uint8_t *data, size_t size)
+{
+    char path[64];
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+        abort();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    fuzz_archive_at(path);
     close(fd);
 }
 
