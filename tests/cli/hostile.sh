@@ -79,6 +79,25 @@ done
 printf '{"abc": {"dtype": "F32"}}' >text.json
 refused 2 text.json
 
+# headers of almost 100 MB: spaces are read over, one long key is refused, both in no time
+spaces() { head -c "$1" /dev/zero | tr '\0' ' '; }
+header='{"w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
+{ printf "$(le 8 $((${#header} + 99000000)))"; printf '%s' "$header"; spaces 99000000; printf '\1\2'; } >wide.safetensors
+timeout 10 "$WMAP" inspect wide.safetensors >out 2>err || fail "99 MB of spaces: status $?: $(cat err)"
+has out "1 tensor, 2 bytes"
+{ printf "$(le 8 50000020)"; printf '{"'; spaces 50000000 | tr ' ' k; printf '":{}}             '; } >wide.safetensors
+refused 3 wide.safetensors
+has err "a name is too long"
+rm -f wide.safetensors
+
+# a pattern of many holes against a name of 65,000 equal letters
+name=$(spaces 65000 | tr ' ' a)
+safetensors long.safetensors '{"'"$name"'":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}' '\1'
+got=0
+timeout 10 "$WMAP" check -e '"{p:**}a{q:**}a{r:**}a{s:**}a{t:**}b" -> "{p}{q}{r}{s}{t}"' long.safetensors >out 2>err || got=$?
+[ $got = 3 ] || fail "many holes, long name: status $got"
+has err E0401
+
 # npy
 size=$(stat -c %s good.npy)
 for ((n = 8; n < size; n += 5)); do

@@ -152,4 +152,9 @@ run 0 inspect a.safetensors --format json
 if [ "$(cat out)" != '{"file": "a.safetensors", "format": "safetensors", "size": '"$(stat -c %s a.safetensors)"', "tensors": [{"name": "w", "dtype": "u8", "shape": [2, 3]}, {"name": "b", "dtype": "u8", "shape": [2]}], "metadata": {}}' ]; then
     fail "json: $(cat out)"
 fi
+
+# nobody takes what is printed
+got=0
+"$WMAP" inspect a.safetensors >&- 2>err || got=$?
+[ $got = 2 ] || fail "closed standard output: status $got"
 finish
