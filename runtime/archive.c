@@ -453,12 +453,18 @@ wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_le
         wm_fail(err, WMAP_E_CORRUPT, "more than %zu tensors", WM_MAX_TENSORS);
         return NULL;
     }
+    if (name_len > WM_MAX_NAMES - archive->name_bytes) {
+        wm_fail(err, WMAP_E_UNSUPPORTED, "the names of its tensors take more than %zu MiB",
+                WM_MAX_NAMES >> 20);
+        return NULL;
+    }
     if (!wm_shape_count(shape, rank, &count) || !wm_size_mul(count, wmap_dtype_size(dtype), &bytes)) {
         wm_fail(err, WMAP_E_CORRUPT, "its shape means 2^63 bytes or more");
         wm_error_tensor(err, name, name_len);
         return NULL;
     }
     const char *copy = wm_copy(&archive->arena, name, name_len);
+    archive->name_bytes += name_len;
     tensor.name = copy;
     tensor.shape = copy_array(&archive->arena, shape, rank);
     const int64_t *steps = strides ? copy_array(&archive->arena, strides, rank) : NULL;

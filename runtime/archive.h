@@ -15,6 +15,7 @@ typedef struct wm_format wm_format;
 /* Limits that hold for every format; one place. docs/formats.md states them. */
 #define WM_MAX_TENSORS    ((size_t)1000000)     /* per file */
 #define WM_MAX_NAME       ((size_t)64 << 10)    /* bytes of a tensor's name */
+#define WM_MAX_NAMES      ((size_t)128 << 20)   /* bytes of the names of all tensors of a file together */
 #define WM_MAX_HEADER     ((uint64_t)256 << 20) /* bytes of a header held in memory */
 #define WM_MAX_RATIO      ((uint64_t)1100)      /* decoded bytes per stored byte; deflate can't exceed 1032 */
 #define WM_MAX_RATIO_FREE ((uint64_t)64 << 20)  /* decoded bytes to which the ratio doesn't apply */
@@ -63,7 +64,8 @@ struct wmap_archive {
     size_t file_count, file_cap; /* files[0] is the one that was opened */
     wm_entry *entries;
     size_t entry_count, entry_cap;
-    wm_map names; /* name -> index in entries */
+    wm_map names;      /* name -> index in entries */
+    size_t name_bytes; /* of all of them */
     wm_meta *metas;
     size_t meta_count, meta_cap;
     char **warnings;
