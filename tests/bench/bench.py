@@ -142,6 +142,71 @@ def many_rules(folder, count):
     return spec, short, source
 
 
+def write_header(path, names):
+    """A safetensors file with these tensors, as short as its header can be; the data are a hole."""
+    header = {n: {"dtype": "F32", "shape": [2, 3], "data_offsets": [24 * i, 24 * i + 24]} for i, n in enumerate(names)}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        f.truncate(8 + len(text) + 24 * len(header))
+
+
+def scaled_rules(folder, count):
+    """As many_rules, with names so short that a million of them fit into a spec and a header."""
+    source, spec = os.path.join(folder, "scaled.safetensors"), os.path.join(folder, "scaled.wmap")
+    write_header(source, (f"e/{i}/k" for i in range(count)))
+    with open(spec, "w") as f:
+        f.write("wmap 1\nmap main {\n")
+        f.writelines(f'"e/{i}/k" [i o] -> "d.{i}.w" [o i]\n' for i in range(count))
+        f.write("}\n")
+    return spec, source
+
+
+def patterned_rules(folder, rules, names):
+    """Rules with two captures each, which share the names evenly."""
+    source, spec = os.path.join(folder, "pattern.safetensors"), os.path.join(folder, "pattern.wmap")
+    each = names // rules
+    write_header(source, (f"p{i // each}/l{i % each // 16}/b{i % 16}/k" for i in range(names)))
+    with open(spec, "w") as f:
+        f.write("wmap 1\nmap main {\n")
+        f.writelines(f'"p{i}/l{{l}}/b{{b}}/k" [i o] -> "part.{i}.layer.{{l}}.{{b}}" [o i]\n' for i in range(rules))
+        f.write("}\n")
+    return spec, source
+
+
+def cost(name, command, target, count, results):
+    """Medians of the time that passes, of the processor's time, and of the peak of memory, of one process."""
+    runs = []
+    for _ in range(count):
+        if os.path.exists(target):
+            os.unlink(target)
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        runs.append((time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+    wall, cpu, peak = (statistics.median(r[i] for r in runs) for i in range(3))
+    print(f"{name:52} {wall:8.3f}  s, {cpu:.3f} s of the processor, {peak:.0f} MiB, plan of "
+          f"{os.path.getsize(target) / 1e6:.1f} MB", flush=True)  # fmt: skip
+    results[name] = {"wall": wall, "cpu": cpu, "peak": peak}
+
+
+def scale(program, folder, results):
+    """How compiling grows with the spec, and with the tensors that a few rules match."""
+    out = os.path.join(folder, "scaled.plan")
+    compile_ = [program, "compile", "-q", "-o", out]
+    for count in (1_000, 10_000, 100_000, 1_000_000):
+        spec, source = scaled_rules(folder, count)
+        runs = 5 if count < 1_000_000 else 3
+        cost(f"compile {count:,} rules over as many tensors", compile_ + [spec, source], out, runs, results)
+    spec, source = patterned_rules(folder, 100, 1_000_000)
+    cost("compile 100 patterned rules over 1,000,000 names", compile_ + [spec, source], out, 3, results)
+    for name in ("scaled", "pattern"):
+        os.unlink(os.path.join(folder, f"{name}.safetensors"))
+
+
 def best_of(command, count, target=None):
     """Median of the times of a command that is run alone."""
     times = []
@@ -163,11 +228,46 @@ def describe(folder):
     print(f"{cpu}, {os.cpu_count()} cores, {int(memory) // 1024} MiB free, {kind}, Linux {platform.release()}")
 
 
+def convert(program, folder, count, results):
+    """Whole conversions, against copying the bytes and against a script."""
+    source, target = os.path.join(folder, "vgg16.h5"), os.path.join(folder, "wmap.pth")
+    copy, scripted = os.path.join(folder, "copy.h5"), os.path.join(folder, "script.pth")
+    script = os.path.join(folder, "convert.py")
+    with open(script, "w") as f:
+        f.write(SCRIPT)
+    make_vgg16(source)
+    spec = os.path.join(ROOT, "specs", "vgg", "vgg16.wmap")
+    run = [program, "run", spec, source, "-o", target]
+    cp = ["cp", source, copy]
+    cp_sync = ["sh", "-c", f"cp '{source}' '{copy}' && sync '{copy}'"]
+    by_script = [sys.executable, script, source, scripted]
+    print(f"VGG16, {os.path.getsize(source) / 1e6:.0f} MB; ratios of whole processes: median [quartiles]")
+    pairs("wmap / cp and sync", run, cp_sync, count, results, (target, copy))
+    pairs("wmap --no-sync / cp", run + ["--no-sync"], cp, count, results, (target, copy))
+    pairs("wmap with one thread / cp and sync", run + ["--jobs", "1"], cp_sync, count, results, (target, copy))
+    pairs("script (h5py, numpy, torch.save) / wmap", by_script, run, max(3, count // 3), results,
+          (scripted, target))  # fmt: skip
+    same(target, scripted)
+    line("peak anonymous memory of wmap", peak_anonymous(run, target), "MiB", results)
+    line("peak anonymous memory of the script", peak_anonymous(by_script, scripted), "MiB", results)
+    rules, short, many = many_rules(folder, 100_000)
+    plan, out = os.path.join(folder, "many.plan"), os.path.join(folder, "many.npz")
+    compile_ = [program, "compile", "-q", "-o", plan]
+    line("compile 100,000 rules over 100,000 tensors", best_of(compile_ + [rules, many], 5, plan), "s", results)
+    line("compile 1 rule over 100,000 tensors", best_of(compile_ + [short, many], 5, plan), "s", results)
+    line("  of which reading the header (inspect)", best_of([program, "inspect", many, "x*"], 5), "s", results)
+    line("check a plan of 100,000 tensors", best_of([program, "check", "-q", plan], 3), "s", results)
+    line("convert 100,000 tensors to npz", best_of([program, "run", plan, many, "-o", out], 3, out), "s", results)
+    line("wmap --version", best_of([program, "--version"], 30) * 1000, "ms", results)
+    line("  /bin/true, for comparison", best_of(["/bin/true"], 30) * 1000, "ms", results)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--wmap", default=os.path.join(ROOT, "build", "wmap"))
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--folder", default=None, help="where the files go (2 GB)")
+    parser.add_argument("--compile", action="store_true", help="only how compiling scales; needs no package")
     parser.add_argument("--json", help="write the raw figures to this file")
     args = parser.parse_args()
     program = os.path.abspath(args.wmap)
@@ -176,36 +276,9 @@ def main():
     results = {}
     try:
         describe(folder)
-        source, target = os.path.join(folder, "vgg16.h5"), os.path.join(folder, "wmap.pth")
-        copy, scripted = os.path.join(folder, "copy.h5"), os.path.join(folder, "script.pth")
-        script = os.path.join(folder, "convert.py")
-        with open(script, "w") as f:
-            f.write(SCRIPT)
-        make_vgg16(source)
-        spec = os.path.join(ROOT, "specs", "vgg", "vgg16.wmap")
-        run = [program, "run", spec, source, "-o", target]
-        cp = ["cp", source, copy]
-        cp_sync = ["sh", "-c", f"cp '{source}' '{copy}' && sync '{copy}'"]
-        by_script = [sys.executable, script, source, scripted]
-        print(f"VGG16, {os.path.getsize(source) / 1e6:.0f} MB; ratios of whole processes: median [quartiles]")
-        pairs("wmap / cp and sync", run, cp_sync, args.pairs, results, (target, copy))
-        pairs("wmap --no-sync / cp", run + ["--no-sync"], cp, args.pairs, results, (target, copy))
-        pairs("wmap with one thread / cp and sync", run + ["--jobs", "1"], cp_sync, args.pairs, results, (target, copy))
-        pairs("script (h5py, numpy, torch.save) / wmap", by_script, run, max(3, args.pairs // 3), results,
-              (scripted, target))  # fmt: skip
-        same(target, scripted)
-        line("peak anonymous memory of wmap", peak_anonymous(run, target), "MiB", results)
-        line("peak anonymous memory of the script", peak_anonymous(by_script, scripted), "MiB", results)
-        rules, short, many = many_rules(folder, 100_000)
-        plan, out = os.path.join(folder, "many.plan"), os.path.join(folder, "many.npz")
-        compile_ = [program, "compile", "-q", "-o", plan]
-        line("compile 100,000 rules over 100,000 tensors", best_of(compile_ + [rules, many], 5, plan), "s", results)
-        line("compile 1 rule over 100,000 tensors", best_of(compile_ + [short, many], 5, plan), "s", results)
-        line("  of which reading the header (inspect)", best_of([program, "inspect", many, "x*"], 5), "s", results)
-        line("check a plan of 100,000 tensors", best_of([program, "check", "-q", plan], 3), "s", results)
-        line("convert 100,000 tensors to npz", best_of([program, "run", plan, many, "-o", out], 3, out), "s", results)
-        line("wmap --version", best_of([program, "--version"], 30) * 1000, "ms", results)
-        line("  /bin/true, for comparison", best_of(["/bin/true"], 30) * 1000, "ms", results)
+        scale(program, folder, results)
+        if not args.compile:
+            convert(program, folder, args.pairs, results)
         if args.json:
             with open(args.json, "w") as f:
                 json.dump(results, f, indent=1)

@@ -1,4 +1,5 @@
 /* safetensors: good files in every allowed spelling, all the ways to lie in a header, writing. */
+#include "runtime/formats/safetensors.h"
 #include "tests/unit/files.h"
 
 /* A file with that header and `size` data bytes: a, b, c ... */
@@ -60,6 +61,56 @@ static void test_good(void **state)
     expect_tensor(a, "../../x", WMAP_F32, 1, (uint64_t[]){1}, "abcd", 4);
     expect_tensor(a, "", WMAP_F32, 1, (uint64_t[]){1}, "efgh", 4);
     wmap_archive_close(a);
+}
+
+/* What is plain is read without the JSON parser; what is not is left to it, whole. */
+static void test_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool plain, good; /* read as plain; a sound entry of 8 bytes at 0 */
+    } rows[] = {
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", true, true},
+        {"{ \"data_offsets\" : [ 0 , 8 ] , \"shape\" : [ 1 , 2 ] , \"dtype\" : \"F32\" }", true, true},
+        {"{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}", true, true},
+        {"{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]}", true, true},
+        {"{\"\\u0064type\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", false, true},
+        {"{\"dtype\":\"F32\",\n\"shape\":[2],\"data_offsets\":[0,8]}", false, true},
+        {"{\"dtype\":\"F32\",\"shape\":[999999999999999999],\"data_offsets\":[0,8]}", true, false},
+        {"{\"dtype\":\"F32\",\"shape\":[1000000000000000000],\"data_offsets\":[0,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[02],\"data_offsets\":[0,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2,],\"data_offsets\":[0,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,8]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"shape\":[2]}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"more\":1}", false, false},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],}", false, false},
+        {"{\"dtype\":\"F\t32\",\"shape\":[2],\"data_offsets\":[0,8]}", false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wm_safetensors_entry entry;
+        size_t len = strlen(rows[i].text);
+        wm_cursor c = wm_cursor_of(rows[i].text, len, 0);
+        assert_int_equal(wm_safetensors_plain_entry(&c, &entry), rows[i].plain);
+        assert_int_equal(c.at, rows[i].plain ? len : 0);
+        for (size_t cut = 0; cut < len; cut++) { /* each end is seen */
+            char *part = malloc(cut + 1);
+            assert_non_null(part);
+            memcpy(part, rows[i].text, cut);
+            c = wm_cursor_of(part, cut, 0);
+            assert_false(wm_safetensors_plain_entry(&c, &entry));
+            free(part);
+        }
+        char header[300];
+        snprintf(header, sizeof header, "{\"w\":%s}", rows[i].text);
+        if (rows[i].good)
+            wmap_archive_close(accepts(header, 8));
+        else
+            refuses(header, 8, WMAP_E_CORRUPT, "");
+    }
 }
 
 static void test_dtypes(void **state)
@@ -366,9 +417,9 @@ static void test_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_dtypes),  cmocka_unit_test(test_length),
-        cmocka_unit_test(test_json),   cmocka_unit_test(test_numbers), cmocka_unit_test(test_tiling),
-        cmocka_unit_test(test_floods), cmocka_unit_test(test_write),
+        cmocka_unit_test(test_good),   cmocka_unit_test(test_plain),  cmocka_unit_test(test_dtypes),
+        cmocka_unit_test(test_length), cmocka_unit_test(test_json),   cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tiling), cmocka_unit_test(test_floods), cmocka_unit_test(test_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
