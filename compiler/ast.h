@@ -299,11 +299,17 @@ typedef enum wm_stmt_kind {
     WM_ST_TENSOR   /* in a model: string : dtype shape */
 } wm_stmt_kind;
 
-/* One struct for statements of maps and of models. */
+/* One struct for statements of maps and of models. Most of a long spec are rules, so what they lack stands
+ * apart. */
 typedef struct wm_stmt {
     wm_stmt_kind kind;
     wm_span span;
-    wm_rule *rule;
+    wm_rule *rule;         /* RULE */
+    struct wm_stmt_of *of; /* all others; never NULL there */
+    struct wm_stmt *next;
+} wm_stmt;
+
+typedef struct wm_stmt_of {
     wm_const *constant;
     wm_operand *right;
     wm_string *string, *string2, *like;
@@ -316,9 +322,8 @@ typedef struct wm_stmt {
     wm_word *words, *from, *to, *policy, *dtype;
     wm_shape *shape;
     wm_expr *expr, *expr2;
-    struct wm_stmt *body, *otherwise;
-    struct wm_stmt *next;
-} wm_stmt;
+    wm_stmt *body, *otherwise;
+} wm_stmt_of;
 
 typedef enum wm_item_kind {
     WM_IT_IMPORT, /* string, name (as; may be NULL); one item a string */

@@ -399,27 +399,27 @@ static void print_stmt(printer *p, const wm_stmt *stmt)
     }
     line(p, "%s", kinds[stmt->kind]);
     p->level++;
-    print_below(p, "constant", stmt->constant);
-    print_string(p, "string", stmt->string);
-    print_string(p, "string", stmt->string2);
-    for (const struct wm_string_list *item = stmt->strings; item; item = item->next)
+    print_below(p, "constant", stmt->of->constant);
+    print_string(p, "string", stmt->of->string);
+    print_string(p, "string", stmt->of->string2);
+    for (const struct wm_string_list *item = stmt->of->strings; item; item = item->next)
         print_string(p, "string", item->string);
-    word_line(p, "dtype", stmt->dtype);
-    print_shape(p, stmt->shape);
-    print_operands(p, "target", stmt->right);
-    print_string(p, "like", stmt->like);
-    print_bindings(p, stmt->where);
-    print_calls(p, "call", stmt->call);
-    word_line(p, "words", stmt->words);
-    word_line(p, "from", stmt->from);
-    word_line(p, "to", stmt->to);
-    word_line(p, "policy", stmt->policy);
-    if (stmt->expr)
-        print_expr(p, stmt->expr);
-    if (stmt->expr2)
-        print_expr(p, stmt->expr2);
-    print_body(p, "body", stmt->body);
-    print_body(p, "else", stmt->otherwise);
+    word_line(p, "dtype", stmt->of->dtype);
+    print_shape(p, stmt->of->shape);
+    print_operands(p, "target", stmt->of->right);
+    print_string(p, "like", stmt->of->like);
+    print_bindings(p, stmt->of->where);
+    print_calls(p, "call", stmt->of->call);
+    word_line(p, "words", stmt->of->words);
+    word_line(p, "from", stmt->of->from);
+    word_line(p, "to", stmt->of->to);
+    word_line(p, "policy", stmt->of->policy);
+    if (stmt->of->expr)
+        print_expr(p, stmt->of->expr);
+    if (stmt->of->expr2)
+        print_expr(p, stmt->of->expr2);
+    print_body(p, "body", stmt->of->body);
+    print_body(p, "else", stmt->of->otherwise);
     p->level--;
 }
 

@@ -547,6 +547,8 @@ wm_stmt *wm_make_stmt(wm_parser *p, wm_stmt_kind kind, wm_span span)
     wm_stmt *stmt = wm_new(p->arena, wm_stmt, 1);
     stmt->kind = kind;
     stmt->span = span;
+    if (kind != WM_ST_RULE)
+        stmt->of = wm_new(p->arena, wm_stmt_of, 1);
     return stmt;
 }
 
@@ -567,10 +569,10 @@ wm_stmt *wm_make_fill(wm_parser *p, wm_span span, wm_const *constant, wm_operand
                       wm_binding *where)
 {
     wm_stmt *stmt = wm_make_stmt(p, WM_ST_FILL, span);
-    stmt->constant = constant;
-    stmt->right = targets;
-    stmt->like = like;
-    stmt->where = where;
+    stmt->of->constant = constant;
+    stmt->of->right = targets;
+    stmt->of->like = like;
+    stmt->of->where = where;
     return stmt;
 }
 
@@ -578,35 +580,35 @@ wm_stmt *wm_make_drop(wm_parser *p, wm_stmt_kind kind, wm_span span, struct wm_s
                       wm_const *constant)
 {
     wm_stmt *stmt = wm_make_stmt(p, kind, span);
-    stmt->strings = strings;
-    stmt->constant = constant;
+    stmt->of->strings = strings;
+    stmt->of->constant = constant;
     return stmt;
 }
 
 wm_stmt *wm_make_cast(wm_parser *p, wm_span span, wm_word *from, wm_word *to, wm_word *policy)
 {
     wm_stmt *stmt = wm_make_stmt(p, WM_ST_CAST, span);
-    stmt->from = from;
-    stmt->to = to;
-    stmt->policy = policy;
+    stmt->of->from = from;
+    stmt->of->to = to;
+    stmt->of->policy = policy;
     return stmt;
 }
 
 wm_stmt *wm_make_range(wm_parser *p, wm_span span, wm_word *words, wm_expr *first, wm_expr *last)
 {
     wm_stmt *stmt = wm_make_stmt(p, WM_ST_FOR, span);
-    stmt->words = words;
-    stmt->expr = first;
-    stmt->expr2 = last;
+    stmt->of->words = words;
+    stmt->of->expr = first;
+    stmt->of->expr2 = last;
     return stmt;
 }
 
 wm_stmt *wm_make_if_stmt(wm_parser *p, wm_span span, wm_expr *condition, wm_stmt *body, wm_stmt *otherwise)
 {
     wm_stmt *stmt = wm_make_stmt(p, WM_ST_IF, span);
-    stmt->expr = condition;
-    stmt->body = body;
-    stmt->otherwise = otherwise;
+    stmt->of->expr = condition;
+    stmt->of->body = body;
+    stmt->of->otherwise = otherwise;
     return stmt;
 }
 

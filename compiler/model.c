@@ -72,12 +72,12 @@ bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape
 
 static void add_tensor(wm_resolver *r, const wm_context *c, const wm_stmt *stmt, modeller *m)
 {
-    wm_declared tensor = {.span = stmt->string->span,
-                          .dtype_span = stmt->dtype->span,
-                          .shape_span = stmt->shape ? stmt->shape->span : stmt->dtype->span};
-    bool ok = wm_plain_text(r->unit, c->scope, NULL, stmt->string, &tensor.name) == WM_EVAL_OK;
-    ok &= wm_make_dtype(r, stmt->dtype, &tensor.dtype);
-    ok &= stmt->shape && wm_known_shape(r, c->scope, stmt->shape, &tensor.rank, &tensor.shape);
+    wm_declared tensor = {.span = stmt->of->string->span,
+                          .dtype_span = stmt->of->dtype->span,
+                          .shape_span = stmt->of->shape ? stmt->of->shape->span : stmt->of->dtype->span};
+    bool ok = wm_plain_text(r->unit, c->scope, NULL, stmt->of->string, &tensor.name) == WM_EVAL_OK;
+    ok &= wm_make_dtype(r, stmt->of->dtype, &tensor.dtype);
+    ok &= stmt->of->shape && wm_known_shape(r, c->scope, stmt->of->shape, &tensor.rank, &tensor.shape);
     if (!ok)
         return;
     wm_model *model = m->model;
@@ -95,7 +95,7 @@ static void walk_model(wm_resolver *r, const wm_context *c, const wm_stmt *stmt,
 
 static void model_round(wm_resolver *r, const wm_context *c, const wm_stmt *loop, void *user)
 {
-    walk_model(r, c, loop->body, user);
+    walk_model(r, c, loop->of->body, user);
 }
 
 /* E0142 for `has` and `for "pattern"`, which ask a file. */
@@ -127,15 +127,15 @@ static void walk_model(wm_resolver *r, const wm_context *c, const wm_stmt *stmt,
             add_tensor(r, c, stmt, m);
             break;
         case WM_ST_FOR:
-            if (stmt->string)
-                asks_names(r, stmt->string->span);
+            if (stmt->of->string)
+                asks_names(r, stmt->of->string->span);
             else
                 wm_each_round(r, c, stmt, model_round, m);
             break;
         case WM_ST_IF: {
             bool value;
-            if (!find_has(r, stmt->expr) && wm_condition(r, c, stmt->expr, &value) == WM_EVAL_OK)
-                walk_model(r, c, value ? stmt->body : stmt->otherwise, m);
+            if (!find_has(r, stmt->of->expr) && wm_condition(r, c, stmt->of->expr, &value) == WM_EVAL_OK)
+                walk_model(r, c, value ? stmt->of->body : stmt->of->otherwise, m);
             break;
         }
         default: /* the grammar lets nothing else stand in a model */

@@ -97,7 +97,7 @@ static void range_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loo
                          void *user)
 {
     wm_val ends[2];
-    const wm_expr *exprs[2] = {loop->expr, loop->expr2};
+    const wm_expr *exprs[2] = {loop->of->expr, loop->of->expr2};
     bool known = true;
     for (int i = 0; i < 2; i++) {
         wm_evaluated done = wm_eval(r->unit, c->scope, NULL, exprs[i], &ends[i]);
@@ -108,8 +108,8 @@ static void range_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loo
     }
     if (!known)
         return;
-    if (loop->words->next) {
-        wm_error(r->unit, WM_E0313, loop->words->next->span,
+    if (loop->of->words->next) {
+        wm_error(r->unit, WM_E0313, loop->of->words->next->span,
                  "the rounds of a range have one value, not several");
         return;
     }
@@ -121,7 +121,7 @@ static void range_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loo
     for (uint64_t i = 0; i <= count && !r->spent; i++) {
         wm_context inner;
         wm_named *n = wm_new_round(r, c, 1, &inner);
-        bind_word(n, loop->words, (wm_val){.kind = WM_VAL_INT, .i = ends[0].i + (int64_t)i});
+        bind_word(n, loop->of->words, (wm_val){.kind = WM_VAL_INT, .i = ends[0].i + (int64_t)i});
         wm_name_round(r, c, &inner);
         body(r, &inner, loop, user);
     }
@@ -129,37 +129,37 @@ static void range_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loo
 
 void wm_each_round(wm_resolver *r, const wm_context *c, const wm_stmt *loop, wm_round_fn *body, void *user)
 {
-    if (!check_variables(r, c, loop->words))
+    if (!check_variables(r, c, loop->of->words))
         return;
-    if (loop->expr2) {
+    if (loop->of->expr2) {
         range_rounds(r, c, loop, body, user);
         return;
     }
     wm_val list;
-    if (wm_eval(r->unit, c->scope, NULL, loop->expr, &list) != WM_EVAL_OK)
+    if (wm_eval(r->unit, c->scope, NULL, loop->of->expr, &list) != WM_EVAL_OK)
         return;
     if (list.kind != WM_VAL_LIST) {
-        wm_error(r->unit, WM_E0308, loop->expr->span, "`for` needs a list or a range, this is %s",
+        wm_error(r->unit, WM_E0308, loop->of->expr->span, "`for` needs a list or a range, this is %s",
                  wm_val_text(r->unit, &list));
         return;
     }
     uint32_t vars = 0;
-    for (const wm_word *w = loop->words; w; w = w->next)
+    for (const wm_word *w = loop->of->words; w; w = w->next)
         vars++;
     if (!wm_spend(r, loop->span, list.count))
         return;
     for (uint32_t i = 0; i < list.count && !r->spent; i++) {
         const wm_val *item = &list.items[i];
         if (vars > 1 && (item->kind != WM_VAL_LIST || item->count != vars)) {
-            wm_diag *d = wm_error(r->unit, WM_E0313, loop->words->span, "%u variables, but entry %u is %s",
-                                  vars, i, wm_val_text(r->unit, item));
-            wm_diag_also(r->unit, d, loop->expr->span, "the list");
+            wm_diag *d = wm_error(r->unit, WM_E0313, loop->of->words->span,
+                                  "%u variables, but entry %u is %s", vars, i, wm_val_text(r->unit, item));
+            wm_diag_also(r->unit, d, loop->of->expr->span, "the list");
             return;
         }
         wm_context inner;
         wm_named *n = wm_new_round(r, c, vars, &inner);
         uint32_t v = 0;
-        for (const wm_word *w = loop->words; w; w = w->next, v++)
+        for (const wm_word *w = loop->of->words; w; w = w->next, v++)
             bind_word(&n[v], w, vars > 1 ? item->items[v] : *item);
         wm_name_round(r, c, &inner);
         body(r, &inner, loop, user);
@@ -206,8 +206,8 @@ static void name_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loop
 {
     wm_vars vars = {0};
     wm_pattern pattern;
-    if (!wm_note_vars(r, c->scope, loop->string, WM_USE_LOOKED, &vars) ||
-        !wm_make_pattern(r, c->scope, loop->string, WM_USE_LOOKED, &vars, &pattern, NULL))
+    if (!wm_note_vars(r, c->scope, loop->of->string, WM_USE_LOOKED, &vars) ||
+        !wm_make_pattern(r, c->scope, loop->of->string, WM_USE_LOOKED, &vars, &pattern, NULL))
         return;
     uint32_t count = (uint32_t)vars.count;
     captures all = {.r = r, .vars = &vars};
@@ -232,14 +232,14 @@ static void name_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loop
         }
         inner.uncertain |= !known;
         wm_name_round(r, c, &inner);
-        wm_walk(r, &inner, loop->body);
+        wm_walk(r, &inner, loop->of->body);
     }
 }
 
 static void statement_round(wm_resolver *r, const wm_context *c, const wm_stmt *loop, void *user)
 {
     (void)user;
-    wm_walk(r, c, loop->body);
+    wm_walk(r, c, loop->of->body);
 }
 
 /* ---- if ---- */
@@ -262,14 +262,14 @@ wm_evaluated wm_condition(wm_resolver *r, const wm_context *c, const wm_expr *ex
 static void add_if(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     bool value = false;
-    wm_evaluated done = wm_condition(r, c, stmt->expr, &value);
+    wm_evaluated done = wm_condition(r, c, stmt->of->expr, &value);
     if (done == WM_EVAL_OK) {
-        wm_walk(r, c, value ? stmt->body : stmt->otherwise);
+        wm_walk(r, c, value ? stmt->of->body : stmt->of->otherwise);
     } else if (done == WM_EVAL_UNKNOWN) {
         wm_context inner = *c;
         inner.uncertain = true;
-        wm_walk(r, &inner, stmt->body);
-        wm_walk(r, &inner, stmt->otherwise);
+        wm_walk(r, &inner, stmt->of->body);
+        wm_walk(r, &inner, stmt->of->otherwise);
     }
 }
 
@@ -295,7 +295,7 @@ static const wm_axes *block_axes(wm_resolver *r, wm_context *c, const wm_stmt *s
     wm_axes *axes = NULL;
     size_t count = 0, cap = 0;
     for (const wm_stmt *s = statements; s; s = s->next)
-        for (const wm_binding *b = s->kind == WM_ST_AXIS ? s->where : NULL; b; b = b->next) {
+        for (const wm_binding *b = s->kind == WM_ST_AXIS ? s->of->where : NULL; b; b = b->next) {
             if (!axes) {
                 axes = wm_new(arena, wm_axes, 1);
                 *axes = (wm_axes){.id = r->axes_ids++, .scope = c->scope, .up = c->axes};
@@ -333,7 +333,7 @@ static const wm_axes *block_axes(wm_resolver *r, wm_context *c, const wm_stmt *s
 
 static void add_use(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    const wm_call *call = stmt->call;
+    const wm_call *call = stmt->of->call;
     wm_str name = wm_qname_text(r->unit->arena, call->name);
     const wm_decl *decl = wm_file_find(r->unit->arena, c->file, call->name, false);
     if (!decl || decl->item->kind != WM_IT_MAP || decl->item->chain) {
@@ -390,7 +390,7 @@ static void add_direction(wm_resolver *r, const wm_context *c, const wm_stmt *st
     wm_context inner = *c;
     inner.direction = forward ? WM_FORWARD : WM_REVERSE;
     if (forward) {
-        wm_walk(r, &inner, stmt->body);
+        wm_walk(r, &inner, stmt->of->body);
         return;
     }
     /* What it asks about are names of the side that is written here, so they are not known. */
@@ -398,7 +398,7 @@ static void add_direction(wm_resolver *r, const wm_context *c, const wm_stmt *st
     bool target = r->target_known;
     r->world.names = NULL;
     r->target_known = true;
-    wm_walk(r, &inner, stmt->body);
+    wm_walk(r, &inner, stmt->of->body);
     r->world.names = names;
     r->target_known = target;
 }
@@ -406,7 +406,7 @@ static void add_direction(wm_resolver *r, const wm_context *c, const wm_stmt *st
 static void add_error(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     wm_str text;
-    if (c->uncertain || wm_plain_text(r->unit, c->scope, NULL, stmt->string, &text) != WM_EVAL_OK)
+    if (c->uncertain || wm_plain_text(r->unit, c->scope, NULL, stmt->of->string, &text) != WM_EVAL_OK)
         return;
     char shown[1024];
     wm_show(shown, sizeof shown, text.p, text.len);
@@ -420,10 +420,10 @@ static void add_cast(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     wm_cast *cast = wm_new(r->unit->arena, wm_cast, 1);
     cast->span = stmt->span;
     line.cast = cast;
-    bool ok = wm_make_dtype(r, stmt->from, &cast->from);
-    ok &= wm_make_dtype(r, stmt->to, &cast->to);
-    if (stmt->policy)
-        ok &= wm_make_policy(r, stmt->policy->text, stmt->policy->span, &cast->policy);
+    bool ok = wm_make_dtype(r, stmt->of->from, &cast->from);
+    ok &= wm_make_dtype(r, stmt->of->to, &cast->to);
+    if (stmt->of->policy)
+        ok &= wm_make_policy(r, stmt->of->policy->text, stmt->of->policy->span, &cast->policy);
     line.poisoned = !ok || c->poison;
     wm_add_line(r, c, &line);
 }
@@ -477,7 +477,7 @@ static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *st
         add_direction(r, c, stmt);
         break;
     case WM_ST_FOR:
-        if (stmt->string)
+        if (stmt->of->string)
             name_rounds(r, c, stmt);
         else
             wm_each_round(r, c, stmt, statement_round, NULL);

@@ -292,14 +292,14 @@ static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_s
     wm_rule_info *info = wm_new(r->statement, wm_rule_info, 1);
     const wm_rule *rule = stmt->rule;
     info->key = stmt;
-    make_room(r, info, rule ? rule->left : NULL, rule ? rule->right : stmt->right);
+    make_room(r, info, rule ? rule->left : NULL, rule ? rule->right : stmt->of->right);
     if (!rule) { /* a fill */
-        for (const wm_operand *o = stmt->right; o; o = o->next)
+        for (const wm_operand *o = stmt->of->right; o; o = o->next)
             add_target(r, scope, info, o, NULL);
-        if (stmt->like)
-            check_name(info, stmt->like);
+        if (stmt->of->like)
+            check_name(info, stmt->of->like);
         check_dots(r, info);
-        check_flattened(r, info, stmt->where);
+        check_flattened(r, info, stmt->of->where);
         return info;
     }
     wm_verb_form verbs = {NULL, NULL, NULL, NULL};
@@ -640,20 +640,21 @@ void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     builder b = {.r = r, .c = c, .line = new_line(c, WM_LINE_FILL, stmt->span), .info = info_of(r, c, stmt)};
     const wm_diag *before = r->unit->last;
     begin_line(&b);
-    b.line.where = stmt->where;
+    b.line.where = stmt->of->where;
     wm_fill *fill = wm_new(r->unit->arena, wm_fill, 1);
     b.line.fill = fill;
-    fill->has_like = stmt->like != NULL;
-    fill->span = stmt->constant->span;
-    make_constant(&b, stmt->constant, &fill->value);
-    if (stmt->like)
-        b.ok &= wm_note_vars(r, c->scope, stmt->like, WM_USE_READ, &b.vars);
+    fill->has_like = stmt->of->like != NULL;
+    fill->span = stmt->of->constant->span;
+    make_constant(&b, stmt->of->constant, &fill->value);
+    if (stmt->of->like)
+        b.ok &= wm_note_vars(r, c->scope, stmt->of->like, WM_USE_READ, &b.vars);
     note_targets(&b);
-    if (stmt->like || !r->target_known) /* else the declared names bind them */
+    if (stmt->of->like || !r->target_known) /* else the declared names bind them */
         check_bound(&b, false);
     find_axes(&b);
-    if (stmt->like && (!wm_make_pattern(r, c->scope, stmt->like, WM_USE_READ, &b.vars, &fill->like, NULL) ||
-                       !can_solve(r, &fill->like, &b.vars)))
+    if (stmt->of->like &&
+        (!wm_make_pattern(r, c->scope, stmt->of->like, WM_USE_READ, &b.vars, &fill->like, NULL) ||
+         !can_solve(r, &fill->like, &b.vars)))
         b.ok = false;
     for (size_t i = 0; i < b.info->right_count; i++)
         make_target(&b, i);
@@ -663,9 +664,9 @@ void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 
 void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    if (stmt->constant)
+    if (stmt->of->constant)
         wm_unsupported(r, c, stmt->span, "`drop ... if all`");
-    for (const struct wm_string_list *s = stmt->strings; s; s = s->next) {
+    for (const struct wm_string_list *s = stmt->of->strings; s; s = s->next) {
         wm_line line = new_line(c, WM_LINE_DROP, stmt->span);
         wm_vars vars = {0};
         wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
@@ -681,7 +682,7 @@ void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
         line.dropped = ok ? pattern : NULL; /* what a bad pattern means is not known */
         line.vars = vars.items;
         line.var_count = (uint32_t)vars.count;
-        line.poisoned = !ok || eq || stmt->constant || c->poison;
+        line.poisoned = !ok || eq || stmt->of->constant || c->poison;
         wm_add_line(r, c, &line);
     }
 }

@@ -201,8 +201,8 @@ model_items: %empty                         { LIST($$, NULL); }
            | model_items error END          { $$ = $1; yyerrok; }
            ;
 model_item: string ':' word shape
-              { $$ = wm_make_stmt(p, WM_ST_TENSOR, @$); $$->string = $1; $$->dtype = $3; $$->shape = $4; }
-          | "for" range model_body          { $$ = $2; $$->span = @$; $$->body = $3.first; }
+              { $$ = wm_make_stmt(p, WM_ST_TENSOR, @$); $$->of->string = $1; $$->of->dtype = $3; $$->of->shape = $4; }
+          | "for" range model_body          { $$ = $2; $$->span = @$; $$->of->body = $3.first; }
           | "for" error model_body          { $$ = NULL; }
           | "for" error                     { $$ = NULL; }
           | if_item
@@ -241,24 +241,24 @@ stmt: rule                                  { $$ = wm_make_stmt(p, WM_ST_RULE, @
     | "drop" strings "if" "all" const       { $$ = wm_make_drop(p, WM_ST_DROP, @$, $2.first, $5); }
     | "drop" META strings                   { $$ = wm_make_drop(p, WM_ST_DROP_META, @$, $3.first, NULL); }
     | META key '=' string
-        { $$ = wm_make_stmt(p, WM_ST_META, @$); $$->string = $2; $$->string2 = $4; }
+        { $$ = wm_make_stmt(p, WM_ST_META, @$); $$->of->string = $2; $$->of->string2 = $4; }
     | "keep" "rest"                         { $$ = wm_make_stmt(p, WM_ST_KEEP_REST, @$); }
-    | "use" call                            { $$ = wm_make_stmt(p, WM_ST_USE, @$); $$->call = $2; }
-    | "error" string                        { $$ = wm_make_stmt(p, WM_ST_ERROR, @$); $$->string = $2; }
+    | "use" call                            { $$ = wm_make_stmt(p, WM_ST_USE, @$); $$->of->call = $2; }
+    | "error" string                        { $$ = wm_make_stmt(p, WM_ST_ERROR, @$); $$->of->string = $2; }
     | "derive"                              { $$ = wm_make_stmt(p, WM_ST_DERIVE, @$); }
-    | "derive" "without" words              { $$ = wm_make_stmt(p, WM_ST_DERIVE, @$); $$->words = $3.first; }
+    | "derive" "without" words              { $$ = wm_make_stmt(p, WM_ST_DERIVE, @$); $$->of->words = $3.first; }
     | "cast" word "->" word                 { $$ = wm_make_cast(p, @$, $2, $4, NULL); }
     | "cast" word "->" word word            { $$ = wm_make_cast(p, @$, $2, $4, $5); }
-    | "axis" axis_items                     { $$ = wm_make_stmt(p, WM_ST_AXIS, @$); $$->where = $2.first; }
-    | "forward" body                        { $$ = wm_make_stmt(p, WM_ST_FORWARD, @$); $$->body = $2.first; }
-    | "reverse" body                        { $$ = wm_make_stmt(p, WM_ST_REVERSE, @$); $$->body = $2.first; }
-    | "for" range body                      { $$ = $2; $$->span = @$; $$->body = $3.first; }
+    | "axis" axis_items                     { $$ = wm_make_stmt(p, WM_ST_AXIS, @$); $$->of->where = $2.first; }
+    | "forward" body                        { $$ = wm_make_stmt(p, WM_ST_FORWARD, @$); $$->of->body = $2.first; }
+    | "reverse" body                        { $$ = wm_make_stmt(p, WM_ST_REVERSE, @$); $$->of->body = $2.first; }
+    | "for" range body                      { $$ = $2; $$->span = @$; $$->of->body = $3.first; }
     | "for" error body                      { $$ = NULL; }
     | "for" error                           { $$ = NULL; }
     | if_stmt
     ;
-range: string                               { $$ = wm_make_stmt(p, WM_ST_FOR, @$); $$->string = $1; }
-     | words_in expr                        { $$ = wm_make_stmt(p, WM_ST_FOR, @$); $$->words = $<words>1.first; $$->expr = $2; }
+range: string                               { $$ = wm_make_stmt(p, WM_ST_FOR, @$); $$->of->string = $1; }
+     | words_in expr                        { $$ = wm_make_stmt(p, WM_ST_FOR, @$); $$->of->words = $<words>1.first; $$->of->expr = $2; }
      | words_in arith ".." arith            { $$ = wm_make_range(p, @$, $<words>1.first, $2, $4); }
      ;
 words_in: word "in"                         { LIST($<words>$, $1); }
