@@ -155,8 +155,8 @@ typedef struct compilation {
 static void parse_spec(compilation *c)
 {
     const wmap_compile_options *o = c->options;
-    c->file = wm_add_source(&c->unit, o->path ? o->path : "-e", o->text ? o->text : c->text,
-                            o->text ? o->text_len : c->size);
+    c->file = o->text ? wm_add_source(&c->unit, o->path ? o->path : "-e", o->text, o->text_len)
+                      : wm_lend_source(&c->unit, o->path, c->text, c->size);
     wm_source *source = c->unit.sources[c->file];
     source->rules_only = o->rules_only;
     if (!o->text) {
@@ -307,7 +307,7 @@ static bool read_spec(compilation *c, wmap_error *err)
         wm_fail(err, WMAP_E_IO, regular ? "a spec is at most 64 MiB" : "a spec is a regular file");
         return wm_error_file(err, o->path);
     }
-    c->text = malloc((size_t)c->st.st_size + 1);
+    c->text = malloc((size_t)c->st.st_size + WM_TEXT_END);
     if (!c->text)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     ssize_t size = wm_read_text(o->path, c->text, (size_t)c->st.st_size, &c->st);

@@ -100,13 +100,9 @@ static void exchange_shared(inference *i, bool import)
 static wm_found find_name(void *user, wm_str name, wm_val *value)
 {
     inference *i = user;
-    for (uint32_t v = 0; v < i->line->var_count; v++) {
-        if (!wm_str_eq(i->line->vars[v].name, name) || !i->in->captures[v].bound)
-            continue;
-        *value = i->line->vars[v].text ? (wm_val){.kind = WM_VAL_STRING, .s = i->in->captures[v].s}
-                                       : (wm_val){.kind = WM_VAL_INT, .i = i->in->captures[v].i};
+    wm_capture_hook known = {i->line->vars, i->line->var_count, i->in->captures, false};
+    if (wm_find_capture(&known, name, value) == WM_FOUND_VALUE)
         return WM_FOUND_VALUE;
-    }
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         if (!wm_str_eq(i->form->axes[a].name, name))
             continue;

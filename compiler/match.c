@@ -174,31 +174,18 @@ static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *cap
     return in;
 }
 
-typedef struct capture_hook {
-    const wm_line *line;
-    const wm_capture *captures;
-} capture_hook;
-
+/* What is no capture is an axis. */
 static wm_found find_capture(void *user, wm_str name, wm_val *value)
 {
-    const capture_hook *h = user;
-    for (uint32_t v = 0; v < h->line->var_count; v++) {
-        if (!wm_str_eq(h->line->vars[v].name, name))
-            continue;
-        if (!h->captures || !h->captures[v].bound)
-            return WM_FOUND_UNKNOWN;
-        *value = h->line->vars[v].text ? (wm_val){.kind = WM_VAL_STRING, .s = h->captures[v].s}
-                                       : (wm_val){.kind = WM_VAL_INT, .i = h->captures[v].i};
-        return WM_FOUND_VALUE;
-    }
-    return WM_FOUND_UNKNOWN; /* an axis */
+    wm_found found = wm_find_capture(user, name, value);
+    return found == WM_FOUND_NO ? WM_FOUND_UNKNOWN : found;
 }
 
 /* The extent that `where` or `axis` gives an axis that numbers tensors; -1 if none. */
 static int64_t stated_extent(wm_state *state, const wm_form *form, const wm_capture *captures, uint32_t axis)
 {
     const wm_axis *a = &form->axes[axis];
-    capture_hook known = {form->line, captures};
+    wm_capture_hook known = {form->line->vars, form->line->var_count, captures, false};
     wm_hook hook = {find_capture, &known};
     wm_val value;
     for (const wm_binding *b = form->line->where; b; b = b->next)

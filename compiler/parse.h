@@ -11,6 +11,11 @@
 /* Adds a text to the unit: index into unit->sources. `text` is copied. */
 uint32_t wm_add_source(wm_unit *unit, const char *name, const char *text, size_t size);
 
+/* The same without a copy: `text` lives as long as the unit and has room for what the scanner puts behind it.
+ */
+#define WM_TEXT_END 2
+uint32_t wm_lend_source(wm_unit *unit, const char *name, char *text, size_t size);
+
 /* Parses it. Always gives a tree, of what was understood; `failed` says that errors were reported. */
 wm_ast *wm_parse(wm_unit *unit, uint32_t file);
 

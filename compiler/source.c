@@ -11,21 +11,32 @@
 #include "compiler/grammar.h"
 #include "compiler/parse.h"
 
-uint32_t wm_add_source(wm_unit *unit, const char *name, const char *text, size_t size)
+/* What is beyond the limit is refused by wm_parse, so no more of it is needed than to know. */
+static size_t limited(size_t size)
 {
-    /* What is beyond the limit is refused by wm_parse, so no more of it is needed than to know. */
-    if (size > WM_MAX_FILE + 1)
-        size = WM_MAX_FILE + 1;
+    return size > WM_MAX_FILE + 1 ? WM_MAX_FILE + 1 : size;
+}
+
+uint32_t wm_lend_source(wm_unit *unit, const char *name, char *text, size_t size)
+{
     wm_source **slot = wm_push(unit->arena, unit->sources, unit->source_count, unit->source_cap);
     wm_source *source = wm_new(unit->arena, wm_source, 1);
-    char *copy = wm_alloc(unit->arena, size + 2); /* the scanner wants two NULs at the end */
-    if (size)
-        memcpy(copy, text, size);
+    size = limited(size);
+    memset(text + size, 0, WM_TEXT_END);
     source->name = wm_copy(unit->arena, name, strlen(name));
-    source->text = copy;
+    source->text = text;
     source->size = (uint32_t)size;
     *slot = source;
     return (uint32_t)(unit->source_count - 1);
+}
+
+uint32_t wm_add_source(wm_unit *unit, const char *name, const char *text, size_t size)
+{
+    size = limited(size);
+    char *copy = wm_alloc(unit->arena, size + WM_TEXT_END);
+    if (size)
+        memcpy(copy, text, size);
+    return wm_lend_source(unit, name, copy, size);
 }
 
 #define MARK 4096u
