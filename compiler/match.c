@@ -177,8 +177,8 @@ static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *cap
 /* What is no capture is an axis. */
 static wm_found find_capture(void *user, wm_str name, wm_val *value)
 {
-    wm_found found = wm_find_capture(user, name, value);
-    return found == WM_FOUND_NO ? WM_FOUND_UNKNOWN : found;
+    wm_found known = wm_find_capture(user, name, value);
+    return known == WM_FOUND_NO ? WM_FOUND_UNKNOWN : known;
 }
 
 /* The extent that `where` or `axis` gives an axis that numbers tensors; -1 if none. */
