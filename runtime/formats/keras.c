@@ -280,7 +280,8 @@ static bool probe_h5(wmap_archive *archive)
     return find_signature(archive) != UINT64_MAX;
 }
 
-bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length, wmap_error *err)
+bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length,
+                        const wm_keras_text *config, wmap_error *err)
 {
     wm_keras *keras = archive->state ? archive->state : wm_new(&archive->arena, wm_keras, 1);
     archive->state = keras;
@@ -294,8 +295,10 @@ bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uin
     wm_arena scratch;
     wm_hdf5_listing listing;
     wm_arena_init(&scratch);
-    bool ok = part->h5 && wm_hdf5_list(part->h5, &scratch, &listing, err) &&
-              wm_keras_add(archive, &listing, part, err);
+    bool ok = part->h5 && wm_hdf5_list(part->h5, &scratch, &listing, err);
+    if (ok && config && listing.names[WM_H5_NAME].count == 0 && !wm_keras_read_config(config, &listing))
+        ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    ok = ok && wm_keras_add(archive, &listing, part, err);
     wm_arena_release(&scratch);
     if (part->h5 && keras->count > 1)
         wm_hdf5_rest(part->h5);
@@ -304,7 +307,7 @@ bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uin
 
 static bool open_h5(wmap_archive *archive, wmap_error *err)
 {
-    return wm_keras_open_part(archive, 0, 0, archive->files[0].size, err);
+    return wm_keras_open_part(archive, 0, 0, archive->files[0].size, NULL, err);
 }
 
 bool wm_keras_decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
@@ -351,6 +354,8 @@ const wm_format wm_format_keras = {
 /* --- .keras --- */
 
 #define MEMBER "model.weights.h5"
+#define CONFIG_MOST                                                                                          \
+    ((uint64_t)16 << 20) /* bytes of config.json; what jansson makes of it is 20 times as large */
 
 static const wm_zip_member *find(const wm_zip *zip, const char *name)
 {
@@ -383,6 +388,18 @@ static bool add_sum(wmap_archive *archive, const wm_zip_member *member, wmap_err
     return true;
 }
 
+/* The configuration, if it can be read: it only helps, so that a bad one is no reason to refuse the weights.
+ */
+static const wm_keras_text *load_config(wmap_archive *archive, const wm_zip *zip, wm_keras_text *config)
+{
+    const wm_zip_member *member = find(zip, "config.json");
+    const uint8_t *text = member ? wm_zip_load(archive, member, CONFIG_MOST, WM_ZIP_CRC_STRICT, NULL) : NULL;
+    if (!text)
+        return NULL;
+    *config = (wm_keras_text){(const char *)text, (size_t)member->usize};
+    return config;
+}
+
 static bool open_zip(wmap_archive *archive, wmap_error *err)
 {
     const wm_zip *zip = wm_archive_zip(archive, err);
@@ -396,11 +413,13 @@ static bool open_zip(wmap_archive *archive, wmap_error *err)
                            : "shards listed by model.weights.json");
     if (!wm_zip_alone(zip, member, err))
         return false;
+    wm_keras_text text;
+    const wm_keras_text *config = load_config(archive, zip, &text);
     if (member->method == WM_ZIP_STORED)
-        return wm_keras_open_part(archive, 0, member->data, member->csize, err) &&
+        return wm_keras_open_part(archive, 0, member->data, member->csize, config, err) &&
                add_sum(archive, member, err);
     uint32_t file = wm_zip_spool(archive, member, err);
-    return file != UINT32_MAX && wm_keras_open_part(archive, file, 0, member->usize, err);
+    return file != UINT32_MAX && wm_keras_open_part(archive, file, 0, member->usize, config, err);
 }
 
 const wm_format wm_format_keras_zip = {

@@ -29,9 +29,19 @@ extern const wm_format wm_format_keras_zip;
 bool wm_keras_add(wmap_archive *archive, const wm_hdf5_listing *listing, wm_keras_part *part,
                   wmap_error *err);
 
-/* keras.c: opens the HDF5 file in bytes [base, base + length) of files[file], as one more part. */
+/* keras_config.c: adds the names that a model's configuration (JSON) gives its layers to those of a listing.
+ * What it doesn't understand it passes over, since names are only a help. False: out of memory. */
+typedef struct wm_keras_text {
+    const char *text;
+    size_t size;
+} wm_keras_text;
+
+bool wm_keras_read_config(const wm_keras_text *config, wm_hdf5_listing *listing);
+
+/* keras.c: opens the HDF5 file in bytes [base, base + length) of files[file], as one more part. `config` is
+ * the model's configuration, NULL if there is none. */
 bool wm_keras_open_part(wmap_archive *archive, uint32_t file, uint64_t base, uint64_t length,
-                        wmap_error *err);
+                        const wm_keras_text *config, wmap_error *err);
 
 /* The slots of formats whose state is a wm_keras. */
 bool wm_keras_decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err);

@@ -3,6 +3,7 @@
 #include "runtime/formats/keras.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
@@ -347,6 +348,25 @@ static bool put_legacy(struct builder *b)
     return true;
 }
 
+/* Keras reads a file as its suffix says, whatever is in it. */
+static void warn_of_suffix(wm_writer *writer, enum dialect dialect)
+{
+    static const char suffix[] = ".weights.h5";
+    size_t len = strlen(writer->path), want = strlen(suffix);
+    bool vars = len > want && strcasecmp(writer->path + len - want, suffix) == 0;
+    if (writer->trial || len == 0 || strcmp(writer->path, "-") == 0)
+        return;
+    if (vars && dialect == LEGACY)
+        wm_writer_warn(
+            writer,
+            "Keras takes a .weights.h5 file for one of Keras 3, whose tensors are called PATH/vars/N; "
+            "these names belong into a legacy .h5 file");
+    if (!vars && dialect == VARS)
+        wm_writer_warn(writer,
+                       "Keras takes this file for a legacy one; these names belong into a .weights.h5 "
+                       "file");
+}
+
 bool wm_keras_records_make(wm_writer *writer, wm_keras_records *out, wmap_error *err)
 {
     struct builder *b = wm_new(writer->arena, struct builder, 1);
@@ -360,7 +380,9 @@ bool wm_keras_records_make(wm_writer *writer, wm_keras_records *out, wmap_error 
     wm_map_init(&b->layer_index, writer->arena, 0);
     if (!check_names(b) || !put_datasets(b))
         return false;
-    switch (dialect_of(writer)) {
+    enum dialect dialect = dialect_of(writer);
+    warn_of_suffix(writer, dialect);
+    switch (dialect) {
     case VARS:
         return put_vars(b);
     case LEGACY:

@@ -115,7 +115,7 @@ static bool open_file(struct set *s, const char *path, const char *file)
     uint32_t index = wm_archive_add_file(s->archive, file, s->err);
     if (index == UINT32_MAX)
         return false;
-    if (!wm_keras_open_part(s->archive, index, 0, s->archive->files[index].size, s->err))
+    if (!wm_keras_open_part(s->archive, index, 0, s->archive->files[index].size, NULL, s->err))
         return wm_error_file(s->err, s->archive->files[index].path);
     wm_map_put(&s->files, file, strlen(file), index, &oom); /* the JSON outlives the map */
     return !oom || no_memory(s);

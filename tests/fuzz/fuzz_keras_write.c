@@ -67,7 +67,7 @@ static void try_names(const char *text, size_t size)
         targets[count] = (wm_target){.tensor = {text + at, len, WMAP_F32, (uint32_t)(len % 34), shape}};
         at += len + 1;
     }
-    wm_writer writer = {.arena = &arena, .targets = targets, .count = count};
+    wm_writer writer = {.path = "", .arena = &arena, .targets = targets, .count = count};
     wm_keras_records records = {0};
     if (wm_keras_records_make(&writer, &records, &err))
         check(&records, &writer);
@@ -76,11 +76,35 @@ static void try_names(const char *text, size_t size)
     wm_arena_release(&arena);
 }
 
+static void try_config(const char *text, size_t size)
+{
+    static const char *const groups[] = {"layers/dense/vars", "layers/dense_1/vars",
+                                         "layers/sequential/layers/conv2d/vars", "layers/lstm_cell/vars"};
+    wm_arena arena;
+    wm_hdf5_listing listing;
+    wmap_error err;
+    static const uint8_t end[] = {WM_H5_END, 0, 0, 0, 0};
+    wm_arena_init(&arena);
+    if (!wm_hdf5_parse(end, sizeof end, &arena, &listing, &err))
+        abort();
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        wm_map_put(&listing.groups, groups[i], strlen(groups[i]), 0, NULL);
+    wm_keras_text config = {text, size};
+    if (!wm_keras_read_config(&config, &listing) || listing.list_count > sizeof groups / sizeof *groups)
+        abort();
+    for (size_t i = 0; i < listing.list_count; i++)
+        if (listing.lists[i].count != 1)
+            abort();
+    wm_arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size && data[0] == 'n')
         try_names((const char *)data + 1, size - 1);
-    if (size && data[0] != 'n') {
+    else if (size && data[0] == 'c')
+        try_config((const char *)data + 1, size - 1);
+    else if (size) {
         uint64_t *offsets = calloc(data[0] + 1u, sizeof *offsets);
         wmap_error err = {0};
         if (offsets && !wm_hdf5_parse_offsets(data + 1, size - 1, offsets, data[0], &err) &&

@@ -1,7 +1,9 @@
 """Files of every era of Keras: sharded weights, Keras 0.x and 1, and the names that Keras itself gives."""
 
+import io
 import json
 import os
+import zipfile
 
 from common import Case, randomize, wmap
 import h5py
@@ -179,6 +181,36 @@ class OwnNames(Case):
                 alias["layers/bidirectional/forward_layer/cell/vars/2"], "both/forward_rnn/lstm_cell/vars/2"
             )
             self.assertEqual(alias["optimizer/vars/0"], "adam/vars/0")
+
+    def test_layers_by_the_configuration(self):
+        """Before 3.6, the files hold no names, and config.json has those of the layers."""
+        inner = keras.Sequential([L.Input((4,)), L.Dense(3, name="a"), L.Dense(3, name="b")], name="inner")
+        x = keras.Input((4, 4, 3))
+        y = L.Conv2D(2, 3, name="first")(x)
+        y = L.SeparableConv2D(2, 2, name="second")(y)
+        y = L.BatchNormalization(name="norm")(y)
+        y = L.Dense(4, name="third")(L.Flatten(name="flat")(y))
+        model = keras.Model(x, L.Dense(1, name="last")(inner(y)), name="m")
+        path, old = self.path("m.keras"), self.path("old.keras")
+        model.save(path)
+        with zipfile.ZipFile(path) as z, zipfile.ZipFile(old, "w") as out:
+            for name in z.namelist():
+                data = z.read(name)
+                if name.endswith(".h5"):
+                    file = io.BytesIO(data)
+                    with h5py.File(file, "a") as f:
+                        f.visititems(lambda _, item: [item.attrs.pop("name", None)] and None)
+                    data = file.getvalue()
+                out.writestr(name, data)
+        expected = self.alias(path)
+        self.assertEqual(expected["layers/sequential/layers/dense_1/vars/0"], "inner/b/vars/0")
+        self.assertEqual(expected["layers/dense/vars/0"], "third/vars/0")
+        self.assertEqual(self.alias(old), expected)
+        for config in (b"{", b"[]", b'{"config": {"layers": [3, {"class_name": 4}, {"class_name": "Dense"}]}}'):
+            with zipfile.ZipFile(old) as z, zipfile.ZipFile(self.path("bad.keras"), "w") as out:
+                for name in z.namelist():
+                    out.writestr(name, config if name == "config.json" else z.read(name))
+            self.assertEqual(set(self.alias(self.path("bad.keras")).values()), {None})
 
     def test_weights_of_legacy_files(self):
         path = self.path("f.h5")

@@ -325,6 +325,17 @@ class Names(Case):
             self.assertEqual(list(f.attrs["layer_names"]), [b"dense"])
             self.assertEqual(list(f["top_level_model_weights"].attrs["weight_names"]), [b"scale:0"])
 
+    def test_a_suffix_that_says_something_else(self):
+        np.savez(self.path("source.npz"), **{"a/a/kernel:0": np.zeros(2)})
+        np.savez(self.path("vars.npz"), **{"layers/dense/vars/0": np.zeros(2)})
+        for source, name, word in [
+            ("source.npz", "o.weights.h5", "Keras 3"), ("vars.npz", "o.h5", ".weights.h5"),
+            ("source.npz", "p.h5", None), ("vars.npz", "p.weights.h5", None),
+        ]:  # fmt: skip
+            done = wmap("run", "-e", "keep rest", self.path(source), "-o", self.path(name))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(word in done.stderr if word else done.stderr, True if word else "")
+
     def test_metadata_is_kept(self):
         source = self.path("source.h5")
         with h5py.File(source, "w") as f:

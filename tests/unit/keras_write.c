@@ -74,7 +74,7 @@ static const char *records_of(const char *names, wmap_error *err)
         targets[count++] = target_of(name, WMAP_F32, 1, three);
     wm_arena arena;
     wm_arena_init(&arena);
-    wm_writer writer = {.arena = &arena, .targets = targets, .count = count};
+    wm_writer writer = {.path = "", .arena = &arena, .targets = targets, .count = count};
     wm_keras_records records = {0};
     memset(err, 0, sizeof *err);
     bool ok = wm_keras_records_make(&writer, &records, err);
@@ -159,7 +159,7 @@ static void test_long_lists(void **state)
         wm_target *targets = wm_new(&arena, wm_target, count);
         for (size_t i = 0; i < count; i++)
             targets[i] = target_of(wm_format_text(&arena, "l/%0*zu", WIDTH, i), WMAP_F32, 1, three);
-        wm_writer writer = {.arena = &arena, .targets = targets, .count = count};
+        wm_writer writer = {.path = "", .arena = &arena, .targets = targets, .count = count};
         wm_keras_records records = {0};
         wmap_error err = {0};
         assert_true(wm_keras_records_make(&writer, &records, &err));
