@@ -102,7 +102,8 @@ static void block_add(block *b, const wm_text *last, const void *key, size_t key
     wm_tf_put_varint(&b->text, shared);
     wm_tf_put_varint(&b->text, key_len - shared);
     wm_tf_put_varint(&b->text, value_len);
-    wm_text_bytes(&b->text, (const char *)key + shared, key_len - shared);
+    if (key_len) /* else it may be NULL */
+        wm_text_bytes(&b->text, (const char *)key + shared, key_len - shared);
     wm_text_bytes(&b->text, value, value_len);
     b->since++;
 }
