@@ -548,19 +548,21 @@ typedef struct piece_index {
     const wm_piece *pieces;
     size_t count;
     wm_map map;
+    uint32_t *last; /* of the pieces with one key: by the first of them, which the map has */
     bool mapped;
 } piece_index;
 
 #define FEW_PIECES 16
 
-/* The first piece before `end` with the tags and axes of `p`; WM_MAP_NONE if there is none. */
+/* The last piece before `end` with the tags and axes of `p`; WM_MAP_NONE if there is none. */
 static uint32_t find_piece(layouter *l, const piece_index *index, const wm_piece *p, size_t end)
 {
     if (index->mapped) {
         wm_str key = piece_key(l, p);
-        return wm_map_get(&index->map, key.p, key.len);
+        uint32_t first = wm_map_get(&index->map, key.p, key.len);
+        return first == WM_MAP_NONE ? first : index->last[first];
     }
-    for (size_t i = 0; i < end; i++)
+    for (size_t i = end; i-- > 0;)
         if (!index->pieces[i].unnamed && same_key(&index->pieces[i], p))
             return (uint32_t)i;
     return WM_MAP_NONE;
@@ -569,8 +571,10 @@ static uint32_t find_piece(layouter *l, const piece_index *index, const wm_piece
 static void index_pieces(layouter *l, piece_index *index, const wm_piece *pieces, size_t count)
 {
     *index = (piece_index){.pieces = pieces, .count = count, .mapped = count > FEW_PIECES};
-    if (index->mapped)
-        wm_map_init(&index->map, l->unit->scratch, count);
+    if (!index->mapped)
+        return;
+    wm_map_init(&index->map, l->unit->scratch, count);
+    index->last = wm_new(l->unit->scratch, uint32_t, count);
 }
 
 static void add_piece(layouter *l, piece_index *index, size_t i)
@@ -578,7 +582,8 @@ static void add_piece(layouter *l, piece_index *index, size_t i)
     if (!index->mapped)
         return;
     wm_str key = piece_key(l, &index->pieces[i]);
-    wm_map_put(&index->map, key.p, key.len, (uint32_t)i, NULL);
+    uint32_t first = wm_map_put(&index->map, key.p, key.len, (uint32_t)i, NULL);
+    index->last[first == WM_MAP_NONE ? i : first] = (uint32_t)i;
 }
 
 static void pair_pieces(layouter *l)

@@ -22,6 +22,7 @@ INT_VARS = ["l", "b", "j", "s", "blk", "L", "t1"]
 TEXT_VARS = ["p", "pre", "scope"]
 SHORT = ["enc", "dec", "x_1", "_", "w-2", "Z", ""]
 LONG = ["enc/layer", "dec", "a.b/c", "x.y.z", "/q", ""]
+SECOND = "s2/"  # before the names of the second file
 FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
 
 
@@ -40,6 +41,9 @@ class Unit:
         self.lines = None  # instead of the rules' text
         self.written = []  # (name, dtype, shape, bytes) without a rule
         self.matches = []  # (pattern, env of what is bound, the names it must match)
+        self.over = None  # the pattern of a `for` around the rules
+        self.defines = []  # values of parameters on the command line
+        self.prefixed = self.imported = False
         self.facts = {}  # extents of `axis` constants
         self.shared = set()
         self.for_order = None  # the value of an instance in the order of rounds
@@ -51,9 +55,18 @@ class Unit:
             out.update(r.tensors)
         return out
 
+    def declared(self):
+        """The lines outside of the map."""
+        lines = list(self.decls)
+        if self.template:
+            inside = self.rules[0].text(random.Random(len(self.word))).replace("\n", "\n  ")
+            lines.append(f"map {self.template} (src, dst) {{\n  {inside}\n}}")
+        return lines
+
     def body(self, rng):
         lines = self.lines(rng) if self.lines else [r.text(rng) for r in self.rules]
-        return [*self.before, *lines, *self.after]
+        over = [f"for {self.over.text(rng)} {{"] if self.over else []
+        return [*self.before, *over, *lines, *(["}"] if over else []), *self.after]
 
     def outputs(self, tensors, maps, place):
         """What is written, in order, and whether the order is told."""
@@ -64,7 +77,7 @@ class Unit:
             if keys is None:
                 ordered = ordered and len(results) == 1
                 keys = [0] * len(results)
-            rounds = [self.for_order(i) if self.for_order else 0 for i in r.instances]
+            rounds = [self.for_order(i, place) if self.for_order else 0 for i in r.instances]
             for k in sorted(range(len(results)), key=lambda k: (rounds[k], keys[k])):
                 out += results[k]
         return out, ordered and (self.ordered or len(out) == 1)
@@ -76,7 +89,9 @@ class Spec:
     def __init__(self, seed):
         self.seed, self.units, self.maps, self.decls = seed, [], {}, []
         self.keep, self.kept = False, {}
+        self.second = False  # whether there is a second file
         self.source_format = self.target_format = "safetensors"
+        self.qualified = False  # an import `as`
         self.target_order = self.declared = None  # `declared`: another target than what is written
         self.target_like = None  # None, "model" or "like"
         self.source_model = False
@@ -99,6 +114,11 @@ class Spec:
     def target(self):
         """The tensors of the declared target."""
         return self.expected()[0] if self.declared is None else self.declared
+
+    def library(self):
+        """The imported file; None if there is none."""
+        some = [line for u in self.units if u.imported for line in u.declared()]
+        return "\n".join(["wmap 1", *some]) + "\n" if some else None
 
     def forget(self):
         """After a change."""
@@ -130,11 +150,11 @@ class Spec:
         """The same text each time."""
         rng = random.Random(self.seed * 7 + 1)
         lines = ["wmap 1", *self.decls]
+        if any(u.imported for u in self.units):
+            lines.append('import "lib"' + (" as lib" if self.qualified else ""))
         for u in self.units:
-            lines += u.decls
-            if u.template:
-                inside = u.rules[0].text(random.Random(self.seed)).replace("\n", "\n  ")
-                lines.append(f"map {u.template} (src, dst) {{\n  {inside}\n}}")
+            if not u.imported:
+                lines += u.declared()
         ends = ""
         if self.source_model:
             lines += model("src", [(n, d, s) for n, (d, s, _) in self.tensors().items()], rng)
@@ -153,7 +173,20 @@ class Spec:
         for s in statements:
             lines += ["  " + line.replace("\n", "\n  ") for line in s]
         lines.append("}")
-        return "\n".join(lines) + "\n"
+        return self.noise("\n".join(lines) + "\n", rng)
+
+    @staticmethod
+    def noise(text, rng):
+        """Comments, blank lines, a mark at the start, returns at the ends: nothing that counts."""
+        if rng.random() < 0.2:
+            lines = text.split("\n")
+            for k in range(1, len(lines)):
+                if rng.random() < 0.3:
+                    lines[k] += rng.choice(("  # and", " # \"{[(", "#", "   ", "\t", "\n", "\n  # ->"))
+            text = "\n".join(lines)
+        if rng.random() < 0.05:
+            text = text.replace("\n", "\r\n")
+        return "\ufeff" + text if rng.random() < 0.05 else text
 
 
 def converted(name, dtype, shape, raw, maps):
@@ -174,7 +207,10 @@ def model(word, tensors, rng):
 
 
 class Generator:
-    def __init__(self, seed):
+    """`alone`: a spec that needs no file beside it, neither its source nor an import."""
+
+    def __init__(self, seed, alone=False):
+        self.alone = alone
         self.rng = random.Random(seed)
         self.spec = Spec(seed)
         self.serial = 0
@@ -198,7 +234,11 @@ class Generator:
         """A parameter with this value."""
         self.serial += 1
         name = f"P{self.serial}"
-        text = f'"{value}"' if isinstance(value, str) else str(value)
+        said = value
+        if self.chance(0.2) and not self.alone and not (self.now.imported and not self.spec.qualified):
+            said = value + ("x" if isinstance(value, str) else 1)
+            self.now.defines.append(f"{name}={value}")
+        text = f'"{said}"' if isinstance(said, str) else str(said)
         self.now.decls.append(f"param {name} = {text}")
         return name
 
@@ -532,7 +572,7 @@ class Generator:
 
     # --- rules ---
 
-    def rule(self, unit, vars_, envs, fixed=None, bound=False, whole=True, extra=((), ())):
+    def rule(self, unit, vars_, envs, fixed=None, bound=False, whole=True, extra=((), ()), readable=False):
         """A rule over random layouts. `bound`: the variables are those of a `for`."""
         b = Builder(self.rng)
         if fixed:
@@ -553,7 +593,7 @@ class Generator:
             for k in range(1, len(left)):
                 if self.chance(0.5):
                     wants[k] = [v for v in vars_ if self.chance(0.5)]
-        sources = [self.operand(b, p, rest, w, not bound, extra[0]) for p, w in zip(left, wants)]
+        sources = [self.operand(b, p, rest, w, readable or not bound, extra[0]) for p, w in zip(left, wants)]
         targets = [self.operand(b, p, rest, vars_, turned and not bound, extra[1]) for p in right]
         if rest or not pieces[0][1]:
             for o in sources + targets:
@@ -610,9 +650,25 @@ class Generator:
         how = self.pick("plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional")
         unit.how = how
         getattr(self, "unit_" + how)(unit)
-        if how not in ("axis",) and self.chance(0.1):
+        if how != "axis" and not unit.imported and self.chance(0.1):
             self.wrap(unit)
+        if self.spec.units and self.spec.second and self.chance(0.6):
+            self.prefix(unit)
         return unit
+
+    def prefix(self, unit):
+        """The tensors of this unit are in the second file, whose names begin with its word."""
+        unit.prefixed = True
+        patterns = {id(p): p for p in [o.pattern for r in unit.rules for o in r.sources] + [p for p, _, _ in unit.matches]}
+        for p in patterns.values():
+            if isinstance(p.parts[0], str):
+                p.parts[0] = SECOND + p.parts[0]
+            else:
+                p.parts.insert(0, SECOND)
+        for some in [unit.dropped] + list({id(r.tensors): r.tensors for r in unit.rules}.values()):
+            for name in list(some):
+                some[SECOND + name] = some.pop(name)
+        unit.matches = [(p, e, w if w is None else {SECOND + n for n in w}) for p, e, w in unit.matches]
 
     def wrap(self, unit):
         head = self.pick("if true {", "forward {", "if not false {", "if 1 < 2 {", f"if {self.param(3)} == 3 {{")
@@ -625,6 +681,23 @@ class Generator:
         vars_, envs = self.loops()
         r = self.rule(unit, vars_, envs)
         r.optional = self.chance(0.08)
+        if self.chance(0.1):
+            self.again(unit, r, vars_)
+
+    def again(self, unit, r, vars_):
+        """Another rule that reads the same tensors."""
+        b = Builder(self.rng)
+        pieces = [(frozenset(a[1:] for a, _ in p if a[0] == ":"), frozenset(a for a, _ in p if a[0] not in ":.")) for o in r.sources for p in o.pieces()]
+        rest = any(isinstance(d, Rest) for d in r.sources[0].layout.dims)
+        targets = [self.operand(b, p, rest, vars_, False, ()) for p in self.split(b.ordered(pieces))]
+        if any(a in o.stack for o in r.sources for t in targets for a in t.stack):
+            raise Retry("a loop variable then")
+        placed = {a for o in r.sources + targets for a in o.layout.axes()}
+        if any(a not in placed for o in r.sources + targets for a in o.stack):
+            raise Retry("an axis in names alone")
+        other = Rule(r.sources, targets, r.instances)
+        other.tensors, other.optional = r.tensors, r.optional
+        unit.rules.append(other)
 
     def unit_for(self, unit):
         """The variables are bound by a `for`."""
@@ -632,8 +705,10 @@ class Generator:
         if not vars_:
             vars_ = [("l", list(range(self.pick(0, 1, 2), 4)))]
             envs = [{"l": k} for k in vars_[0][1]]
-        heads = []
-        if len(vars_) > 1 and self.chance(0.5):
+        heads, by_name = [], self.chance(0.25)
+        if by_name:
+            pass
+        elif len(vars_) > 1 and self.chance(0.5):
             self.rng.shuffle(envs)
             rows = ", ".join("(" + ", ".join(self.const(e[v]) for v, _ in vars_) + ")" for e in envs)
             heads.append(f"for ({', '.join(v for v, _ in vars_)}) in [{rows}] {{")
@@ -645,8 +720,15 @@ class Generator:
                 else:
                     words = "[" + ", ".join(self.const(x) for x in values) + "]"
                     heads.append(f"for {v} in {self.table(values) if self.chance(0.4) else words} {{")
-        r = self.rule(unit, vars_, envs, bound=True)
-        unit.for_order = lambda i, envs=envs: envs.index(i.env)
+        r = self.rule(unit, vars_, envs, bound=True, readable=by_name)
+        unit.for_order = lambda i, place: envs.index(i.env)
+        if by_name:
+            named = [o for o in r.sources if not o.stack and {v for v, _ in vars_} <= o.pattern.vars()]
+            if not named:
+                raise Retry("no names to loop over")
+            unit.over = over = named[0].pattern
+            unit.matches.append((over, {}, None))
+            unit.for_order = lambda i, place: place[over.write(i.env)]
         r.bound = {v for v, _ in vars_}
         unit.before += heads
         unit.after += ["}"] * len(heads)
@@ -683,7 +765,9 @@ class Generator:
         vars_, envs = self.loops()
         self.rule(unit, vars_, envs, extra=extra)
         word = f"tpl{self.serial}"
-        unit.lines = lambda rng: [f"use {word} (src=\"{src}\", dst=\"{dst}\")"]
+        unit.imported = not self.alone and self.chance(0.3) and (self.spec.qualified or not unit.defines)
+        name = f"lib.{word}" if unit.imported and self.spec.qualified else word
+        unit.lines = lambda rng: [f"use {name} (src=\"{src}\", dst=\"{dst}\")"]
         unit.template = word
 
     def unit_verbs(self, unit):
@@ -769,13 +853,12 @@ class Generator:
         vars_, envs = self.loops()
         r = self.rule(unit, vars_, envs)
         name = r.sources[0].pattern
-        here = name.text(self.rng)
         gone = f'"{self.word()}"'
         wrong = f'{gone} [a b] -> "{self.word()}" [b a]'
 
         def lines(rng):
             if asks:
-                return [f"if has {here} {{", r.text(rng), "} else {", wrong, "}"]
+                return [f"if has {name.text(rng)} {{", r.text(rng), "} else {", wrong, "}"]
             return [f"if has {gone} {{", wrong, "} else {", r.text(rng), "}"]
 
         asks = self.chance(0.5)
@@ -784,10 +867,9 @@ class Generator:
     def unit_optional(self, unit):
         """A rule whose sources are absent, beside one whose are there."""
         self.unit_plain(unit)
-        r = unit.rules[0]
         word = self.word()
         line = self.pick(f'optional "{word}" [a b] -> "{word}x" [b a]', f'optional "{word}{{l}}" -> "{word}x{{l}}"', f'for l in 2..1 {{ "{word}" -> "{word}" }}')
-        unit.lines = lambda rng: [line, r.text(rng)]
+        unit.lines = lambda rng: [line, *(r.text(rng) for r in unit.rules)]
 
     # --- the spec ---
 
@@ -801,6 +883,10 @@ class Generator:
             spec.maps[a] = self.pick(*[d for d in FLOATS if d != a and d in theirs])
         spec.target_like = self.pick(None, None, None, "model", "like")
         spec.source_model = self.chance(0.1)
+        if self.alone:
+            spec.source_model, spec.target_like = True, self.pick(None, "model")
+        spec.second = self.chance(0.15)
+        spec.qualified = self.chance(0.5)
         spec.keep = self.chance(0.15)
         if spec.keep:
             some = [d for d in HOLDS[spec.source_format] if spec.maps.get(d, d) in theirs]
@@ -844,9 +930,10 @@ class Generator:
             names.update(mine)
         spec.order = list(names)
         self.rng.shuffle(spec.order)
+        spec.order.sort(key=lambda n: n.startswith(SECOND))
         if spec.source_format == "npz" or spec.target_format == "npz":
             for n in itertools.chain(names, (t[0] for t in spec.expected()[0])):
-                if n.startswith("/") or ".." in n or "\\" in n:
+                if n.removeprefix(SECOND).startswith("/") or ".." in n or "\\" in n:
                     raise Retry("not a zip's name")
         self.check_matches(spec, names)
         expected = spec.expected()[0]
@@ -860,6 +947,10 @@ class Generator:
             shapes = [shapes, {t[0]: t[2] for t in expected}]
         else:
             shapes = [shapes, {}]
+        for u in spec.units:
+            self.now = u
+            if u.how != "verbs":
+                self.declare(u, {t[0]: t for t in expected}, shapes[1])
         for u in spec.units:
             self.now = u
             both = Shapes(shapes, u)
@@ -878,6 +969,21 @@ class Generator:
             self.rng.shuffle(spec.target_order)
             spec.forget()
         return spec
+
+    def declare(self, unit, expected, shapes):
+        """`: dtype shape` after some targets, which makes their shapes known."""
+        for r in unit.rules:
+            for o in r.targets:
+                if not self.chance(0.06):
+                    continue
+                names = [n for i in r.instances for n, _ in o.tensors(i)]
+                kinds = {(expected[n][1], tuple(expected[n][2])) for n in names}
+                if len(kinds) != 1:
+                    continue
+                (dtype, shape), = kinds
+                words = [f"({self.param(e)})" if self.chance(0.1) else f"({e + 2} - 2)" if self.chance(0.1) else str(e) for e in shape]
+                o.declared = f" : {dtype} [{' '.join(words)}]"
+                shapes.update({n: list(shape) for n in names})
 
     def check_matches(self, spec, names):
         for u in spec.units:
@@ -915,9 +1021,9 @@ def bound(pattern, env):
     return Pattern([p if isinstance(p, str) or p.var not in env else p.write(env) for p in pattern.parts])
 
 
-def generate(seed):
+def generate(seed, alone=False):
     for attempt in itertools.count():
-        g = Generator(seed * 1009 + attempt if attempt else seed)
+        g = Generator(seed * 1009 + attempt if attempt else seed, alone)
         g.spec.seed = seed
         try:
             return g.make()

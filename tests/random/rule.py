@@ -149,6 +149,8 @@ class Rule:
             if any(h.kind in ("expr", "wild") for h in o.pattern.holes()):
                 return False
             for i in self.instances:
+                if any(i.n[a] == 0 for a in o.stack):
+                    return False
                 size = product(o.shape(i))
                 cells = o.layout.elements(i.n, i.rest, o.base({}))[1]
                 if len(set(cells)) != size or None in cells:

@@ -18,13 +18,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import files
 from breaks import mutate
-from generate import generate
+from generate import SECOND, generate
 from turn import turned
 from values import is_nan, kind_of, size_of
 
 SECONDS = 60
 ERROR = re.compile(r"\S+: error\[E\d+\]: ")
-PLACED = re.compile(r"spec\.wmap:\d+:\d+: error")
+PLACED = re.compile(r"(spec|lib)\.wmap:\d+:\d+: error")
 FREE = re.compile(r"error\[E052[2-7]\]")  # of tensors that no statement speaks of
 
 
@@ -66,21 +66,30 @@ class Runner:
         """Writes the files; the arguments that name them."""
         for name in os.listdir("."):
             os.unlink(name)
-        with open("spec.wmap", "w") as f:
+        with open("spec.wmap", "w", newline="") as f:
             f.write(spec.text())
-        source = "in." + spec.source_format
+        library = spec.library()
+        if library:
+            with open("lib.wmap", "w", newline="") as f:
+                f.write(library)
         rng = random.Random(spec.seed * 3 + 5)
-        files.write(source, [(n, *t) for n, t in spec.tensors().items()], rng)
-        args = [source]
+        tensors = [(n, *t) for n, t in spec.tensors().items()]
+        first, second = ([t for t in tensors if t[0].startswith(SECOND) == k] for k in (False, True))
+        sources = ["in." + spec.source_format]
+        files.write(sources[0], first, rng)
+        if second:
+            files.write("second." + spec.source_format, [(t[0].removeprefix(SECOND), *t[1:]) for t in second], rng)
+            sources = ["-s", sources[0], "-s", SECOND[:-1] + "=second." + spec.source_format]
+        args = sources + [word for u in spec.units for d in u.defines for word in ("-D", ("lib." if u.imported and spec.qualified else "") + d)]
         if spec.target_like == "like":
             like = "like." + spec.target_format
             files.write(like, spec.target(), rng)
             args += ["--target-like", like]
-        return args
+        return args, sources
 
     def refused(self, spec, name, statuses):
         """A spec or a file with a mistake: no crash, no output, and a report that shows the place."""
-        args = self.prepare(spec)
+        args, _ = self.prepare(spec)
         out = "out." + spec.target_format
         status, said = self.run("run", "spec.wmap", *args, "-o", out, "-q")
         if status not in statuses:
@@ -100,16 +109,29 @@ class Runner:
 
     def check(self, spec):
         """The right spec gives what it should; a plan on three threads gives the same file."""
-        args = self.prepare(spec)
+        args, sources = self.prepare(spec)
         out, again = "out." + spec.target_format, "again." + spec.target_format
         self.call("run", "spec.wmap", *args, "-o", out, "--jobs", "1", "-q")
         want, ordered = spec.expected()
         compare(want, files.read(out), ordered, casts(spec))
         self.call("compile", "spec.wmap", *args, "-o", "p.plan", "-q")
-        self.call("run", "p.plan", args[0], "-o", again, "--jobs", "3", "-q")
+        self.call("run", "p.plan", *sources, "-o", again, "--jobs", "3", "-q")
         with open(out, "rb") as a, open(again, "rb") as b:
             if a.read() != b.read():
                 raise Failure("the plan on three threads gives other bytes than the spec on one")
+        if spec.seed % 4 == 0:
+            self.formatted(args, out)
+
+    def formatted(self, args, out):
+        """As `wmap fmt` lays it out, the spec means the same, and stays as it is."""
+        shutil.copyfile("spec.wmap", "laid.wmap")
+        self.call("fmt", "laid.wmap")
+        self.call("fmt", "--check", "laid.wmap")
+        third = "third" + os.path.splitext(out)[1]
+        self.call("run", "laid.wmap", *args, "-o", third, "-q")
+        with open(out, "rb") as a, open(third, "rb") as b:
+            if a.read() != b.read():
+                raise Failure("the spec as `wmap fmt` lays it out gives other bytes")
 
 
 def casts(spec):
@@ -152,13 +174,12 @@ def one(seed):
     """Runs a seed; a report of what failed, or None."""
     try:
         spec = generate(seed)
+        for step in (straight, back, broken):
+            report = step(seed, spec)
+            if report:
+                return report
     except Exception:
-        return f"seed {seed}: the generator\n{traceback.format_exc()}"
-
-    for step in (straight, back, broken):
-        report = step(seed, spec)
-        if report:
-            return report
+        return f"seed {seed}: the test itself\n{traceback.format_exc()}"
     return None
 
 
@@ -219,6 +240,17 @@ def begin(wmap, folder, kept):
     runner, keep = Runner(wmap, tempfile.mkdtemp(dir=folder)), kept
 
 
+def write_specs(folder, seeds):
+    """Seeds for fuzz_parse and fuzz_compile, whose first byte is said there: without a source."""
+    for name, head in (("parse", b""), ("compile", b"\x02")):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        for seed in seeds:
+            text = generate(seed, alone=True).text().encode()
+            if len(text) < 8000:
+                with open(os.path.join(folder, name, f"random-{seed}"), "wb") as f:
+                    f.write(head + text)
+
+
 def main():
     parser = argparse.ArgumentParser(description="wmap on random specs")
     parser.add_argument("--seeds", default="0..999", help="A..B")
@@ -226,9 +258,13 @@ def main():
     parser.add_argument("--keep", help="a folder for the specs and files of what failed")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most", type=int, default=10, help="failures after which to stop")
+    parser.add_argument("--specs", help="run nothing, and write specs that need no files into this folder")
     args = parser.parse_args()
     first, _, last = args.seeds.partition("..")
     seeds = range(int(first), int(last or first) + 1)
+    if args.specs:
+        write_specs(args.specs, seeds)
+        return 0
     folder = tempfile.mkdtemp(prefix="wmap-random-")
     started, passed, failed = time.monotonic(), 0, 0
     setup = os.path.abspath(args.wmap), folder, args.keep and os.path.abspath(args.keep)
@@ -241,6 +277,8 @@ def main():
                     print(report, flush=True)
                 if failed >= args.most:
                     break
+    except KeyboardInterrupt:
+        pass
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{(passed + failed) / (time.monotonic() - started):.0f} seeds a second")

@@ -45,8 +45,11 @@ def turned(spec):
             continue
         g.now = new = Unit(u.word)
         new.decls = [d for d in u.decls if d.startswith(("param ", "table "))]
+        new.defines = list(u.defines)
         if u.how in ("for", "axis"):
             new.before, new.after = list(u.before), list(u.after)
+        if u.over:
+            continue
         new.facts, new.shared, new.for_order = u.facts, u.shared, u.for_order
         new.rules = [swapped(new, r) for r in u.rules]
         back.units.append(new)
