@@ -213,8 +213,8 @@ static bool key_text(tar *t, const wm_pickle_node *key, const char **text, size_
 
 static bool add_storage(tar *t, const wm_pickle_node *key, const wm_torch_storage *storage)
 {
-    const char *text;
-    size_t len;
+    const char *text = NULL;
+    size_t len = 0;
     uint32_t index;
     bool oom = false;
     if (!key_text(t, key, &text, &len) || !wm_torch_add_storage(t->torch, storage, &index, t->err))
@@ -379,8 +379,8 @@ static bool read_tensors(tar *t)
 static const wm_torch_tensor *outside(wm_torch *torch, const wm_pickle_node *id)
 {
     tar *t = torch->source;
-    const char *text;
-    size_t len;
+    const char *text = NULL;
+    size_t len = 0;
     wmap_error ignored, *err = t->err;
     t->err = &ignored;
     uint32_t index = key_text(t, id, &text, &len) ? wm_map_get(&t->tensors, text, len) : WM_MAP_NONE;
