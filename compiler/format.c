@@ -271,8 +271,8 @@ static void track(layouter *l, const token *t, uint32_t indent)
         push_open(l, (char)t->kind, indent);
     else if (t->kind == '{')
         push_open(l, top_kind(l) == 'B' ? 'B' : 'L', top_kind(l) == 'B' ? l->base : indent);
-    else if (closes(t->kind) && l->depth)
-        l->depth--;
+    else if (closes(t->kind) && l->depth && l->opens[--l->depth].kind == 'B')
+        l->base = l->opens[l->depth].indent; /* of the statement that goes on behind the block: `else` */
 }
 
 /* Does the token begin a statement? */

@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes as a weight file, starting from pickles of arrays, arrays of objects, Theano's zips, and all
- * that packed. */
+/* Fuzz target: any bytes as a weight file, starting from pickles of arrays, arrays of objects, Theano's zips,
+ * and all that packed. */
 #include "tests/fuzz/archive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
