@@ -265,17 +265,28 @@ void wm_input_free(wm_input *input)
 static bool make_header(wmap_header *header, const wmap_archive *archive, const char *prefix)
 {
     size_t count = wmap_archive_count(archive);
+    bool any = false;
     wmap_tensor *tensors = calloc(count + 1, sizeof *tensors);
-    if (!tensors) {
+    const char **aliases = calloc(count + 1, sizeof *aliases);
+    if (!tensors || !aliases) {
+        free(tensors);
+        free(aliases);
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         tensors[i] = *wmap_archive_tensor(archive, i);
+        aliases[i] = wmap_archive_alias(archive, i);
+        any = any || aliases[i];
+    }
+    if (!any) {
+        free(aliases);
+        aliases = NULL;
     }
     header->label = wmap_archive_path(archive);
     header->prefix = prefix;
     header->tensors = tensors;
     header->count = count;
+    header->aliases = aliases;
     return true;
 }
 
@@ -384,8 +395,10 @@ static void give_back(borrowed *b, size_t sources)
 {
     for (size_t i = 0; b->sources && i < sources; i++) {
         free((void *)(uintptr_t)b->sources[i].tensors);
+        free((void *)(uintptr_t)b->sources[i].aliases);
     }
     free((void *)(uintptr_t)b->target.tensors);
+    free((void *)(uintptr_t)b->target.aliases);
     free(b->sources);
     free(b->includes);
     free(b->defines);

@@ -456,7 +456,7 @@ static int extract(const view *v, const wm_args *args)
     for (size_t i = 0; i < v->count; i++) {
         headers[i] = *v->tensors[i];
     }
-    wmap_header header = {wmap_archive_path(v->archive), NULL, headers, v->count};
+    wmap_header header = {.label = wmap_archive_path(v->archive), .tensors = headers, .count = v->count};
     wmap_compile_options compile = {.path = "--extract",
                                     .text = rules,
                                     .text_len = sizeof rules - 1,

@@ -25,16 +25,39 @@ static void index_side(wm_unit *unit, wm_side *side)
     side->known = true;
 }
 
-static wm_str prefixed(wm_arena *arena, const char *prefix, const wmap_tensor *t)
+static wm_str prefixed(wm_arena *arena, const char *prefix, const char *text, size_t text_len)
 {
     if (!prefix || !*prefix)
-        return (wm_str){t->name, (uint32_t)t->name_len};
+        return (wm_str){text, (uint32_t)text_len};
     size_t len = strlen(prefix);
-    char *name = wm_alloc(arena, len + 1 + t->name_len + 1);
+    char *name = wm_alloc(arena, len + 1 + text_len + 1);
     memcpy(name, prefix, len);
     name[len] = '/';
-    memcpy(name + len + 1, t->name, t->name_len);
-    return (wm_str){name, (uint32_t)(len + 1 + t->name_len)};
+    memcpy(name + len + 1, text, text_len);
+    return (wm_str){name, (uint32_t)(len + 1 + text_len)};
+}
+
+/* Indexes the sources with their aliases. One that two tensors have, or that is a name, is nobody's: each
+ * file's own are distinct, but several files are one side. */
+static void index_aliases(wm_unit *unit, const wmap_header *headers, size_t count, wm_side *side)
+{
+    wm_str *aliases = wm_new(unit->arena, wm_str, side->count);
+    uint32_t at = 0;
+    wm_map seen;
+    wm_map_init(&seen, unit->arena, 0);
+    for (size_t h = 0; h < count; h++)
+        for (size_t i = 0; i < headers[h].count; i++, at++) {
+            const char *alias = headers[h].aliases ? headers[h].aliases[i] : NULL;
+            if (!alias || !*alias)
+                continue;
+            wm_str full = prefixed(unit->arena, headers[h].prefix, alias, strlen(alias));
+            uint32_t first = wm_map_put(&seen, full.p, full.len, at, NULL);
+            if (first == WM_MAP_NONE && wm_names_find(side->index, full) == WM_NO_NAME)
+                aliases[at] = full;
+            else if (first != WM_MAP_NONE)
+                aliases[first] = (wm_str){NULL, 0};
+        }
+    side->index = wm_names_index_aliased(unit, side->names, aliases, side->count);
 }
 
 /* The tensors of some headers, joined. False with `err` filled if two have one name. */
@@ -54,7 +77,7 @@ static bool side_of_headers(wm_unit *unit, const wmap_header *headers, size_t co
         for (size_t i = 0; i < headers[h].count; i++) {
             const wmap_tensor *t = &headers[h].tensors[i];
             wm_side_tensor *s = &side->tensors[at++];
-            *s = (wm_side_tensor){.name = prefixed(unit->arena, headers[h].prefix, t),
+            *s = (wm_side_tensor){.name = prefixed(unit->arena, headers[h].prefix, t->name, t->name_len),
                                   .dtype = t->dtype,
                                   .rank = t->rank,
                                   .shape = t->shape,
@@ -69,6 +92,14 @@ static bool side_of_headers(wm_unit *unit, const wmap_header *headers, size_t co
         }
     index_side(unit, side);
     return true;
+}
+
+static bool has_aliases(const wmap_header *headers, size_t count)
+{
+    for (size_t h = 0; h < count; h++)
+        if (headers[h].aliases)
+            return true;
+    return false;
 }
 
 static void side_of_model(wm_unit *unit, const wm_model *model, wm_side *side)
@@ -262,6 +293,8 @@ static bool analyse(compilation *c, wmap_error *err)
     s->unit = &c->unit;
     if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, &s->source, err))
         return false;
+    if (has_aliases(o->sources, o->source_count))
+        index_aliases(&c->unit, o->sources, o->source_count, &s->source);
     if (o->target && !side_of_headers(&c->unit, o->target, 1, &s->target, err))
         return false;
     c->took_part = o->source_count || o->target;

@@ -16,8 +16,9 @@
 
 struct wm_names {
     wm_unit *unit;
-    const wm_str *names;
-    size_t count;
+    const wm_str *names;    /* then the aliases */
+    size_t count, total;    /* names; names and aliases */
+    const uint32_t *owners; /* of each alias, the number of its name */
     wm_map map;
     uint32_t *sorted;   /* by bytes; made when first needed */
     uint32_t *reversed; /* by bytes from the end */
@@ -27,22 +28,49 @@ struct wm_names {
     size_t found_count, found_cap;
 };
 
-wm_names *wm_names_index(wm_unit *unit, const wm_str *names, size_t count)
+static wm_names *new_index(wm_unit *unit, const wm_str *names, size_t count, size_t total,
+                           const uint32_t *owners)
 {
     wm_names *index = wm_new(unit->arena, wm_names, 1);
-    index->unit = unit;
-    index->names = names;
-    index->count = count;
-    wm_map_init(&index->map, unit->arena, count);
-    for (size_t i = 0; i < count; i++)
+    *index = (wm_names){.unit = unit, .names = names, .count = count, .total = total, .owners = owners};
+    wm_map_init(&index->map, unit->arena, total);
+    for (size_t i = 0; i < total; i++)
         wm_map_put(&index->map, names[i].p, names[i].len, (uint32_t)i, NULL);
     return index;
+}
+
+wm_names *wm_names_index(wm_unit *unit, const wm_str *names, size_t count)
+{
+    return new_index(unit, names, count, count, NULL);
+}
+
+wm_names *wm_names_index_aliased(wm_unit *unit, const wm_str *names, const wm_str *aliases, size_t count)
+{
+    size_t total = count;
+    for (size_t i = 0; i < count; i++)
+        total += aliases[i].len > 0;
+    wm_str *all = wm_new(unit->arena, wm_str, total);
+    uint32_t *owners = wm_new(unit->arena, uint32_t, total - count);
+    if (count)
+        memcpy(all, names, count * sizeof *all);
+    size_t at = count;
+    for (size_t i = 0; i < count; i++)
+        if (aliases[i].len) {
+            owners[at - count] = (uint32_t)i;
+            all[at++] = aliases[i];
+        }
+    return new_index(unit, all, count, total, owners);
+}
+
+static uint32_t owner_of(const wm_names *names, uint32_t name)
+{
+    return name < names->count ? name : names->owners[name - names->count];
 }
 
 size_t wm_names_find(const wm_names *names, wm_str name)
 {
     uint32_t at = wm_map_get(&names->map, name.p, name.len);
-    return at == WM_MAP_NONE ? WM_NO_NAME : at;
+    return at == WM_MAP_NONE || at >= names->count ? WM_NO_NAME : at;
 }
 
 /* ---- the sorted indexes ---- */
@@ -71,10 +99,10 @@ static uint32_t *sorted_index(wm_names *names, bool reversed)
 {
     uint32_t **index = reversed ? &names->reversed : &names->sorted;
     if (!*index) {
-        *index = wm_new(names->unit->arena, uint32_t, names->count);
-        for (size_t i = 0; i < names->count; i++)
+        *index = wm_new(names->unit->arena, uint32_t, names->total);
+        for (size_t i = 0; i < names->total; i++)
             (*index)[i] = (uint32_t)i;
-        qsort_r(*index, names->count, sizeof **index, reversed ? compare_reversed : compare,
+        qsort_r(*index, names->total, sizeof **index, reversed ? compare_reversed : compare,
                 (void *)(uintptr_t)names->names);
     }
     return *index;
@@ -317,9 +345,9 @@ static void collect(matcher *m)
 {
     wm_names *names = m->names;
     const wm_pattern *p = m->pattern;
-    node root = {0, names->count, 0};
+    node root = {0, names->total, 0};
     names->found_count = 0;
-    if (names->count == 0)
+    if (names->total == 0)
         return;
     bool text_first = p->count && (p->holes[0].kind == WM_HOLE_STAR || p->holes[0].kind == WM_HOLE_STARSTAR);
     if (text_first && p->holes[p->count - 1].kind == WM_HOLE_TEXT) {
@@ -561,32 +589,36 @@ static bool same_captures(const matcher *m)
     return true;
 }
 
-static void match_one(matcher *m, uint32_t number)
+/* Tries a name or an alias; does it match? */
+static bool match_one(matcher *m, uint32_t number)
 {
     wm_str name = m->names->names[number];
     if (!fill_table(m, name))
-        return;
+        return false;
     make_cut(m, name, false);
     bool first = solve(m, name, m->first);
     make_cut(m, name, true);
     bool second = solve(m, name, m->second);
     if (m->failed)
-        return;
+        return false;
     if (first && second && !same_captures(m)) {
         wm_diag *d = wm_error(m->unit, WM_E0409, m->pattern->span, "the name %s matches in two ways",
                               wm_quote(m->unit, name));
         wm_diag_hint(m->unit, d, "put text between the holes that can't stand in them");
         m->failed = true;
-        return;
+        return false;
     }
     if (first || second)
-        m->each(m->user, number, first ? m->first : m->second);
+        m->each(m->user, owner_of(m->names, number), first ? m->first : m->second);
+    return first || second;
 }
 
-static int ascending(const void *a, const void *b)
+/* By the names they belong to, an alias behind its name. */
+static int ascending(const void *a, const void *b, void *user)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    uint32_t p = owner_of(user, x), q = owner_of(user, y);
+    return p != q ? (p > q) - (p < q) : (x > y) - (x < y);
 }
 
 /* A plain hole of a variable that holds text matches text, wherever its format is written. */
@@ -609,10 +641,10 @@ bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, c
 {
     wm_arena *arena = unit->scratch;
     if (pattern->literal) {
-        size_t at = wm_names_find(names, pattern->text);
-        if (at != WM_NO_NAME) {
+        uint32_t at = wm_map_get(&names->map, pattern->text.p, pattern->text.len);
+        if (at != WM_MAP_NONE) {
             wm_capture *none = var_count && !given ? wm_new(arena, wm_capture, var_count) : NULL;
-            each(user, at, given ? given : none);
+            each(user, owner_of(names, at), given ? given : none);
         }
         return true;
     }
@@ -641,10 +673,12 @@ bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, c
     names->found = NULL;
     names->found_count = names->found_cap = 0;
     if (count > 1)
-        qsort(found, count, sizeof *found, ascending);
+        qsort_r(found, count, sizeof *found, ascending, names);
+    uint32_t last = UINT32_MAX; /* the name that matched last: its alias isn't asked */
     for (size_t i = 0; i < count && !m.failed; i++)
-        if (i == 0 || found[i] != found[i - 1])
-            match_one(&m, found[i]);
+        if ((i == 0 || found[i] != found[i - 1]) && owner_of(names, found[i]) != last &&
+            match_one(&m, found[i]))
+            last = owner_of(names, found[i]);
     if (cap > names->found_cap) {
         names->found = found;
         names->found_cap = cap;

@@ -11,7 +11,11 @@ typedef struct wm_names wm_names;
 /* An index over `count` distinct names; borrowed. */
 wm_names *wm_names_index(wm_unit *unit, const wm_str *names, size_t count);
 
-/* The name's number, or WM_NO_NAME. */
+/* The same with an alias a name, empty where there is none, under which patterns find what they don't find by
+ * its name. Aliases are distinct and none is a name. */
+wm_names *wm_names_index_aliased(wm_unit *unit, const wm_str *names, const wm_str *aliases, size_t count);
+
+/* The name's number, or WM_NO_NAME. Not for aliases. */
 #define WM_NO_NAME SIZE_MAX
 size_t wm_names_find(const wm_names *names, wm_str name);
 
@@ -22,10 +26,10 @@ typedef struct wm_capture {
     wm_str s;  /* a text variable; points into the name */
 } wm_capture;
 
-/* Calls `each` for every name that the pattern matches whole, in ascending order of their numbers, with the
- * captures of the line's variables (var_count of them; unbound ones that do not occur in the pattern).
- * `given` may hold captures that are already bound, or be NULL. Reports E0406 to E0409 for the pattern once;
- * false then. */
+/* Calls `each` for every name that the pattern matches whole, itself or else its alias, in ascending order of
+ * their numbers, with the captures of the line's variables (var_count of them; unbound ones that do not occur
+ * in the pattern). `given` may hold captures that are already bound, or be NULL. Reports E0406 to E0409 for
+ * the pattern once; false then. */
 typedef void wm_each_match(void *user, size_t name, const wm_capture *captures);
 bool wm_names_match(wm_names *names, wm_unit *unit, const wm_pattern *pattern, const wm_var *vars,
                     uint32_t var_count, const wm_capture *given, wm_each_match *each, void *user);

@@ -16,6 +16,9 @@ typedef struct wmap_header {
     const char *prefix;         /* "s" puts "s/" before each name (--source s=FILE); NULL or "" for none */
     const wmap_tensor *tensors; /* in source order */
     size_t count;
+    const char *const *aliases; /* another name a tensor, NULL for one that has none, which patterns are tried
+                                   on that its own doesn't match; NULL if there are none at all. Of a target
+                                   they mean nothing */
 } wmap_header;
 
 typedef struct wmap_define {

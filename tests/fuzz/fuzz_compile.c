@@ -31,6 +31,9 @@ static const wmap_tensor source_tensors[] = {
     TENSOR("", WMAP_BOOL, 1, 1),
 };
 
+static const char *const source_aliases[sizeof source_tensors / sizeof *source_tensors] = {
+    "m.0/kernel", "m.0/bias", NULL, "e9", NULL, "m.1/kernel", NULL, "t", NULL, "n"};
+
 static const wmap_tensor target_tensors[] = {
     TENSOR("x", WMAP_F32, 2, 6, 4),
     TENSOR("y", WMAP_F16, 1, 9),
@@ -54,10 +57,13 @@ static void print(const wmap_report *report)
 /* The first byte: bit 0, statements alone; bit 1, no source; bit 2, with a target. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const wmap_header source = {"source", NULL, source_tensors,
-                                       sizeof source_tensors / sizeof *source_tensors};
-    static const wmap_header target = {"target", NULL, target_tensors,
-                                       sizeof target_tensors / sizeof *target_tensors};
+    static const wmap_header source = {.label = "source",
+                                       .tensors = source_tensors,
+                                       .count = sizeof source_tensors / sizeof *source_tensors,
+                                       .aliases = source_aliases};
+    static const wmap_header target = {.label = "target",
+                                       .tensors = target_tensors,
+                                       .count = sizeof target_tensors / sizeof *target_tensors};
     if (size == 0 || size > 8192)
         return 0;
     char *text = malloc(size); /* as long as the text, so that reading beyond it is seen */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "wmap/compile.h"
+#include "wmap/plan.h"
 
 static bool reads_fail;
 
@@ -62,8 +63,98 @@ static void test_no_file(void **state)
     assert_int_equal(compile_file(NULL).code, WMAP_E_USAGE);
 }
 
+/* --- aliases --- */
+
+static const uint64_t one[] = {1};
+
+#define TENSOR(name)                                                                                         \
+    {                                                                                                        \
+        name, sizeof name - 1, WMAP_F32, 1, one                                                              \
+    }
+
+static const wmap_tensor tensors[] = {TENSOR("k0"), TENSOR("k1"), TENSOR("c/kernel"), TENSOR("k3")};
+static const char *const aliases[] = {"a/kernel", "b/kernel", NULL, "a/bias"};
+static const wmap_tensor others[] = {TENSOR("a/bias"), TENSOR("o")};
+static const char *const other_aliases[] = {NULL, "a/kernel"};
+
+/* Compiles rules over one file, or over two. The names of targets and of the source tensors that they are
+ * made of, each followed by a blank; else the report. Free it. */
+static char *compile_rules(const char *rules, bool two, const char *prefix)
+{
+    wmap_header headers[] = {
+        {.label = "first", .tensors = tensors, .count = 4, .aliases = aliases},
+        {.label = "second", .prefix = prefix, .tensors = others, .count = 2, .aliases = other_aliases}};
+    wmap_compile_options options = {.path = "-e",
+                                    .text = rules,
+                                    .text_len = strlen(rules),
+                                    .rules_only = true,
+                                    .sources = headers,
+                                    .source_count = two ? 2 : 1};
+    wmap_report *report = NULL;
+    wmap_error err = {0};
+    uint8_t *bytes;
+    size_t size, len;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    if (wmap_compile(&options, &bytes, &size, &report, &err)) {
+        wmap_plan *plan = wmap_plan_parse(bytes, size, "plan", &err);
+        assert_non_null(plan);
+        wmap_plan_print(plan, out, true);
+        wmap_plan_free(plan);
+    } else {
+        assert_int_equal(err.code, WMAP_E_SPEC);
+        wmap_report_print(report, out, WMAP_REPORT_TEXT, false, 0);
+    }
+    wmap_report_free(report);
+    free(bytes);
+    fclose(out);
+    return text;
+}
+
+/* Compiling gives a text that holds all of `with`, ended by NULL, and not `without`. */
+static void expect(const char *rules, bool two, const char *prefix, const char *const *with,
+                   const char *without)
+{
+    char *text = compile_rules(rules, two, prefix);
+    for (; *with; with++)
+        if (!strstr(text, *with))
+            fail_msg("%s: no %s in\n%s", rules, *with, text);
+    if (without && strstr(text, without))
+        fail_msg("%s: %s in\n%s", rules, without, text);
+    free(text);
+}
+
+#define ALL(...)                                                                                             \
+    (const char *const[])                                                                                    \
+    {                                                                                                        \
+        __VA_ARGS__, NULL                                                                                    \
+    }
+
+static void test_aliases(void **state)
+{
+    (void)state;
+    /* Patterns, literals, drops and `has` find a tensor by its alias. */
+    expect("\"{x:*}/kernel\" -> \"new.{x}\"\ndrop \"k3\"", false, NULL, ALL("new.a", "new.b", "new.c"),
+           "error");
+    expect("\"a/kernel\" -> \"new\"\nkeep rest", false, NULL, ALL("new", "k1", "c/kernel", "k3"), "error");
+    expect("drop \"a/{**}\"\n\"{x:*}\" -> \"{x}\"\n\"c/kernel\" -> \"c\"", false, NULL, ALL("E0521"), NULL);
+    expect("drop \"{**}\"\nif has \"a/kernel\" { fill 1 -> \"yes\" : f32 [1] }", false, NULL, ALL("yes"),
+           "error");
+    /* Its own name comes first: no pattern finds a tensor twice. */
+    expect("\"{x:**}\" -> \"t.{x}\"", false, NULL, ALL("t.k0", "t.k1", "t.c/kernel", "t.k3"), "t.a/kernel");
+    expect("\"{x:**}k{y}\" -> \"t.{x}.{y}\"\nkeep rest", false, NULL, ALL("t..0", "t..1", "t..3"), "error");
+    /* Over two files: an alias that both have, or that is a name of the other one, is nobody's. */
+    expect("\"a/kernel\" -> \"x\"\nkeep rest", true, NULL, ALL("E0401"), NULL);
+    expect("\"b/kernel\" -> \"x\"\nkeep rest", true, NULL, ALL("x"), "error");
+    expect("\"a/bias\" -> \"x\"\nkeep rest", true, NULL, ALL("x", "k3"), "error");
+    expect("\"a/kernel\" -> \"x\"\n\"s/a/kernel\" -> \"y\"\nkeep rest", true, "s", ALL("x", "y", "s/a/bias"),
+           "error");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads_fail), cmocka_unit_test(test_no_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads_fail), cmocka_unit_test(test_no_file),
+                                       cmocka_unit_test(test_aliases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
