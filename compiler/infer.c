@@ -519,7 +519,7 @@ static const char *what_follows(inference *i, const wm_node *dim, uint64_t size)
         rest = wm_format_text(arena, "%s%s%s", rest, *rest ? (product ? " * " : " + ") : "",
                               show_extent(i, &dim->kids[k]));
     }
-    if (!*rest || known == (product ? 1 : 0) || (product ? size % known != 0 : size < known))
+    if (!*rest || known == 0 || (product && known == 1) || (product ? size % known != 0 : size < known))
         return "";
     return wm_format_text(arena, ", so %s = %llu", rest,
                           (unsigned long long)(product ? size / known : size - known));

@@ -34,7 +34,7 @@ if(TARGET wmap-cli AND WMAP_PYTHON)
     set(seeds 0..999)
   endif()
   add_test(NAME random COMMAND ${WMAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/random/run.py
-    --seeds ${seeds} --wmap ${PROJECT_BINARY_DIR}/wmap)
+    --seeds ${seeds} --seconds 600 --wmap ${PROJECT_BINARY_DIR}/wmap)
   set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)
 endif()
 

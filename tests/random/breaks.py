@@ -155,6 +155,19 @@ def where_contradicts(spec, rng):
     return None
 
 
+def where_dropped(spec, rng):
+    """An extent that nothing else tells."""
+    shapes = shapes_of(spec)
+    for u, r in rules(spec, rng):
+        if not r.where or r.shared:
+            continue
+        gone = r.where.pop(rng.randrange(len(r.where)))
+        if any(list(r.unknown(i, shapes, {})) for i in r.instances):
+            return SPEC
+        r.where.append(gone)
+    return None
+
+
 def rank_changed(spec, rng):
     """A `1` too many on a source."""
     for _, r in rules(spec, rng):
@@ -187,7 +200,7 @@ def target_taken(spec, rng):
         o = rng.choice(r.targets)
         mine = {n for i in r.instances for n, _ in o.tensors(i)}
         others = [n for n in names if n not in mine]
-        if others and len(r.instances) == 1 and not o.stack and not r.bound:
+        if others and not o.absent and len(r.instances) == 1 and not o.stack and not r.bound:
             o.pattern = Pattern([rng.choice(others)])
             return SPEC | FIT
     return None
@@ -252,7 +265,7 @@ def dtype_differs(spec, rng):
 def else_missing(spec, rng):
     for _, r in rules(spec, rng):
         for o in r.targets:
-            if o.layout.otherwise is None:
+            if o.layout.otherwise is None or o.absent:
                 continue
             if any(None in o.layout.elements(i.n, i.rest, frozenset())[1] for i in r.instances):
                 o.layout.otherwise = None
@@ -357,7 +370,7 @@ def declared_shape(spec, rng):
             for o in r.targets:
                 name, _ = next(o.tensors(i))
                 shape = o.shape(i)
-                if not shape:
+                if not shape or o.absent:
                     continue
                 other = list(shape)
                 other[rng.randrange(len(shape))] += 1
@@ -372,7 +385,7 @@ def declared_shape(spec, rng):
 
 BREAKS = [
     axis_dropped, axis_renamed, axis_added, block_dropped, tag_renamed, block_twice, operand_tag, extent_changed, where_contradicts,
-    rank_changed, said_twice, target_taken, source_missing, source_misspelt, source_left, dtype_differs, else_missing,
+    where_dropped, rank_changed, said_twice, target_taken, source_missing, source_misspelt, source_left, dtype_differs, else_missing,
     variable_missing, variable_unknown, used_is_dropped, bracket_lost, word_lost, declared_lacks, declared_dtype, declared_shape,
 ]  # fmt: skip
 

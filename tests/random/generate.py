@@ -586,6 +586,7 @@ class Generator:
             pieces = [(t | {tag}, a) for t, a in pieces]
         turned = whole and self.chance(0.6)
         left, right = self.split(pieces), self.split(pieces)
+        copies = len(right)
         if not turned and self.chance(0.15):
             right = right + [self.rng.sample(pieces, self.rng.randint(1, len(pieces))) for _ in range(self.pick(1, 1, 2))]
         wants = [vars_ for _ in left]
@@ -601,6 +602,10 @@ class Generator:
         placed = {a for o in sources + targets for a in o.layout.axes()}
         if any(a not in placed for o in sources + targets for a in o.stack):
             raise Retry("an axis in names alone")
+        for o in targets[copies:]:
+            if self.chance(0.4):
+                o.optional = True
+                o.absent = bool(self.spec.target_like) and self.chance(0.5)
         r = Rule(sources, targets, [])
         if not turned:
             self.leave_out(b, r)
@@ -974,7 +979,7 @@ class Generator:
         """`: dtype shape` after some targets, which makes their shapes known."""
         for r in unit.rules:
             for o in r.targets:
-                if not self.chance(0.06):
+                if o.absent or not self.chance(0.06):
                     continue
                 names = [n for i in r.instances for n, _ in o.tensors(i)]
                 kinds = {(expected[n][1], tuple(expected[n][2])) for n in names}

@@ -16,6 +16,7 @@ class Operand:
         self.tag, self.pattern, self.layout = tag, pattern, layout
         self.stack = [h.var for h in pattern.holes() if h.var in stack]
         self.dtype = self.cast = self.policy = None
+        self.optional = self.absent = False  # a copy that the declared target may lack, or lacks
         self.declared = ""  # `: dtype shape` of a target
         self.raw = False
 
@@ -39,7 +40,7 @@ class Operand:
         words = (f"{self.tag}: " if self.tag else "") + self.pattern.text(rng, said, self.raw) + self.layout.text()
         if self.cast:
             words += f" | cast {self.cast}" + (f" {self.policy}" if self.policy else "")
-        return words + self.declared
+        return words + (" optional" if self.optional else "") + self.declared
 
 
 class Instance:
@@ -123,6 +124,8 @@ class Rule:
                             found[cell] = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
             used, out = set(), []
             for o in self.targets:
+                if o.absent:
+                    continue
                 fill = None if o.layout.otherwise is None else constant(dtype, o.layout.otherwise)
                 for name, at in o.tensors(inst):
                     shape, cells = o.layout.elements(inst.n, inst.rest, o.base(at))
@@ -144,7 +147,7 @@ class Rule:
         """Whether the rule can be turned: all elements of both sides, each once, and names that can be read."""
         loops = set().union(*(set(i.env) for i in self.instances))
         for o in self.sources + self.targets:
-            if o.cast or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
+            if o.cast or o.optional or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
                 return False
             if any(h.kind in ("expr", "wild") for h in o.pattern.holes()):
                 return False

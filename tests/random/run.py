@@ -258,6 +258,7 @@ def main():
     parser.add_argument("--keep", help="a folder for the specs and files of what failed")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most", type=int, default=10, help="failures after which to stop")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long, having run what there was time for")
     parser.add_argument("--specs", help="run nothing, and write specs that need no files into this folder")
     args = parser.parse_args()
     first, _, last = args.seeds.partition("..")
@@ -275,12 +276,14 @@ def main():
                 failed += report is not None
                 if report is not None:
                     print(report, flush=True)
-                if failed >= args.most:
+                if failed >= args.most or time.monotonic() - started > args.seconds:
                     break
     except KeyboardInterrupt:
         pass
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if passed + failed < len(seeds):
+        print(f"stopped after {passed + failed} of {len(seeds)} seeds")
     print(f"{(passed + failed) / (time.monotonic() - started):.0f} seeds a second")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
