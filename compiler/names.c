@@ -62,6 +62,12 @@ wm_names *wm_names_index_aliased(wm_unit *unit, const wm_str *names, const wm_st
     return new_index(unit, all, count, total, owners);
 }
 
+const wm_str *wm_names_all(const wm_names *names, size_t *total)
+{
+    *total = names->total;
+    return names->names;
+}
+
 static uint32_t owner_of(const wm_names *names, uint32_t name)
 {
     return name < names->count ? name : names->owners[name - names->count];

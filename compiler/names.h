@@ -15,6 +15,9 @@ wm_names *wm_names_index(wm_unit *unit, const wm_str *names, size_t count);
  * its name. Aliases are distinct and none is a name. */
 wm_names *wm_names_index_aliased(wm_unit *unit, const wm_str *names, const wm_str *aliases, size_t count);
 
+/* All names, then all aliases. */
+const wm_str *wm_names_all(const wm_names *names, size_t *total);
+
 /* The name's number, or WM_NO_NAME. Not for aliases. */
 #define WM_NO_NAME SIZE_MAX
 size_t wm_names_find(const wm_names *names, wm_str name);

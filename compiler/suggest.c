@@ -64,9 +64,11 @@ static void bare_names(wm_unit *unit, wm_side *side)
 {
     if (side->bare)
         return;
-    side->bare = wm_new(unit->arena, wm_str, side->count);
-    for (size_t i = 0; i < side->count; i++)
-        side->bare[i] = bare_name(unit, side->names[i]);
+    size_t total;
+    const wm_str *all = wm_names_all(side->index, &total);
+    side->bare = wm_new(unit->arena, wm_str, total);
+    for (size_t i = 0; i < total; i++)
+        side->bare[i] = bare_name(unit, all[i]);
 }
 
 static bool is_separator(char c)
@@ -103,13 +105,14 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
     state->suggestions++;
     if (!pattern->literal)
         bare_names(unit, side);
-    const wm_str *names = pattern->literal ? side->names : side->bare;
+    size_t total;
+    const wm_str *all = wm_names_all(side->index, &total), *names = pattern->literal ? all : side->bare;
     wm_str want = pattern->literal ? pattern->text : bare_pattern(unit, pattern);
     wm_near near;
     wm_near_init(&near, want);
     size_t best = WM_NO_NAME, count = 0, tried = 0;
     wm_str before = {NULL, 0};
-    for (size_t i = 0; i < side->count && tried < MAX_CANDIDATES; i++) {
+    for (size_t i = 0; i < total && tried < MAX_CANDIDATES; i++) {
         uint32_t gap = names[i].len > want.len ? names[i].len - want.len : want.len - names[i].len;
         if (gap > want.len / 3 || wm_str_eq(names[i], before))
             continue;
@@ -122,13 +125,13 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
     if (best == WM_NO_NAME)
         return;
     if (pattern->literal) {
-        wm_diag_hint(unit, diag, "did you mean %s?", wm_quote(unit, side->names[best]));
-        point_at(unit, diag, pattern, side->names[best]);
+        wm_diag_hint(unit, diag, "did you mean %s?", wm_quote(unit, all[best]));
+        point_at(unit, diag, pattern, all[best]);
         return;
     }
-    for (size_t i = 0; i < side->count; i++)
+    for (size_t i = 0; i < total; i++)
         count += wm_str_eq(names[i], near.best);
-    wm_str meant = with_holes(unit, pattern, side->names[best]);
+    wm_str meant = with_holes(unit, pattern, all[best]);
     point_at(unit, diag, pattern, meant);
     wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that", wm_quote(unit, meant), count,
                  count == 1 ? " matches" : "s match");

@@ -144,6 +144,7 @@ static void test_aliases(void **state)
     /* Its own name comes first: no pattern finds a tensor twice. */
     expect("\"{x:**}\" -> \"t.{x}\"", false, NULL, ALL("t.k0", "t.k1", "t.c/kernel", "t.k3"), "t.a/kernel");
     expect("\"{x:**}k{y}\" -> \"t.{x}.{y}\"\nkeep rest", false, NULL, ALL("t..0", "t..1", "t..3"), "error");
+    expect("\"a/kernal\" -> \"x\"\nkeep rest", false, NULL, ALL("E0401", "did you mean `a/kernel`?"), NULL);
     /* Over two files: an alias that both have, or that is a name of the other one, is nobody's. */
     expect("\"a/kernel\" -> \"x\"\nkeep rest", true, NULL, ALL("E0401"), NULL);
     expect("\"b/kernel\" -> \"x\"\nkeep rest", true, NULL, ALL("x"), "error");
