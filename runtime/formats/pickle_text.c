@@ -85,6 +85,29 @@ static unit next_unit(wm_pickle_coding coding, const char *text, size_t left)
     return (unit){{c}, 1, 1};
 }
 
+/* Most of what there is, without much ado: bytes of one character each, and in UTF-8 those of two. How many
+ * were taken; what it doesn't take is for next_unit(). */
+static size_t plain(wm_pickle_coding coding, const char *text, size_t len, uint8_t *out, size_t room,
+                    size_t *made)
+{
+    const uint8_t *from = (const uint8_t *)text;
+    size_t at = 0, n = *made;
+    if (coding == WM_PICKLE_UTF8)
+        while (at < len && n < room) {
+            uint8_t c = from[at];
+            bool pair = (c == 0xc2 || c == 0xc3) && len - at > 1 && (from[at + 1] & 0xc0) == 0x80;
+            if (c >= 0x80 && !pair)
+                break;
+            out[n++] = pair ? (uint8_t)(c << 6 | (from[at + 1] & 0x3f)) : c;
+            at += pair ? 2 : 1;
+        }
+    else
+        while (at < len && n < room && (from[at] != '\\' || coding == WM_PICKLE_PLAIN))
+            out[n++] = from[at++];
+    *made = n;
+    return at;
+}
+
 /* The longest unit is \UXXXXXXXX. */
 #define LONGEST ((size_t)10)
 
@@ -93,6 +116,9 @@ bool wm_pickle_decode(wm_pickle_coding coding, const char *text, size_t len, boo
 {
     size_t at = 0, n = 0;
     while (at < len && n + 2 <= room && (last || len - at >= LONGEST)) {
+        at += plain(coding, text + at, len - at, out, room, &n);
+        if (at == len || n + 2 > room || (!last && len - at < LONGEST))
+            break;
         unit u = next_unit(coding, text + at, len - at);
         if (!u.step)
             break;
