@@ -6,10 +6,12 @@ import gzip
 import lzma
 import os
 import pickle
+import shutil
+import subprocess
 import sys
 import types
 
-from common import ROOT, Case, wmap
+from common import ROOT, Case, settings, wmap
 import ml_dtypes
 import numpy as np
 
@@ -341,3 +343,65 @@ class Packed(Through):
             done = wmap("inspect", self.write("bomb.x", module.compress(zeros)))
             self.assertEqual(done.returncode, 3, done.stderr)
             self.assertIn("times its size", done.stderr)
+
+
+# What published malicious pickles call.
+CALLS = """os.system posix.system nt.system builtins.eval __builtin__.eval builtins.exec builtins.compile builtins.getattr
+    builtins.__import__ builtins.open builtins.globals subprocess.Popen subprocess.call subprocess.check_output
+    commands.getoutput runpy._run_code runpy.run_path webbrowser.open socket.create_connection requests.api.get
+    urllib.request.urlopen httplib.HTTPSConnection aiohttp.client.ClientSession shutil.rmtree shutil.copytree pty.spawn
+    importlib.import_module pip.main pdb.run bdb.Bdb.run code.InteractiveInterpreter.runcode ctypes.CDLL pickle.loads
+    _pickle.loads dill.loads marshal.loads types.CodeType types.FunctionType operator.attrgetter operator.methodcaller
+    functools.partial functools.reduce sys.exit io.open io.FileIO tempfile.mktemp timeit.timeit cProfile.run profile.run
+    trace.Trace.run doctest.debug_script idlelib.pyshell.ModifiedInterpreter.runcode lib2to3.pgen2.grammar.Grammar.loads
+    logging.config.dictConfig asyncio.unix_events._UnixSubprocessTransport._start torch.hub.load
+    torch.utils.collect_env.run numpy.load numpy.testing._private.utils.runstring numpy.f2py.crackfortran.getlincoef
+    numpy.core.multiarray.fromfile theano.gof.cmodule.GCC_compiler.compile_str keras.models.load_model _ssl.x.y.z""".split()
+
+
+class Malicious(Through):
+    """Pickles that call something: the name is said, and nothing runs."""
+
+    def forms(self, dotted):
+        module, _, name = dotted.rpartition(".")
+        m, n = module.encode(), name.encode()
+        short = lambda b: b"\x8c" + bytes([len(b)]) + b
+        stack = b"\x80\4" + short(m) + short(n) + b"\x93"
+        yield b"c" + m + b"\n" + n + b"\n(S'touch pwned'\ntR."
+        yield b"\x80\2c" + m + b"\n" + n + b"\nU\x0btouch pwned\x85R."
+        yield b"(S'touch pwned'\ni" + m + b"\n" + n + b"\n."
+        yield b"(c" + m + b"\n" + n + b"\nS'touch pwned'\no."
+        yield stack + short(b"touch pwned") + b"\x85R."
+        yield stack + short(b"touch pwned") + b"\x85\x81."
+        yield stack + short(b"touch pwned") + b"\x85}\x92."
+        yield b"\x80\2cx\nY\n)\x81}U\x0c__setstate__c" + m + b"\n" + n + b"\nsb."
+        yield b"\x80\2c" + m + b"\n" + n + b"\n0N."  # thrown away again
+
+    def test_named_and_refused(self):
+        for dotted in CALLS:
+            for i, data in enumerate(self.forms(dotted)):
+                done = wmap("inspect", self.write("evil.pkl", data), cwd=self.folder)
+                self.assertEqual(done.returncode, 3, f"{dotted} {i}: {done.stdout}{done.stderr}")
+                self.assertIn("x.Y" if i == 7 else dotted.replace("__builtin__", "builtin"), done.stderr.replace("__builtin__", "builtin"))
+                self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+                self.assertEqual(os.listdir(self.folder), ["evil.pkl"])
+
+    def test_beside_arrays(self):
+        """What is asked for is read, the rest is listed; no program is started, no connection made."""
+        array = pickle.dumps(np.arange(3.0), 2)[2:-1]
+        trace = ["strace", "-f", "-e", "trace=execve,execveat,connect,fork,vfork,kill"] if shutil.which("strace") else []
+        for dotted in CALLS[:8]:
+            for data in list(self.forms(dotted))[:8]:
+                body = data.split(b"\x80\2", 1)[-1] if data[:1] == b"\x80" and data[1] == 2 else data
+                both = b"\x80\4}(S'w'\n" + array + b"S'x'\n" + body.replace(b"\x80\4", b"")[:-1] + b"u."
+                path, target = self.write("both.pkl", both), self.path("out.npz")
+                command = [*trace, settings["wmap"], "run", "-e", '"w" -> "w"; drop "x"', path, "-o", target, "--force"]
+                done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for call in ("connect(", "vfork(", "execveat("):
+                    self.assertNotIn(call, done.stderr)
+                self.assertLessEqual(done.stderr.count("execve("), 1)
+                self.assertIn("holds a pickled", done.stderr)
+                with np.load(target) as z:
+                    self.assertEqual(z["w"].tolist(), [0, 1, 2])
+                self.assertEqual(sorted(os.listdir(self.folder)), ["both.pkl", "out.npz"])

@@ -1,5 +1,7 @@
 /* Unit tests of pickles of arrays: constructors that lie, objects that loop, files that are almost pickles.
  * What NumPy and Theano really write is in tests/interop/test_pickle.py. */
+#include <sys/mman.h>
+
 #include "tests/unit/files.h"
 
 #define P2 "\x80\2"
@@ -333,13 +335,69 @@ static void test_pieces(void **state)
     }
 }
 
+struct cut {
+    const uint8_t *map;
+    int fd;
+    bool left_alone;
+};
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+static void read_what_is_cut(void *context)
+{
+    struct cut *c = context;
+    assert_int_equal(ftruncate(c->fd, 0), 0);
+    volatile uint8_t sum = 0;
+    for (size_t i = 0; i < 10000; i++)
+        sum = (uint8_t)(sum + c->map[i]);
+    c->left_alone = true;
+}
+
+/* A file that somebody cuts off while it is opened ends the reading, not the program. */
+static void test_cut_while_opened(void **state)
+{
+    (void)state;
+    bytes b = {0};
+    bytes_text(&b, P2);
+    bytes_add(&b, ARRAY, sizeof ARRAY - 1);
+    for (int i = 0; i < 10000; i++)
+        bytes_text(&b, "2");
+    bytes_text(&b, ".");
+    wmap_archive *a = accept(&b);
+    wmap_error err = {0};
+    int fd = memfd_create("cut", MFD_CLOEXEC);
+    assert_int_equal(write(fd, b.at, b.size), (ssize_t)b.size);
+    uint32_t file = wm_archive_add_spool(a, fd, b.size, &err);
+    assert_int_equal(file, 1);
+    struct cut c = {NULL, fd, false};
+    assert_true(wm_archive_mapped(a, file, nothing, &c, &err));
+    c.map = a->files[file].map;
+    assert_false(wm_archive_mapped(a, file, read_what_is_cut, &c, &err));
+    assert_false(c.left_alone);
+    assert_int_equal(err.code, WMAP_E_CORRUPT);
+    assert_non_null(strstr(err.message, "became shorter"));
+    expect_tensor(a, "0", WMAP_F32, 1, two, "abcdefgh", 8);
+    wmap_archive_close(a);
+    bytes_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arrays), cmocka_unit_test(test_lies),   cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_almost), cmocka_unit_test(test_cycles), cmocka_unit_test(test_many_paths),
-        cmocka_unit_test(test_deep),   cmocka_unit_test(test_rows),   cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_almost),
+        cmocka_unit_test(test_cycles),
+        cmocka_unit_test(test_many_paths),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_cut_while_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
