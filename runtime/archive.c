@@ -242,14 +242,16 @@ static bool open_all(wmap_archive *archive, const char *path, wmap_error *err)
     if (!archive->path)
         return nomem(err);
     archive->ahead = calloc(1, sizeof *archive->ahead); /* it goes without, too */
-    bool ok = open_named(archive, err) && archive->format->open(archive, err) &&
-              wm_aliases_settle(archive, err) && wm_views_init(archive, err);
+    bool ok = (archive->is_part ? open_first(archive, path, err) : open_named(archive, err)) &&
+              archive->format->open(archive, err) && wm_aliases_settle(archive, err) &&
+              wm_views_init(archive, err);
     free(archive->ahead);
     archive->ahead = NULL; /* reads of decoders come from several threads */
     return ok;
 }
 
-wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
+/* `named`: the path may name a set of files by something else than its first file. */
+static wmap_archive *open_path(const char *path, bool named, wmap_error *err)
 {
     wmap_archive *archive = calloc(1, sizeof *archive);
     if (!archive) {
@@ -259,6 +261,7 @@ wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
     }
     wm_arena_init(&archive->arena);
     wm_map_init(&archive->names, &archive->arena, 0);
+    archive->is_part = !named;
     if (open_all(archive, path, err))
         return archive;
     if (archive->packed)
@@ -268,10 +271,17 @@ wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
     return NULL;
 }
 
+wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
+{
+    return open_path(path, true, err);
+}
+
 void wmap_archive_close(wmap_archive *archive)
 {
     if (!archive)
         return;
+    for (size_t i = 0; i < archive->part_count; i++)
+        wmap_archive_close(archive->parts[i]);
     if (archive->format && archive->format->close)
         archive->format->close(archive);
     wm_views_close(archive);
@@ -289,28 +299,37 @@ static char *beside(wm_arena *arena, const char *path, const char *name)
     return wm_format_text(arena, "%.*s%s", folder, path, name);
 }
 
+/* The path of another file of its set; NULL with `err` filled if that may not be opened. */
+static char *path_of_member(wmap_archive *archive, const char *name, wmap_error *err)
+{
+    if (!name[0] || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        wm_fail(err, WMAP_E_CORRUPT, "it names a file of its set that is no plain file name");
+        wm_error_tensor(err, name, strlen(name));
+        return NULL;
+    }
+    if (strcmp(archive->path, "-") == 0) {
+        wm_fail(err, WMAP_E_UNSUPPORTED, "a set of several files cannot be read from standard input");
+        return NULL;
+    }
+    if (archive->file_count + archive->part_count >= MAX_FILES) {
+        wm_fail(err, WMAP_E_CORRUPT, "more than %d files in a set", MAX_FILES);
+        return NULL;
+    }
+    char *path = beside(&archive->arena, archive->files[0].path, name);
+    if (path && strcmp(path, "-") == 0)
+        path = wm_copy(&archive->arena, "./-", 3); /* no standard input is meant */
+    if (!path)
+        nomem(err);
+    return path;
+}
+
 uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err)
 {
     uint64_t size = 0;
     uint8_t head[64];
-    if (!name[0] || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        wm_fail(err, WMAP_E_CORRUPT, "it names a file of its set that is no plain file name");
-        wm_error_tensor(err, name, strlen(name));
+    char *path = path_of_member(archive, name, err);
+    if (!path)
         return UINT32_MAX;
-    }
-    if (strcmp(archive->path, "-") == 0) {
-        wm_fail(err, WMAP_E_UNSUPPORTED, "a set of several files cannot be read from standard input");
-        return UINT32_MAX;
-    }
-    if (archive->file_count >= MAX_FILES) {
-        wm_fail(err, WMAP_E_CORRUPT, "more than %d files in a set", MAX_FILES);
-        return UINT32_MAX;
-    }
-    char *path = beside(&archive->arena, archive->files[0].path, name);
-    if (!path) {
-        nomem(err);
-        return UINT32_MAX;
-    }
     int fd = open_plain(path, &size, err);
     int64_t got = fd >= 0 ? wm_pread(fd, head, sizeof head, 0) : 0;
     if (fd >= 0 && got > 0 && wm_is_lfs_pointer(head, (size_t)got)) {
@@ -323,6 +342,22 @@ uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error
         return UINT32_MAX;
     }
     return (uint32_t)archive->file_count - 1;
+}
+
+wmap_archive *wm_archive_add_part(wmap_archive *archive, const char *name, wmap_error *err)
+{
+    char *path = path_of_member(archive, name, err);
+    if (!path)
+        return NULL;
+    wmap_archive **slot = wm_push(&archive->arena, archive->parts, archive->part_count, archive->part_cap);
+    if (!slot) {
+        nomem(err);
+        return NULL;
+    }
+    *slot = open_path(path, false, err);
+    if (!*slot)
+        archive->part_count--;
+    return *slot;
 }
 
 uint32_t wm_archive_adopt_file(wmap_archive *archive, int fd, wmap_error *err)
@@ -488,6 +523,36 @@ wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_le
     return entry;
 }
 
+wm_entry *wm_archive_add_from(wmap_archive *archive, uint32_t part, size_t index, wmap_error *err)
+{
+    const wm_entry *from = &archive->parts[part]->entries[index];
+    const wmap_tensor *t = &from->tensor;
+    bool oom = false;
+    if (archive->entry_count >= WM_MAX_TENSORS) {
+        wm_fail(err, WMAP_E_CORRUPT, "more than %zu tensors", WM_MAX_TENSORS);
+        return NULL;
+    }
+    if (wm_map_put(&archive->names, t->name, t->name_len, (uint32_t)archive->entry_count, &oom) !=
+        WM_MAP_NONE) {
+        wm_fail(err, WMAP_E_CORRUPT, "two files of the set hold a tensor of this name");
+        wm_error_tensor(err, t->name, t->name_len);
+        wm_error_file(err, archive->parts[part]->path);
+        return NULL;
+    }
+    wm_entry *entry =
+        oom ? NULL : wm_push(&archive->arena, archive->entries, archive->entry_count, archive->entry_cap);
+    if (!entry)
+        nomem(err);
+    else
+        *entry = (wm_entry){.tensor = *t,
+                            .strides = from->strides,
+                            .id = index,
+                            .note = from->note,
+                            .alias = from->alias,
+                            .part = part + 1};
+    return entry;
+}
+
 bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err)
 {
     if (archive->entry_count || count > WM_MAX_TENSORS)
@@ -587,9 +652,10 @@ const char *wmap_archive_path(const wmap_archive *archive)
     return archive->path;
 }
 
+/* A set is of the format of its files. */
 const char *wmap_archive_format(const wmap_archive *archive)
 {
-    return archive->format->name;
+    return archive->part_count ? wmap_archive_format(archive->parts[0]) : archive->format->name;
 }
 
 size_t wmap_archive_count(const wmap_archive *archive)
@@ -618,6 +684,8 @@ uint64_t wmap_archive_size(const wmap_archive *archive)
     uint64_t total = 0;
     for (size_t i = 0; i < archive->file_count; i++)
         total += archive->files[i].size;
+    for (size_t i = 0; i < archive->part_count; i++)
+        total += wmap_archive_size(archive->parts[i]);
     return total;
 }
 

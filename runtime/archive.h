@@ -48,6 +48,8 @@ typedef struct wm_entry {
     uint64_t id;      /* the format's own; for decode() */
     const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
     const char *alias; /* another name that no other entry has, see wm_archive_alias; NULL if there is none */
+    uint32_t part; /* not 0: it is entry `id` of parts[part - 1], and of what is above only tensor, strides,
+                      note and alias are set */
 } wm_entry;
 
 /* What a file says about its tensors as a whole, beside them. */
@@ -62,6 +64,9 @@ struct wmap_archive {
     const char *path;
     wm_file *files;
     size_t file_count, file_cap; /* files[0] is the one that was opened */
+    wmap_archive **parts;        /* other files of its set, opened each as an archive of its own */
+    size_t part_count, part_cap;
+    bool is_part; /* of another archive */
     wm_entry *entries;
     size_t entry_count, entry_cap;
     wm_map names;      /* name -> index in entries */
@@ -251,6 +256,17 @@ void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute
  * not
  * "." or ".."). Gives its index in archive->files, or UINT32_MAX with `err` filled. */
 uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err);
+
+/* The same, but opens it as an archive of its own, whatever its format is, and appends that to
+ * archive->parts. NULL with `err` filled if it can't be opened. */
+wmap_archive *wm_archive_add_part(wmap_archive *archive, const char *name, wmap_error *err);
+
+/* Makes entry `index` of parts[part] one of the archive; its name must be new (CORRUPT). NULL with `err`
+ * filled on failure. */
+wm_entry *wm_archive_add_from(wmap_archive *archive, uint32_t part, size_t index, wmap_error *err);
+
+/* The file that holds an entry's data; for messages. */
+const char *wm_archive_entry_path(const wmap_archive *archive, size_t index);
 
 /* Makes an opened file, a temporary one that something was unpacked to, a file of the archive: takes `fd`
  * over, also on failure (UINT32_MAX). Its size is to be set by the caller. */

@@ -8,6 +8,7 @@
 
 extern const wm_format wm_format_flax;
 extern const wm_format wm_format_gguf;
+extern const wm_format wm_format_index;
 extern const wm_format wm_format_keras;
 extern const wm_format wm_format_keras_shards;
 extern const wm_format wm_format_keras_zip;
@@ -28,6 +29,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_theano,
     &wm_format_npy,
     &wm_format_keras_shards,
+    &wm_format_index,
     &wm_format_tensorflow_v1,
     &wm_format_tensorflow,
     &wm_format_safetensors,

@@ -104,8 +104,6 @@ bool wm_fail_unknown(wmap_archive *a, wmap_error *err)
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file but %s", row->what);
     if (is_hdf5(a))
         return unsupported(err, "an HDF5 file that is not laid out as Keras does");
-    if (is_text(a) && memmem(a->head, a->head_size, "\"weight_map\"", 12))
-        return unsupported(err, "the index of a sharded set");
     if (is_text(a))
         return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file but text; %s", looked);
     return wm_fail(err, WMAP_E_NOT_WEIGHTS, "this is no weight file; %s", looked);

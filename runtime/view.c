@@ -35,7 +35,7 @@ bool wm_views_init(wmap_archive *archive, wmap_error *err)
     struct wm_views *views = calloc(1, sizeof *views);
     bool slots = false;
     for (size_t i = 0; i < archive->entry_count; i++)
-        slots = slots || !archive->entries[i].direct;
+        slots = slots || (!archive->entries[i].direct && !archive->entries[i].part);
     if (views && slots)
         views->slots = wm_new(&archive->arena, struct slot, archive->entry_count);
     if (!views || (slots && !views->slots)) {
@@ -221,6 +221,8 @@ bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_er
 {
     const wm_entry *entry = &archive->entries[index];
     bool ok;
+    if (entry->part)
+        return wm_archive_view(archive->parts[entry->part - 1], (size_t)entry->id, view, err);
     if (entry->tensor.dtype == WMAP_OPAQUE)
         ok = wm_fail(err, WMAP_E_UNSUPPORTED, "wmap cannot read this: %s",
                      entry->note ? entry->note : "opaque");
@@ -239,10 +241,21 @@ bool wm_archive_view(wmap_archive *archive, size_t index, wm_view *view, wmap_er
 void wm_archive_forget(wmap_archive *archive, size_t index)
 {
     struct wm_views *views = archive->views;
-    if (archive->entries[index].direct || !views->slots)
+    const wm_entry *entry = &archive->entries[index];
+    if (entry->part)
+        wm_archive_forget(archive->parts[entry->part - 1], (size_t)entry->id);
+    if (entry->part || entry->direct || !views->slots)
         return;
     pthread_mutex_lock(&views->lock);
     if (views->slots[index].state == WM_ONCE_READY)
         drop(&views->slots[index]);
     pthread_mutex_unlock(&views->lock);
+}
+
+const char *wm_archive_entry_path(const wmap_archive *archive, size_t index)
+{
+    const wm_entry *entry = &archive->entries[index];
+    if (entry->part)
+        return wm_archive_entry_path(archive->parts[entry->part - 1], (size_t)entry->id);
+    return entry->direct ? archive->files[entry->file].path : archive->path;
 }

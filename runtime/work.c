@@ -350,9 +350,8 @@ static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, ui
         wm_move_program(plan, move, &t.program);
         if (source) {
             const wm_found *f = &run->found[move->sources[0]->tensor];
-            const wm_entry *entry = &f->archive->entries[f->entry];
             t.from = source->dtype;
-            t.path = entry->direct ? f->archive->files[entry->file].path : f->archive->path;
+            t.path = wm_archive_entry_path(f->archive, f->entry);
             if (!wm_archive_view(f->archive, f->entry, &t.view, err))
                 return false;
         }

@@ -29,7 +29,7 @@ static void test_kinds(void **state)
         {"BZh9", 4, WMAP_E_UNSUPPORTED, "bzip2"},
         {"(lp0\n.", 6, WMAP_E_NOT_WEIGHTS, "pickle that holds no array"},
         {"\x80\2}q\0.", 6, WMAP_E_NOT_WEIGHTS, "pickle that holds no array"},
-        {"{\"metadata\": {}, \"weight_map\": {}}", 34, WMAP_E_UNSUPPORTED, "sharded"},
+        {"{\"metadata\": {}, \"weight_map\": {}}", 34, WMAP_E_CORRUPT, "names no file"},
         {"PK\3\4", 4, WMAP_E_CORRUPT, "cut off"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
