@@ -68,46 +68,105 @@ static void fill_access(Wmap__Access *a, uint32_t tensor, uint32_t rank, uint32_
     }
 }
 
-static void fill_op(Wmap__Op *op, const wm_move *m)
+static void constant_op(Wmap__Op *op, bool is_float, int64_t whole, double number)
 {
-    wmap__op__init(op);
-    if (m->fill) {
-        op->code = WMAP__OP__CODE__CONST;
-        op->value_case = m->fill_float ? WMAP__OP__VALUE_NUMBER : WMAP__OP__VALUE_INTEGER;
-        if (m->fill_float)
-            op->number = m->fill_f;
-        else
-            op->integer = m->fill_i;
+    op->code = WMAP__OP__CODE__CONST;
+    op->value_case = is_float ? WMAP__OP__VALUE_NUMBER : WMAP__OP__VALUE_INTEGER;
+    if (is_float)
+        op->number = number;
+    else
+        op->integer = whole;
+}
+
+static void cast_op(Wmap__Op *op, wmap_dtype to, enum wm_policy policy)
+{
+    op->code = WMAP__OP__CODE__CAST;
+    op->dtype = (uint32_t)to;
+    op->policy = policy == WM_POLICY_SATURATE ? WMAP__OP__POLICY__SATURATE
+                 : policy == WM_POLICY_ALLOW  ? WMAP__OP__POLICY__ALLOW
+                                              : WMAP__OP__POLICY__CHECK;
+}
+
+static void step_op(Wmap__Op *op, const wm_code *c)
+{
+    static const Wmap__Op__Code codes[] = {
+        [WM_STEP_LOAD] = WMAP__OP__CODE__LOAD,      [WM_STEP_ADD] = WMAP__OP__CODE__ADD,
+        [WM_STEP_SUB] = WMAP__OP__CODE__SUB,        [WM_STEP_MUL] = WMAP__OP__CODE__MUL,
+        [WM_STEP_DIV] = WMAP__OP__CODE__DIV,        [WM_STEP_NEG] = WMAP__OP__CODE__NEG,
+        [WM_STEP_EXP] = WMAP__OP__CODE__EXP,        [WM_STEP_LOG] = WMAP__OP__CODE__LOG,
+        [WM_STEP_SQRT] = WMAP__OP__CODE__SQRT,      [WM_STEP_RSQRT] = WMAP__OP__CODE__RSQRT,
+        [WM_STEP_POW] = WMAP__OP__CODE__POW,        [WM_STEP_CAST] = WMAP__OP__CODE__CAST,
+        [WM_STEP_BITCAST] = WMAP__OP__CODE__BITCAST};
+    if (c->constant) {
+        constant_op(op, c->value.kind == WM_VAL_FLOAT, c->value.i, c->value.f);
+    } else if (c->kind == WM_STEP_CAST) {
+        cast_op(op, c->dtype, c->policy);
     } else {
-        op->code = WMAP__OP__CODE__CAST;
-        op->dtype = (uint32_t)m->cast;
-        op->policy = m->policy == WM_POLICY_SATURATE ? WMAP__OP__POLICY__SATURATE
-                     : m->policy == WM_POLICY_ALLOW  ? WMAP__OP__POLICY__ALLOW
-                                                     : WMAP__OP__POLICY__CHECK;
+        op->code = codes[c->kind];
+        op->dtype = c->kind == WM_STEP_BITCAST ? (uint32_t)c->dtype : 0;
+        if (c->kind == WM_STEP_LOAD) {
+            op->value_case = WMAP__OP__VALUE_INTEGER;
+            op->integer = c->source;
+        }
     }
+}
+
+/* The program of a move: `ops` has room for code_count, and for one. */
+static size_t fill_ops(Wmap__Op *ops, const wm_move *m)
+{
+    size_t count = m->code_count ? m->code_count : m->fill || m->cast != WMAP_DTYPE_NONE;
+    for (size_t i = 0; i < count; i++)
+        wmap__op__init(&ops[i]);
+    for (size_t i = 0; i < m->code_count; i++)
+        step_op(&ops[i], &m->code[i]);
+    if (!m->code_count && m->fill)
+        constant_op(&ops[0], m->fill_float, m->fill_i, m->fill_f);
+    else if (!m->code_count && count)
+        cast_op(&ops[0], m->cast, m->policy);
+    return count;
+}
+
+/* What one move is made of. Most have one source and one operation, so the room for these is here. */
+typedef struct parts {
+    Wmap__Access to, first, *accesses;
+    Wmap__Access *one_source, **sources;
+    Wmap__Op one_op, *ops, *one, **op_list;
+} parts;
+
+static void make_room(parts *p, wm_arena *arena, const wm_move *m)
+{
+    size_t sources = 1 + (size_t)m->extra_count, ops = m->code_count ? m->code_count : 1;
+    p->accesses = sources > 1 ? wm_new(arena, Wmap__Access, sources) : &p->first;
+    p->sources = sources > 1 ? wm_new(arena, Wmap__Access *, sources) : &p->one_source;
+    p->ops = ops > 1 ? wm_new(arena, Wmap__Op, ops) : &p->one_op;
+    p->op_list = ops > 1 ? wm_new(arena, Wmap__Op *, ops) : &p->one;
+    for (size_t i = 0; i < sources; i++)
+        p->sources[i] = &p->accesses[i];
+    for (size_t i = 0; i < ops; i++)
+        p->op_list[i] = &p->ops[i];
 }
 
 static void put_move(sink *out, const wm_state *state, const wm_move *m, uint32_t rank, uint32_t target)
 {
     Wmap__Plan part = WMAP__PLAN__INIT;
     Wmap__Move w = WMAP__MOVE__INIT, *moves = &w;
-    Wmap__Access to, from, *sources = &from;
-    Wmap__Op op, *ops = &op;
-    fill_access(&to, target, rank, m->axis_count, m->target_start, m->target_coef);
-    w.target = &to;
+    parts p;
+    make_room(&p, state->unit->scratch, m);
+    fill_access(&p.to, target, rank, m->axis_count, m->target_start, m->target_coef);
+    w.target = &p.to;
     if (m->source != WM_NONE) {
-        fill_access(&from, m->source, state->source.tensors[m->source].rank, m->axis_count, m->source_start,
-                    m->source_coef);
-        w.n_sources = 1;
-        w.sources = &sources;
+        fill_access(&p.accesses[0], m->source, state->source.tensors[m->source].rank, m->axis_count,
+                    m->source_start, m->source_coef);
+        for (uint32_t k = 0; k < m->extra_count; k++)
+            fill_access(&p.accesses[1 + k], m->extras[k].tensor, m->extras[k].rank, m->axis_count,
+                        m->extras[k].start, m->extras[k].coef);
+        w.n_sources = 1 + (size_t)m->extra_count;
+        w.sources = p.sources;
     }
     w.n_extents = m->axis_count;
     w.extents = m->extents;
-    if (m->fill || m->cast != WMAP_DTYPE_NONE) {
-        fill_op(&op, m);
-        w.n_ops = 1;
-        w.ops = &ops;
-    }
+    w.n_ops = fill_ops(p.ops, m);
+    w.ops = p.op_list;
     if (m->span.file != WM_NO_FILE) {
         w.file = m->span.file;
         wm_source_position(state->unit->arena, state->unit->sources[m->span.file], m->span.beg, &w.line,

@@ -97,23 +97,6 @@ static void exchange_shared(inference *i, bool import)
 
 /* ---- where ---- */
 
-static wm_found find_name(void *user, wm_str name, wm_val *value)
-{
-    inference *i = user;
-    wm_capture_hook known = {i->line->vars, i->line->var_count, i->in->captures, false};
-    if (wm_find_capture(&known, name, value) == WM_FOUND_VALUE)
-        return WM_FOUND_VALUE;
-    for (uint32_t a = 0; a < i->form->axis_count; a++) {
-        if (!wm_str_eq(i->form->axes[a].name, name))
-            continue;
-        if (i->in->extents[a] < 0)
-            return WM_FOUND_UNKNOWN;
-        *value = (wm_val){.kind = WM_VAL_INT, .i = i->in->extents[a]};
-        return WM_FOUND_VALUE;
-    }
-    return WM_FOUND_NO;
-}
-
 static uint32_t axis_named(const inference *i, wm_str name)
 {
     for (uint32_t a = 0; a < i->form->axis_count; a++)
@@ -127,7 +110,7 @@ static void use_where(inference *i)
     for (const wm_binding *b = i->line->where; b && !i->in->failed; b = b->next) {
         uint32_t axis = axis_named(i, b->names->text);
         wm_val value;
-        wm_hook hook = {find_name, i};
+        wm_hook hook = {wm_instance_find, i->in};
         if (axis == WM_NONE || !b->expr)
             continue;
         wm_evaluated e = wm_eval(i->unit, i->line->scope, &hook, b->expr, &value);

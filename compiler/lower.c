@@ -139,6 +139,66 @@ static void copy_coefs(const placed *p, uint32_t axis, int64_t *coef)
         coef[d] = p->coef[(size_t)d * p->axes + axis];
 }
 
+/* The pieces of further places that a program loads. */
+typedef struct seconds {
+    placed *placed;
+    const wm_placement **placements;
+    const wm_bound **bounds;
+    uint32_t count;
+} seconds;
+
+static seconds place_seconds(lowerer *l, const wm_piece *source)
+{
+    seconds s = {0};
+    const wm_line *line = l->form->line;
+    while (source && source->term + s.count + 1 < line->left_count &&
+           line->left[source->term + s.count + 1].second)
+        s.count++;
+    s.placed = wm_new(l->arena, placed, s.count);
+    s.placements = wm_new(l->arena, const wm_placement *, s.count);
+    s.bounds = wm_new(l->arena, const wm_bound *, s.count);
+    for (uint32_t k = 0; k < s.count; k++) {
+        const wm_piece *piece = &l->form->sources[source->seconds[k]];
+        s.placements[k] = &l->form->left[piece->term];
+        s.bounds[k] = &l->in->left[piece->term];
+        s.placed[k] = place(l, s.placements[k], piece);
+    }
+    return s;
+}
+
+static bool numbers_any(const seconds *s, uint32_t axis)
+{
+    for (uint32_t k = 0; k < s->count; k++)
+        if (has(s->placements[k]->name_axes, s->placements[k]->name_axis_count, axis))
+            return true;
+    return false;
+}
+
+/* What a move does to its elements, if it is more than a cast. */
+static void set_program(lowerer *l, wm_move *m, const wm_piece *source, const seconds *others,
+                        const uint32_t *numbered, uint32_t numbered_count, const uint32_t *moving,
+                        const int64_t *values)
+{
+    bool casts;
+    wmap_dtype gives = wm_steps_dtype(l->state, l->in, source->term, &casts),
+               to = l->state->outs[m->target].dtype;
+    const wm_cast *all = gives == to ? NULL : wm_map_cast(l->state, gives);
+    m->code = wm_steps_code(l->state, l->in, source, gives == to ? WMAP_DTYPE_NONE : to,
+                            all ? all->policy : WM_POLICY_CHECK, &m->code_count);
+    m->extra_count = others->count;
+    m->extras = wm_new(l->arena, wm_extra, others->count);
+    for (uint32_t k = 0; k < others->count; k++) {
+        const placed *p = &others->placed[k];
+        wm_extra *e = &m->extras[k];
+        *e = (wm_extra){tensor_at(l, others->placements[k], others->bounds[k], values), p->rank,
+                        wm_new(l->arena, int64_t, p->rank),
+                        wm_new(l->arena, int64_t, (size_t)m->axis_count * p->rank)};
+        fix_axes(p, numbered, numbered_count, values, e->start);
+        for (uint32_t i = 0; i < m->axis_count; i++)
+            copy_coefs(p, moving[i], e->coef + (size_t)i * p->rank);
+    }
+}
+
 /* One pair of pieces; `source` is NULL for a fill. */
 static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *source)
 {
@@ -149,6 +209,7 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
     placed t = place(l, tp, target), s = {0, axes_of(l), NULL, NULL};
     if (source)
         s = place(l, sp, source);
+    seconds others = place_seconds(l, source);
     uint32_t count = axes_of(l), numbered_count = 0, moving_count = 0;
     uint32_t *numbered = wm_new(l->arena, uint32_t, count), *moving = wm_new(l->arena, uint32_t, count);
     for (uint32_t a = 0; a < count; a++) {
@@ -157,8 +218,8 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
             continue;
         if (l->in->extents[a] == 0)
             return;
-        bool number =
-            has(tp->name_axes, tp->name_axis_count, a) || (sp && has(sp->name_axes, sp->name_axis_count, a));
+        bool number = has(tp->name_axes, tp->name_axis_count, a) ||
+                      (sp && has(sp->name_axes, sp->name_axis_count, a)) || numbers_any(&others, a);
         if (number)
             numbered[numbered_count++] = a;
         else if (l->in->extents[a] != 1)
@@ -180,6 +241,8 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
         }
         if (!source) {
             set_constant(m, &line->fill->value);
+        } else if (line->left[source->term].steps) {
+            set_program(l, m, source, &others, numbered, numbered_count, moving, values);
         } else if (l->state->outs[out].dtype != sb->dtype) {
             m->cast = l->state->outs[out].dtype;
             const wm_cast *cast = line->left[source->term].cast;
@@ -281,13 +344,29 @@ static uint32_t source_rank(const lowerer *l, const wm_move *m)
     return m->source == WM_NONE ? 0 : l->state->source.tensors[m->source].rank;
 }
 
+static bool same_code(const wm_move *a, const wm_move *b)
+{
+    if (a->code_count != b->code_count)
+        return false;
+    for (uint32_t i = 0; i < a->code_count; i++) {
+        const wm_code *x = &a->code[i], *y = &b->code[i];
+        if (x->kind != y->kind || x->constant != y->constant || x->source != y->source ||
+            x->dtype != y->dtype || x->policy != y->policy || x->value.kind != y->value.kind ||
+            x->value.i != y->value.i || memcmp(&x->value.f, &y->value.f, sizeof x->value.f) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Moves with further sources are left as they are. */
 static bool same_form(const lowerer *l, const wm_move *a, const wm_move *b)
 {
     uint32_t tr = l->state->outs[a->target].rank, sr = source_rank(l, a);
-    return a->source == b->source && a->axis_count == b->axis_count && a->fill == b->fill &&
-           a->fill_i == b->fill_i && memcmp(&a->fill_f, &b->fill_f, sizeof a->fill_f) == 0 &&
-           a->fill_float == b->fill_float && a->cast == b->cast && a->policy == b->policy &&
-           a->span.file == b->span.file && a->span.beg == b->span.beg &&
+    return a->extra_count == 0 && b->extra_count == 0 && same_code(a, b) && a->source == b->source &&
+           a->axis_count == b->axis_count && a->fill == b->fill && a->fill_i == b->fill_i &&
+           memcmp(&a->fill_f, &b->fill_f, sizeof a->fill_f) == 0 && a->fill_float == b->fill_float &&
+           a->cast == b->cast && a->policy == b->policy && a->span.file == b->span.file &&
+           a->span.beg == b->span.beg &&
            memcmp(a->extents, b->extents, a->axis_count * sizeof *a->extents) == 0 &&
            memcmp(a->target_coef, b->target_coef, (size_t)a->axis_count * tr * sizeof *a->target_coef) == 0 &&
            memcmp(a->source_coef, b->source_coef, (size_t)a->axis_count * sr * sizeof *a->source_coef) == 0;
@@ -367,7 +446,23 @@ static void remove_axis(wm_move *m, uint32_t axis, uint32_t tr, uint32_t sr)
     if (sr)
         memmove(m->source_coef + (size_t)axis * sr, m->source_coef + (size_t)(axis + 1) * sr,
                 (size_t)after * sr * sizeof *m->source_coef);
+    for (uint32_t k = 0; k < m->extra_count; k++) {
+        uint32_t rank = m->extras[k].rank;
+        memmove(m->extras[k].coef + (size_t)axis * rank, m->extras[k].coef + (size_t)(axis + 1) * rank,
+                (size_t)after * rank * sizeof *m->extras[k].coef);
+    }
     m->axis_count--;
+}
+
+/* Does axis x go on where axis y ends in all further sources too? */
+static bool extras_contiguous(const wm_move *m, uint32_t x, uint32_t y)
+{
+    for (uint32_t k = 0; k < m->extra_count; k++) {
+        const wm_extra *e = &m->extras[k];
+        if (!contiguous(e->coef + (size_t)x * e->rank, e->coef + (size_t)y * e->rank, m->extents[y], e->rank))
+            return false;
+    }
+    return true;
 }
 
 static void drop_ones(wm_move *m, uint32_t tr, uint32_t sr)
@@ -385,7 +480,8 @@ static void coalesce(wm_move *m, uint32_t tr, uint32_t sr)
                 !contiguous(m->target_coef + (size_t)x * tr, m->target_coef + (size_t)y * tr, m->extents[y],
                             tr) ||
                 !contiguous(m->source_coef + (size_t)x * sr, m->source_coef + (size_t)y * sr, m->extents[y],
-                            sr))
+                            sr) ||
+                !extras_contiguous(m, x, y))
                 continue;
             m->extents[y] *= m->extents[x];
             remove_axis(m, x, tr, sr);
@@ -424,6 +520,10 @@ static void sort_axes(wm_move *m, uint32_t tr, uint32_t sr)
             m->extents[j - 1] = keep;
             swap_numbers(m->target_coef + (size_t)j * tr, m->target_coef + (size_t)(j - 1) * tr, tr);
             swap_numbers(m->source_coef + (size_t)j * sr, m->source_coef + (size_t)(j - 1) * sr, sr);
+            for (uint32_t k = 0; k < m->extra_count; k++) {
+                const wm_extra *e = &m->extras[k];
+                swap_numbers(e->coef + (size_t)j * e->rank, e->coef + (size_t)(j - 1) * e->rank, e->rank);
+            }
         }
 }
 

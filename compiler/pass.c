@@ -186,3 +186,21 @@ void wm_note_tensors(wm_state *state, const wm_instance *instance, wm_diag *diag
     if (*text)
         wm_diag_note(state->unit, diag, "%s", text);
 }
+
+wm_found wm_instance_find(void *user, wm_str name, wm_val *value)
+{
+    const wm_instance *in = user;
+    const wm_line *line = in->form->line;
+    wm_capture_hook known = {line->vars, line->var_count, in->captures, false};
+    if (wm_find_capture(&known, name, value) == WM_FOUND_VALUE)
+        return WM_FOUND_VALUE;
+    for (uint32_t a = 0; a < in->form->axis_count; a++) {
+        if (!wm_str_eq(in->form->axes[a].name, name))
+            continue;
+        if (in->extents[a] < 0)
+            return WM_FOUND_UNKNOWN;
+        *value = (wm_val){.kind = WM_VAL_INT, .i = in->extents[a]};
+        return WM_FOUND_VALUE;
+    }
+    return WM_FOUND_NO;
+}

@@ -78,9 +78,11 @@ typedef struct wm_piece {
     uint32_t tag_count;
     uint32_t *axes; /* sorted, distinct; those that number tensors too */
     uint32_t axis_count;
-    bool unnamed;  /* some `_` was chosen: reached by no index */
-    bool twice;    /* an axis stands in two dimensions: only their diagonal is reached */
-    uint32_t pair; /* target: the piece of the source, WM_NONE if it has none */
+    bool unnamed;      /* some `_` was chosen: reached by no index */
+    bool twice;        /* an axis stands in two dimensions: only their diagonal is reached */
+    bool second;       /* source: of another place of arithmetic */
+    uint32_t *seconds; /* source: for each further place of its operand the piece that goes with it */
+    uint32_t pair;     /* target: the piece of the source, WM_NONE if it has none */
 } wm_piece;
 
 typedef struct wm_placement {
@@ -114,6 +116,9 @@ typedef struct wm_form {
 /* Compiles the layouts of a rule or fill, expands them to pieces and pairs them. Reports E0214, E0510, E0511,
  * E0512, E0517, E0518, E0902, E0903, E0301 (where). */
 wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line);
+
+/* pair.c: pairs the pieces of a form; a part of the layout pass. */
+void wm_pair_pieces(wm_unit *unit, wm_form *form);
 
 /* ---- instances: match.c ---- */
 
@@ -163,6 +168,22 @@ typedef struct wm_out {
     size_t moves_size;
 } wm_out;
 
+/* As Op of plan.proto. */
+typedef struct wm_code {
+    wm_step_kind kind;
+    bool constant; /* `value` is pushed, and nothing else done */
+    wm_val value;
+    uint32_t source;  /* LOAD: 0 is the move's source, from 1 on its extras */
+    wmap_dtype dtype; /* CAST, BITCAST */
+    enum wm_policy policy;
+} wm_code;
+
+/* A further source of a move: `start` and `coef` as the first has them. */
+typedef struct wm_extra {
+    uint32_t tensor, rank;
+    int64_t *start, *coef;
+} wm_extra;
+
 /* As Move of plan.proto; coefficients are per axis and dimension. */
 typedef struct wm_move {
     uint32_t source, target; /* WM_NONE: no source, a constant */
@@ -174,6 +195,9 @@ typedef struct wm_move {
     double fill_f;
     wmap_dtype cast; /* WMAP_DTYPE_NONE: none */
     enum wm_policy policy;
+    const wm_code *code; /* more than a cast; `cast` is none then */
+    uint32_t code_count, extra_count;
+    wm_extra *extras;
     wm_span span;
     struct wm_move *next;
 } wm_move;
@@ -283,6 +307,21 @@ void wm_note_tensors(wm_state *state, const wm_instance *instance, wm_diag *diag
 
 /* "b=1, l=3": what tells the instance from others of its rule. */
 const char *wm_instance_round(wm_unit *unit, wm_instance *instance);
+
+/* A hook for expressions: the captures of an instance and the extents of its axes. `user` is the instance. */
+wm_found wm_instance_find(void *user, wm_str name, wm_val *value);
+
+/* operations.c: the dtype of what the steps of operand `term` give, errors reported (E0602, E0603, E0606,
+ * E0607, E0608). `*casts` says if one of them is a cast. */
+wmap_dtype wm_steps_dtype(wm_state *state, wm_instance *instance, uint32_t term, bool *casts);
+
+/* The program of one piece of the source: its steps without those of other blocks, and with the cast `to` at
+ * the end if it isn't WMAP_DTYPE_NONE. `*count` is 0 if the element stays as it is. */
+const wm_code *wm_steps_code(wm_state *state, wm_instance *instance, const wm_piece *piece, wmap_dtype to,
+                             enum wm_policy policy, uint32_t *count);
+
+/* True if there is a cast between dtypes. */
+bool wm_cast_exists(wmap_dtype from, wmap_dtype to);
 
 /* The axis of the form for dimension `dot` of `...`. */
 static inline uint32_t wm_dot_axis(const wm_form *form, uint32_t dot)

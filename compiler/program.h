@@ -69,6 +69,40 @@ typedef struct wm_cast {
     wm_span span;
 } wm_cast;
 
+/* A step of what is computed from an operand of the source, in postfix order: the first loads its first
+ * place, which names the pieces; others load second places; a constant or the result of a second place is
+ * taken by arithmetic. */
+typedef enum wm_step_kind {
+    WM_STEP_LOAD, /* term */
+    WM_STEP_ADD,
+    WM_STEP_SUB,
+    WM_STEP_MUL,
+    WM_STEP_DIV,
+    WM_STEP_NEG,
+    WM_STEP_EXP,
+    WM_STEP_LOG,
+    WM_STEP_SQRT,
+    WM_STEP_RSQRT,
+    WM_STEP_POW,
+    WM_STEP_CAST,
+    WM_STEP_BITCAST
+} wm_step_kind;
+
+typedef struct wm_step {
+    wm_step_kind kind;
+    wm_span span;
+    wm_str tag; /* only the pieces that have it; len 0: all */
+    wm_span tag_span;
+    uint32_t term;       /* LOAD: of the line */
+    const wm_expr *expr; /* ADD to DIV, POW: the constant; NULL: two places */
+    wm_cast cast;        /* CAST, BITCAST */
+} wm_step;
+
+typedef struct wm_steps {
+    const wm_step *list;
+    uint32_t count;
+} wm_steps;
+
 /* `else c` */
 typedef struct wm_else {
     wm_val value;
@@ -95,7 +129,10 @@ typedef struct wm_term {
     bool optional;           /* a copy that may be absent */
     wm_span optional_span;
     const wm_else *otherwise; /* target; NULL if none, as the next two */
-    const wm_cast *cast;      /* source */
+    const wm_cast *cast;      /* source; the only operation then */
+    const wm_steps *steps;    /* source: what is computed, if it is more than a cast; NULL otherwise */
+    bool second;              /* source: another place of arithmetic; its pieces go with those of `owner` */
+    uint32_t owner;
     const wm_typed *declared; /* target */
 } wm_term;
 

@@ -107,7 +107,37 @@ static const char *policy_text(enum wm_policy policy)
     return policy == WM_POLICY_SATURATE ? " saturate" : policy == WM_POLICY_ALLOW ? " allow" : "";
 }
 
-static void print_term(const printer *p, const wm_term *term)
+/* What is computed, in postfix order; constants as they are written. */
+static void print_steps(const printer *p, const wm_term *term, const wm_term *left)
+{
+    static const char *const names[] = {
+        [WM_STEP_LOAD] = "load",      [WM_STEP_ADD] = "+",   [WM_STEP_SUB] = "-",
+        [WM_STEP_MUL] = "*",          [WM_STEP_DIV] = "/",   [WM_STEP_NEG] = "neg",
+        [WM_STEP_EXP] = "exp",        [WM_STEP_LOG] = "log", [WM_STEP_SQRT] = "sqrt",
+        [WM_STEP_RSQRT] = "rsqrt",    [WM_STEP_POW] = "pow", [WM_STEP_CAST] = "cast",
+        [WM_STEP_BITCAST] = "bitcast"};
+    for (uint32_t k = 1; term->steps && k < term->steps->count; k++) {
+        const wm_step *s = &term->steps->list[k];
+        fputs(" | ", p->out);
+        if (s->tag.len) {
+            print_text(p, s->tag);
+            fputs(": ", p->out);
+        }
+        fputs(names[s->kind], p->out);
+        if (s->expr) {
+            const wm_source *source = p->unit->sources[s->expr->span.file];
+            fputc(' ', p->out);
+            print_text(p, (wm_str){source->text + s->expr->span.beg, s->expr->span.end - s->expr->span.beg});
+        } else if (s->kind == WM_STEP_LOAD) {
+            fputc(' ', p->out);
+            print_pattern(p, &left[s->term].name);
+        } else if (s->kind == WM_STEP_CAST || s->kind == WM_STEP_BITCAST) {
+            fprintf(p->out, " %s%s", wmap_dtype_name(s->cast.to), policy_text(s->cast.policy));
+        }
+    }
+}
+
+static void print_term(const printer *p, const wm_term *term, const wm_term *all)
 {
     if (term->tag.len) {
         print_text(p, term->tag);
@@ -125,6 +155,7 @@ static void print_term(const printer *p, const wm_term *term)
         fputs(" optional", p->out);
     if (term->cast)
         fprintf(p->out, " | cast %s%s", wmap_dtype_name(term->cast->to), policy_text(term->cast->policy));
+    print_steps(p, term, all);
     if (!term->declared)
         return;
     fprintf(p->out, " : %s [", wmap_dtype_name(term->declared->dtype));
@@ -135,10 +166,11 @@ static void print_term(const printer *p, const wm_term *term)
 
 static void print_terms(const printer *p, const wm_term *terms, uint32_t count)
 {
-    for (uint32_t t = 0; t < count; t++) {
-        if (t)
-            fputs(", ", p->out);
-        print_term(p, &terms[t]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (terms[i].second) /* with its first place */
+            continue;
+        fputs(i ? ", " : "", p->out);
+        print_term(p, &terms[i], terms);
     }
 }
 

@@ -129,21 +129,17 @@ const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from)
     return NULL;
 }
 
-static bool castable(wmap_dtype from, wmap_dtype to)
-{
-    const wm_dtype_info *a = wm_dtype(from), *b = wm_dtype(to);
-    if (from == to)
-        return true;
-    if (!a || !b || a->kind == WM_KIND_RAW || b->kind == WM_KIND_RAW)
-        return false;
-    return (a->kind == WM_KIND_COMPLEX) == (b->kind == WM_KIND_COMPLEX);
-}
-
 /* The dtype that an operand of the source gives. */
 static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
 {
     const wm_term *t = &in->form->line->left[term];
     const wm_bound *b = &in->left[term];
+    if (t->steps) {
+        bool casts;
+        wmap_dtype gives = wm_steps_dtype(p->state, in, term, &casts);
+        const wm_cast *all = casts || in->failed ? NULL : wm_map_cast(p->state, gives);
+        return all && wm_cast_exists(gives, all->to) ? all->to : gives;
+    }
     const wm_cast *cast = wm_map_cast(p->state, b->dtype);
     wmap_dtype to = t->cast ? t->cast->to : cast ? cast->to : b->dtype;
     if (b->dtype == WMAP_OPAQUE) {
@@ -151,7 +147,7 @@ static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
                                        "the source tensor %s is of a kind that wmap lists but cannot move",
                                        wm_quote(p->unit, p->state->source.names[b->tensors[0]]));
         wm_diag_hint(p->unit, d, "`wmap inspect` says what it is; `drop` leaves it behind");
-    } else if (!castable(b->dtype, to)) {
+    } else if (!wm_cast_exists(b->dtype, to)) {
         wm_diag *d = wm_instance_error(p->state, in, WM_E0607, t->cast ? t->cast->span : t->name.span,
                                        "there is no cast from %s to %s", wmap_dtype_name(b->dtype),
                                        wmap_dtype_name(to));
@@ -169,7 +165,7 @@ static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const
                                    wmap_dtype_name(bound->dtype), wmap_dtype_name(gives));
     if (bound->dtype_span.file != WM_NO_FILE)
         wm_diag_also(u, d, bound->dtype_span, "declared here");
-    if (in->form->line->left_count == 1 && castable(gives, bound->dtype)) {
+    if (in->form->line->left_count == 1 && wm_cast_exists(gives, bound->dtype)) {
         const wm_span s = in->form->line->left[0].span, t = term->name.span;
         const char *text = p->unit->sources[s.file]->text;
         bool alone = in->form->line->right_count == 1;
@@ -397,7 +393,7 @@ static void keep_rest(prover *p, wm_span span)
         if (at == WM_NONE)
             continue;
         wm_out *out = &s->outs[at];
-        out->dtype = cast && castable(t->dtype, cast->to) ? cast->to : t->dtype;
+        out->dtype = cast && wm_cast_exists(t->dtype, cast->to) ? cast->to : t->dtype;
         out->rank = t->rank;
         out->shape = t->shape;
         out->kept = (uint32_t)i;

@@ -14,6 +14,9 @@ typedef struct wm_rule_info {
     wm_term *left, *right; /* names, constants and shapes are those of the first line */
     bool taken;            /* by that line: the next ones need copies */
     size_t left_count, left_cap, right_count, right_cap;
+    size_t owner;   /* the first place of the operand at hand */
+    wm_step *steps; /* of that operand */
+    size_t step_count, step_cap;
     const wm_place **places; /* of the left side, then of the right */
     size_t place_count, place_cap;
     const wm_operand **operands; /* of the right side */
@@ -59,40 +62,25 @@ static const wm_word *word_argument(const struct wm_oparg *arg)
     return e && e->kind == WM_EX_NAME && !e->name->parts->next ? e->name->parts : NULL;
 }
 
-static bool add_cast_op(wm_resolver *r, wm_rule_info *info, wm_term *term, const wm_valueop *op)
-{
-    const struct wm_oparg *second = op->args ? op->args->next : NULL;
-    const wm_word *type = word_argument(op->args), *policy = word_argument(second);
-    if (!type || (second && !policy) || (second && second->next)) {
-        wm_error(r->unit, WM_E0302, op->span, "`cast` takes a dtype, and perhaps `saturate` or `allow`");
-        return false;
-    }
-    if (term->cast) {
-        refuse(info, op->span, "a second `cast` of one operand");
-        return true;
-    }
-    wm_cast *cast = wm_new(r->unit->arena, wm_cast, 1);
-    cast->span = op->span;
-    bool ok = wm_make_dtype(r, type, &cast->to);
-    if (policy)
-        ok &= wm_make_policy(r, policy->text, policy->span, &cast->policy);
-    if (cast->to != WMAP_DTYPE_NONE)
-        term->cast = cast;
-    return ok;
-}
+/* The operations of the language by name; `args` is how many constants they take. */
+static const struct op_row {
+    const char *name;
+    wm_step_kind kind;
+    int args;
+} ops[] = {{"+", WM_STEP_ADD, 1},        {"-", WM_STEP_SUB, 1},     {"*", WM_STEP_MUL, 1},
+           {"/", WM_STEP_DIV, 1},        {"neg", WM_STEP_NEG, 0},   {"exp", WM_STEP_EXP, 0},
+           {"log", WM_STEP_LOG, 0},      {"sqrt", WM_STEP_SQRT, 0}, {"rsqrt", WM_STEP_RSQRT, 0},
+           {"pow", WM_STEP_POW, 1},      {"cast", WM_STEP_CAST, 0}, {"bitcast", WM_STEP_BITCAST, 0},
+           {"dequant", WM_STEP_LOAD, 0}, {"mxfp4", WM_STEP_LOAD, 0}};
 
-/* The operations of the language; only `cast` is built. */
-static const char *const op_names[] = {"+",    "-",     "*",   "/",    "neg",     "exp",     "log",
-                                       "sqrt", "rsqrt", "pow", "cast", "bitcast", "dequant", "mxfp4"};
-
-static bool known_op(wm_resolver *r, const wm_word *name)
+static const struct op_row *find_op(wm_resolver *r, const wm_word *name)
 {
     wm_near near;
     wm_near_init(&near, name->text);
-    for (size_t i = 0; i < sizeof op_names / sizeof *op_names; i++) {
-        wm_str have = {op_names[i], (uint32_t)strlen(op_names[i])};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        wm_str have = {ops[i].name, (uint32_t)strlen(ops[i].name)};
         if (wm_str_eq(have, name->text))
-            return true;
+            return &ops[i];
         wm_near_try(&near, have);
     }
     wm_diag *d = wm_error(r->unit, WM_E0320, name->span, "there is no value operation %s",
@@ -101,23 +89,72 @@ static bool known_op(wm_resolver *r, const wm_word *name)
         wm_diag_hint(r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
     wm_diag_note(r->unit, d,
                  "the operations are + - * / neg exp log sqrt rsqrt pow cast bitcast dequant mxfp4");
-    return false;
+    return NULL;
 }
 
-static void check_ops(wm_resolver *r, wm_rule_info *info, wm_term *term, const wm_value *value)
+/* `cast T [policy]` and `bitcast T` */
+static bool make_cast(wm_resolver *r, const wm_valueop *op, wm_step *step)
+{
+    const struct wm_oparg *second = op->args ? op->args->next : NULL;
+    const wm_word *type = word_argument(op->args), *policy = word_argument(second);
+    bool bits = step->kind == WM_STEP_BITCAST;
+    if (!type || (second && (!policy || bits)) || (second && second->next)) {
+        wm_error(r->unit, WM_E0302, op->span,
+                 bits ? "`bitcast` takes a dtype"
+                      : "`cast` takes a dtype, and perhaps `saturate` or `allow`");
+        return false;
+    }
+    step->cast.span = op->span;
+    bool ok = wm_make_dtype(r, type, &step->cast.to);
+    if (policy)
+        ok &= wm_make_policy(r, policy->text, policy->span, &step->cast.policy);
+    if (op->tag) {
+        wm_diag *d = wm_error(r->unit, WM_E0605, op->span, "`%s` of one block: a tensor has one dtype",
+                              bits ? "bitcast" : "cast");
+        wm_diag_hint(r->unit, d, "leave `%.*s:` out", (int)op->tag->text.len, op->tag->text.p);
+        ok = false;
+    }
+    return ok;
+}
+
+static bool make_step(wm_resolver *r, const wm_valueop *op, const struct op_row *row, wm_step *step)
+{
+    *step = (wm_step){.kind = row->kind, .span = op->span};
+    if (op->tag) {
+        step->tag = op->tag->text;
+        step->tag_span = op->tag->span;
+    }
+    if (row->kind == WM_STEP_CAST || row->kind == WM_STEP_BITCAST)
+        return make_cast(r, op, step);
+    const struct wm_oparg *arg = op->args;
+    bool fits = row->args ? arg && arg->constant && !arg->next : !arg;
+    if (!fits) {
+        wm_error(r->unit, WM_E0302, op->span, row->args ? "`%s` takes one number" : "`%s` takes nothing",
+                 row->name);
+        return false;
+    }
+    step->expr = row->args ? arg->constant : NULL;
+    return true;
+}
+
+static void add_step(wm_resolver *r, wm_rule_info *info, const wm_step *step)
+{
+    *wm_push(r->unit->arena, info->steps, info->step_count, info->step_cap) = *step;
+}
+
+static void add_ops(wm_resolver *r, wm_rule_info *info, const wm_value *value)
 {
     for (const wm_valueop *op = value->ops; op; op = op->next) {
-        if (!known_op(r, op->name)) {
+        const struct op_row *row = find_op(r, op->name);
+        wm_step step;
+        if (!row) {
             info->failed = true;
-        } else if (op->tag) {
-            refuse(info, op->span, "an operation on one block");
-        } else if (wm_str_eq(op->name->text, WM_STR("cast"))) {
-            if (term && !add_cast_op(r, info, term, op))
-                info->failed = true;
+        } else if (row->kind == WM_STEP_LOAD) {
+            refuse(info, op->span, wm_format_text(r->unit->arena, "`| %s`", row->name));
+        } else if (!make_step(r, op, row, &step)) {
+            info->failed = true;
         } else {
-            const char *name =
-                wm_format_text(r->unit->arena, "`| %.*s`", (int)op->name->text.len, op->name->text.p);
-            refuse(info, op->span, name);
+            add_step(r, info, &step);
         }
     }
 }
@@ -173,31 +210,63 @@ static void fill_term(wm_resolver *r, const wm_scope *scope, wm_rule_info *info,
 }
 
 static void add_place(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
-                      const wm_place *place, const wm_value *ops, const wm_verb_form *verbs)
+                      const wm_place *place, const wm_verb_form *verbs)
 {
     size_t i = info->left_count;
     wm_term *term = wm_push(r->unit->arena, info->left, info->left_count, info->left_cap);
-    bool verb = verbs && verbs->left && !info->unsupported;
-    fill_term(r, scope, info, term, place, operand->tag, verb ? verbs->left[i] : NULL,
+    bool verb = verbs && verbs->left && !info->unsupported, second = i > info->owner;
+    fill_term(r, scope, info, term, place, second ? NULL : operand->tag, verb ? verbs->left[i] : NULL,
               verb ? verbs->left_tags[i] : WM_STR(""));
-    if (ops)
-        check_ops(r, info, term, ops);
+    term->second = second;
+    term->owner = (uint32_t)info->owner;
     if (place->otherwise)
         refuse(info, place->else_span, "`else` on a source");
+    wm_step load = {.kind = WM_STEP_LOAD, .span = place->span, .term = (uint32_t)i};
+    add_step(r, info, &load);
 }
 
-/* A value may be arithmetic; its places are noted all the same, so that their tensors are not left over. */
+static wm_step_kind arithmetic(wm_op op)
+{
+    return op == WM_OP_ADD   ? WM_STEP_ADD
+           : op == WM_OP_SUB ? WM_STEP_SUB
+           : op == WM_OP_MUL ? WM_STEP_MUL
+                             : WM_STEP_DIV;
+}
+
 static void add_value(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
                       const wm_value *value, const wm_verb_form *verbs)
 {
     if (value->kind == WM_VA_PLACE) {
-        add_place(r, scope, info, operand, value->place, value, verbs);
-        return;
+        add_place(r, scope, info, operand, value->place, verbs);
+    } else {
+        if (verbs && verbs->left)
+            refuse(info, value->span, "arithmetic between tensors after a verb");
+        add_value(r, scope, info, operand, value->a, verbs);
+        add_value(r, scope, info, operand, value->b, verbs);
+        wm_step step = {.kind = arithmetic(value->op), .span = value->op_span};
+        add_step(r, info, &step);
     }
-    refuse(info, value->span, "arithmetic between tensors");
-    check_ops(r, info, NULL, value);
-    add_value(r, scope, info, operand, value->a, verbs);
-    add_value(r, scope, info, operand, value->b, verbs);
+    add_ops(r, info, value);
+}
+
+/* One operand of the source. A place alone, or with one cast, is remembered as that. */
+static void add_source(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
+                       const wm_verb_form *verbs)
+{
+    info->owner = info->left_count;
+    info->steps = NULL;
+    info->step_count = info->step_cap = 0;
+    add_value(r, scope, info, operand, operand->value, verbs);
+    wm_term *term = &info->left[info->owner];
+    if (info->step_count == 2 && info->steps[1].kind == WM_STEP_CAST) {
+        wm_cast *cast = wm_new(r->unit->arena, wm_cast, 1);
+        *cast = info->steps[1].cast;
+        term->cast = cast;
+    } else if (info->step_count > 1) {
+        wm_steps *steps = wm_new(r->unit->arena, wm_steps, 1);
+        *steps = (wm_steps){info->steps, (uint32_t)info->step_count};
+        term->steps = steps;
+    }
 }
 
 static void add_target(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
@@ -309,7 +378,7 @@ static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_s
     if (rule->equal)
         refuse(info, rule->equal_span, "`equal`");
     for (const wm_operand *o = rule->left; o; o = o->next)
-        add_value(r, scope, info, o, o->value, &verbs);
+        add_source(r, scope, info, o, &verbs);
     for (size_t i = 0; i < info->left_count && !rule->equal; i++) {
         if (!info->left[i].optional)
             continue;
@@ -569,6 +638,10 @@ static void check_where(builder *b)
     for (const wm_binding *w = b->line.where; w; w = w->next)
         if (w->expr)
             wm_free_names(b->c->scope, w->expr, check_where_name, b);
+    for (uint32_t t = 0; t < b->line.left_count; t++)
+        for (uint32_t k = 0; b->line.left[t].steps && k < b->line.left[t].steps->count; k++)
+            if (b->line.left[t].steps->list[k].expr)
+                wm_free_names(b->c->scope, b->line.left[t].steps->list[k].expr, check_where_name, b);
 }
 
 /* ---- statements ---- */

@@ -218,10 +218,23 @@ const wmap_tensor *wm_move_source(const wmap_plan *plan, const Wmap__Move *move)
     return move->n_sources ? &plan->sources[move->sources[0]->tensor] : NULL;
 }
 
+void wm_move_dtypes(const wmap_plan *plan, const Wmap__Move *move, wmap_dtype dtypes[WM_VALUE_SOURCES])
+{
+    for (size_t k = 0; k < move->n_sources && k < WM_VALUE_SOURCES; k++)
+        dtypes[k] = plan->sources[move->sources[k]->tensor].dtype;
+}
+
 bool wm_move_program(const wmap_plan *plan, const Wmap__Move *move, wm_program *program)
 {
     const wmap_tensor *target = &plan->targets[move->target->tensor], *source = wm_move_source(plan, move);
     *program = (wm_program){.what = WM_DO_COPY, .from = target->dtype};
+    if (move->n_sources > 1 || (source && move->n_ops > 1) ||
+        (source && move->n_ops && move->ops[0]->code != WMAP__OP__CODE__CAST)) {
+        wmap_dtype from[WM_VALUE_SOURCES];
+        program->what = WM_DO_VALUE;
+        wm_move_dtypes(plan, move, from);
+        return wm_value_sound(move, from, move->n_sources, target->dtype);
+    }
     if (move->n_ops == 0)
         return source && source->dtype == target->dtype;
     const Wmap__Op *op = move->ops[0];
@@ -269,17 +282,25 @@ static int64_t flat(const Wmap__Access *access, const wmap_tensor *tensor, const
 
 void wm_move_block(const wmap_plan *plan, const Wmap__Move *move, const int64_t *strides, wm_block *block)
 {
-    const wmap_tensor *target = &plan->targets[move->target->tensor], *source = wm_move_source(plan, move);
+    wm_move_block_of(plan, move, 0, strides, block);
+}
+
+void wm_move_block_of(const wmap_plan *plan, const Wmap__Move *move, size_t number, const int64_t *strides,
+                      wm_block *block)
+{
+    const wmap_tensor *target = &plan->targets[move->target->tensor];
+    const Wmap__Access *access = number < move->n_sources ? move->sources[number] : NULL;
+    const wmap_tensor *source = access ? &plan->sources[access->tensor] : NULL;
     block->count = 0;
     block->to = flat(move->target, target, NULL, true, 0);
-    block->from = source ? flat(move->sources[0], source, strides, true, 0) : 0;
+    block->from = source ? flat(access, source, strides, true, 0) : 0;
     for (size_t k = 0; k < move->n_extents; k++) {
         if (move->extents[k] == 1) /* its coefficients may be anything */
             continue;
         wm_axis *a = &block->axes[block->count++];
         a->extent = move->extents[k];
         a->to = flat(move->target, target, NULL, false, k);
-        a->from = source ? flat(move->sources[0], source, strides, false, k) : 0;
+        a->from = source ? flat(access, source, strides, false, k) : 0;
     }
     wm_block_tidy(block);
 }

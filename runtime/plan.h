@@ -6,6 +6,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/convert.h"
 #include "runtime/move.h"
+#include "runtime/value.h"
 #include "wmap/plan.h"
 
 /* Limits of a plan; docs/plan.md states them. */
@@ -24,8 +25,8 @@ struct wmap_plan {
 
 /* What a move does to an element. */
 typedef struct wm_program {
-    enum { WM_DO_COPY, WM_DO_CAST, WM_DO_FILL } what;
-    wmap_dtype from; /* CAST */
+    enum { WM_DO_COPY, WM_DO_CAST, WM_DO_FILL, WM_DO_VALUE } what; /* VALUE: anything else (value.h) */
+    wmap_dtype from;                                               /* CAST */
     wm_cast_policy policy;
     uint8_t element[WM_LARGEST_ELEMENT]; /* FILL */
 } wm_program;
@@ -40,12 +41,19 @@ int64_t wm_access_coef(const Wmap__Access *access, size_t k, uint32_t d, uint32_
 /* The source of a move, NULL for a fill. */
 const wmap_tensor *wm_move_source(const wmap_plan *plan, const Wmap__Move *move);
 
+/* The dtypes of all sources of a move. */
+void wm_move_dtypes(const wmap_plan *plan, const Wmap__Move *move, wmap_dtype dtypes[WM_VALUE_SOURCES]);
+
 /* The program of a move; false if its ops are none. */
 bool wm_move_program(const wmap_plan *plan, const Wmap__Move *move, wm_program *program);
 
 /* The move as strides of flat positions: row-major in the target, and in the source too unless `strides` says
  * (elements a dimension). Tidied. */
 void wm_move_block(const wmap_plan *plan, const Wmap__Move *move, const int64_t *strides, wm_block *block);
+
+/* The same for source `k`. */
+void wm_move_block_of(const wmap_plan *plan, const Wmap__Move *move, size_t k, const int64_t *strides,
+                      wm_block *block);
 
 /* "FILE:LINE:COLUMN" of the spec, "" if the move comes from nowhere. Returns `out`. */
 char *wm_move_place(const wmap_plan *plan, const Wmap__Move *move, char *out, size_t size);

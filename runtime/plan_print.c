@@ -150,6 +150,8 @@ static void name_axes(const Wmap__Move *m, const wmap_tensor *target, size_t *na
 static bool is_whole(const wmap_plan *plan, const Wmap__Move *m)
 {
     const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    if (m->n_sources > 1) /* layouts say how they go together */
+        return false;
     if (s && (s->rank != t->rank || (t->rank && memcmp(s->shape, t->shape, t->rank * sizeof *t->shape) != 0)))
         return false;
     if (plan->first[m->target->tensor + 1] - plan->first[m->target->tensor] != 1)
@@ -167,7 +169,50 @@ static bool is_whole(const wmap_plan *plan, const Wmap__Move *m)
     return true;
 }
 
-static void print_program(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
+static void print_cast(FILE *out, const Wmap__Op *op)
+{
+    fprintf(out, " | cast %s%s", wmap_dtype_name((wmap_dtype)op->dtype),
+            op->policy == WMAP__OP__POLICY__SATURATE ? " saturate"
+            : op->policy == WMAP__OP__POLICY__ALLOW  ? " allow"
+                                                     : "");
+}
+
+/* The steps of a program; what arithmetic takes stands behind it. */
+static void print_steps(FILE *out, const wmap_plan *plan, const Wmap__Move *m, const size_t *names)
+{
+    static const char *const words[] = {"",    "",    "",    "load", "+",     "-",   "*",      "/",
+                                        "neg", "exp", "log", "sqrt", "rsqrt", "pow", "bitcast"};
+    char text[64];
+    for (size_t i = 0; i < m->n_ops; i++) {
+        const Wmap__Op *op = m->ops[i], *next = i + 1 < m->n_ops ? m->ops[i + 1] : NULL;
+        bool pushes = op->code == WMAP__OP__CODE__CONST || op->code == WMAP__OP__CODE__LOAD;
+        bool taken = next && pushes &&
+                     ((next->code >= WMAP__OP__CODE__ADD && next->code <= WMAP__OP__CODE__DIV) ||
+                      next->code == WMAP__OP__CODE__POW);
+        if (op->code == WMAP__OP__CODE__CAST) {
+            print_cast(out, op);
+            continue;
+        }
+        fprintf(out, " | %s", words[taken ? next->code : op->code]);
+        if (op->code == WMAP__OP__CODE__BITCAST)
+            fprintf(out, " %s", wmap_dtype_name((wmap_dtype)op->dtype));
+        if (op->code == WMAP__OP__CODE__CONST && op->value_case == WMAP__OP__VALUE_NUMBER)
+            fprintf(out, " %s", wm_element_text(WMAP_F64, &op->number, text, sizeof text));
+        else if (op->code == WMAP__OP__CODE__CONST)
+            fprintf(out, " %" PRId64, op->integer);
+        if (op->code == WMAP__OP__CODE__LOAD) {
+            const Wmap__Access *a = m->sources[op->integer];
+            const wmap_tensor *t = &plan->sources[a->tensor];
+            fputc(' ', out);
+            print_name(out, t->name, t->name_len);
+            fputc(' ', out);
+            print_layout(out, a, m, t, names);
+        }
+        i += taken;
+    }
+}
+
+static void print_program(FILE *out, const wmap_plan *plan, const Wmap__Move *m, const size_t *names)
 {
     wm_program program;
     char text[96];
@@ -176,10 +221,9 @@ static void print_program(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
         fprintf(out, "fill %s",
                 wm_element_text(plan->targets[m->target->tensor].dtype, program.element, text, sizeof text));
     else if (program.what == WM_DO_CAST)
-        fprintf(out, " | cast %s%s", wmap_dtype_name(plan->targets[m->target->tensor].dtype),
-                program.policy == WM_CAST_SATURATE ? " saturate"
-                : program.policy == WM_CAST_ALLOW  ? " allow"
-                                                   : "");
+        print_cast(out, m->ops[0]);
+    else if (program.what == WM_DO_VALUE)
+        print_steps(out, plan, m, names);
 }
 
 static void print_part(FILE *out, const wmap_plan *plan, const Wmap__Move *m, size_t *names)
@@ -200,7 +244,7 @@ static void print_part(FILE *out, const wmap_plan *plan, const Wmap__Move *m, si
             print_layout(out, m->sources[0], m, s, names);
         }
     }
-    print_program(out, plan, m);
+    print_program(out, plan, m, names);
     fputc('\n', out);
 }
 

@@ -136,20 +136,24 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
     uint64_t size;
     if (!m->target || m->target->tensor >= p->n_targets)
         return bad_move(plan, m, err, "a move has no target");
-    if (m->n_sources > 1 || (m->n_sources && m->sources[0]->tensor >= p->n_sources))
-        return bad_move(plan, m, err, "a move has no such source");
+    if (m->n_sources > WM_VALUE_SOURCES)
+        return bad_move(plan, m, err, "a move has too many sources");
+    for (size_t k = 0; k < m->n_sources; k++)
+        if (m->sources[k]->tensor >= p->n_sources)
+            return bad_move(plan, m, err, "a move has no such source");
     if (m->line && m->file >= p->n_files)
         return bad_move(plan, m, err, "a move comes from no file");
     if (m->n_extents > WM_PLAN_MAX_AXES)
         return bad_move(plan, m, err, "a move has too many axes");
     if (!move_size(m, &size))
         return bad_move(plan, m, err, "the extents of a move make no size");
-    const wmap_tensor *source = wm_move_source(plan, m), *target = &plan->targets[m->target->tensor];
-    if (source && p->sources[m->sources[0]->tensor]->dropped)
-        return bad_move(plan, m, err, "a source is both dropped and read");
-    const char *wrong = check_access(m->target, m, target);
-    if (!wrong && source)
-        wrong = check_access(m->sources[0], m, source);
+    const char *wrong = check_access(m->target, m, &plan->targets[m->target->tensor]);
+    for (size_t k = 0; k < m->n_sources && !wrong; k++) {
+        uint32_t source = m->sources[k]->tensor;
+        if (p->sources[source]->dropped)
+            return bad_move(plan, m, err, "a source is both dropped and read");
+        wrong = check_access(m->sources[k], m, &plan->sources[source]);
+    }
     if (wrong)
         return bad_move(plan, m, err, wrong);
     wm_program program;

@@ -30,6 +30,7 @@ typedef struct wm_guard {
     uint32_t rank;  /* in wm_run.order; UINT32_MAX if there are none */
     uint64_t count; /* of them in that target */
     uint64_t first; /* the lowest position */
+    bool overflow;  /* of a whole number; else a cast */
     wmap_dtype from;
     uint8_t element[WM_LARGEST_ELEMENT]; /* what was found there */
 } wm_guard;
@@ -48,6 +49,7 @@ typedef struct wm_run {
     wm_job *jobs;
     size_t job_count, job_cap;
     size_t slab, staging; /* bytes of the largest job, and of its elements before a cast */
+    bool values;          /* some move has a program */
     uint64_t total;       /* bytes of all targets */
 
     _Atomic size_t next;         /* the job to be taken next */

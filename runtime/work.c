@@ -53,7 +53,8 @@ static const int64_t *strides_of(const wm_run *run, const Wmap__Move *move)
     return f->archive->entries[f->entry].strides;
 }
 
-/* Elements a job. `*staged` is the width of an element of the widest source that is cast, 0 if none is. */
+/* Elements a job. `*staged` is the width of an element of the widest source that is cast, or of all sources
+ * that something is computed from; 0 if there are none. */
 static uint64_t slab_of(wm_run *run, uint32_t target, uint32_t *staged)
 {
     uint64_t largest = 0, row = 1;
@@ -66,8 +67,13 @@ static uint64_t slab_of(wm_run *run, uint32_t target, uint32_t *staged)
         wm_block block;
         wm_move_block(run->plan, move, strides_of(run, move), &block);
         run->hulls[i] = (wm_hull){block.to, block.to + wm_block_span(&block)};
-        if (source && source->dtype != dtype) {
-            uint32_t size = wmap_dtype_size(source->dtype);
+        wm_program program;
+        wm_move_program(run->plan, move, &program);
+        run->values |= program.what == WM_DO_VALUE;
+        if (program.what == WM_DO_VALUE || (source && source->dtype != dtype)) {
+            uint32_t size = 0; /* of all its sources */
+            for (size_t k = 0; k < move->n_sources; k++)
+                size += wmap_dtype_size(run->plan->sources[move->sources[k]->tensor].dtype);
             *staged = size > *staged ? size : *staged;
             width = size > width ? size : width;
         }
@@ -177,8 +183,8 @@ bool wm_run_plan_jobs(wm_run *run, wmap_error *err)
     if (!allocate(run, err))
         return false;
     for (size_t i = 0; i < p->n_moves; i++)
-        if (p->moves[i]->n_sources)
-            run->uses_left[p->moves[i]->sources[0]->tensor]++;
+        for (size_t k = 0; k < p->moves[i]->n_sources; k++)
+            run->uses_left[p->moves[i]->sources[k]->tensor]++;
     for (uint32_t i = 0; i < p->n_targets; i++)
         if (run->writer.targets[i].bytes) {
             run->order[run->order_count++] = i;
@@ -204,28 +210,6 @@ static void fail_job(wm_run *run, size_t job, const wmap_error *err)
     pthread_mutex_unlock(&run->lock);
 }
 
-/* Counts elements that broke a promise. Targets after the first in file order that has any are not worked on
- * any more, those up to it are worked on to their end: so what is said does not depend on who came first. */
-static void note_guard(wm_run *run, uint32_t rank, uint64_t count, uint64_t first, wmap_dtype from,
-                       const uint8_t *element)
-{
-    pthread_mutex_lock(&run->lock);
-    wm_guard *g = &run->guard;
-    if (rank < g->rank) {
-        *g = (wm_guard){.rank = rank, .first = UINT64_MAX};
-        atomic_store(&run->guarded, rank);
-    }
-    if (rank == g->rank) {
-        g->count += count;
-        if (first < g->first) {
-            g->first = first;
-            g->from = from;
-            memcpy(g->element, element, wmap_dtype_size(from));
-        }
-    }
-    pthread_mutex_unlock(&run->lock);
-}
-
 /* ---- a move, within a range of its target ---- */
 
 typedef struct task {
@@ -238,9 +222,37 @@ typedef struct task {
     uint32_t from_size, to_size;
     const char *path; /* of the source */
     uint64_t bad, first;
+    bool overflow; /* what is bad left the range of a whole number */
     uint8_t element[WM_LARGEST_ELEMENT];
     wmap_error *err;
+    /* a program */
+    const Wmap__Move *move;
+    wm_value_room *room;
+    uint8_t *inputs[WM_VALUE_SOURCES]; /* the elements of each source, as in `staging` */
+    wmap_dtype dtypes[WM_VALUE_SOURCES];
 } task;
+
+/* Counts elements that broke a promise. Targets after the first in file order that has any are not worked on
+ * any more, those up to it are worked on to their end: so what is said does not depend on who came first. */
+static void note_guard(wm_run *run, uint32_t rank, const task *t)
+{
+    pthread_mutex_lock(&run->lock);
+    wm_guard *g = &run->guard;
+    if (rank < g->rank) {
+        *g = (wm_guard){.rank = rank, .first = UINT64_MAX};
+        atomic_store(&run->guarded, rank);
+    }
+    if (rank == g->rank) {
+        g->count += t->bad;
+        if (t->first < g->first) {
+            g->first = t->first;
+            g->from = t->from;
+            g->overflow = t->overflow;
+            memcpy(g->element, t->element, wmap_dtype_size(t->from));
+        }
+    }
+    pthread_mutex_unlock(&run->lock);
+}
 
 static bool cut_off(const task *t)
 {
@@ -334,8 +346,110 @@ static bool do_part(void *user, const wm_block *part)
     return true;
 }
 
+/* ---- programs ---- */
+
+/* Computes a line of the target, whose elements are `step` apart. */
+static void value_line(task *t, int64_t at, int64_t step, uint64_t count)
+{
+    uint8_t out[WM_VALUE_CHUNK * WM_LARGEST_ELEMENT];
+    const void *in[WM_VALUE_SOURCES];
+    for (uint64_t done = 0; done < count;) {
+        uint64_t n = count - done < WM_VALUE_CHUNK ? count - done : WM_VALUE_CHUNK;
+        for (size_t k = 0; k < t->move->n_sources; k++) {
+            uint32_t size = wmap_dtype_size(t->dtypes[k]);
+            const uint8_t *from = t->inputs[k] + at * (int64_t)size;
+            in[k] = from;
+            if (step == 1)
+                continue;
+            wm_block gather = {1, 0, 0, {{n, 1, step}}};
+            uint8_t *to = wm_value_gather(t->room, k);
+            wm_block_copy(&gather, to, from, size);
+            in[k] = to;
+        }
+        wm_value_faults faults = {0};
+        bool direct = step == 1;
+        wm_value_run(t->room, t->move, t->dtypes, in, (size_t)n,
+                     direct ? t->out + at * (int64_t)t->to_size : out, &faults);
+        if (faults.casts + faults.overflows) {
+            t->overflow |= faults.overflows > 0;
+            tally(t, faults.casts + faults.overflows, faults.first, at, step,
+                  (const uint8_t *)in[0] + faults.first * t->from_size);
+        }
+        wm_block scatter = {1, 0, 0, {{n, step, 1}}};
+        if (!direct)
+            wm_block_copy(&scatter, t->out + at * (int64_t)t->to_size, out, t->to_size);
+        at += (int64_t)n * step;
+        done += n;
+    }
+}
+
+static void value_lines(task *t, const wm_block *b, uint32_t axis, int64_t at)
+{
+    if (axis == b->count) {
+        value_line(t, at, 1, 1);
+    } else if (axis + 1 == b->count) {
+        value_line(t, at, b->axes[axis].to, b->axes[axis].extent);
+    } else {
+        for (uint64_t i = 0; i < b->axes[axis].extent; i++)
+            value_lines(t, b, axis + 1, at + (int64_t)i * b->axes[axis].to);
+    }
+}
+
+static bool fetch_part(void *user, const wm_block *part)
+{
+    task *t = user;
+    return fetch(t, part, t->staging);
+}
+
+static bool value_part(void *user, const wm_block *part)
+{
+    value_lines(user, part, 0, part->to);
+    return true;
+}
+
+static bool look_at(const wm_run *run, uint32_t source, task *t)
+{
+    const wm_found *f = &run->found[source];
+    const wm_entry *entry = &f->archive->entries[f->entry];
+    t->path = entry->direct ? f->archive->files[entry->file].path : f->archive->path;
+    return wm_archive_view(f->archive, f->entry, &t->view, t->err);
+}
+
+/* The elements of all sources of a move, then what is computed from them. */
+static bool do_value(wm_run *run, task *t, uint64_t low, uint64_t high)
+{
+    const wmap_plan *plan = run->plan;
+    const Wmap__Move *move = t->move;
+    wm_block block;
+    uint8_t *at = t->staging;
+    wm_move_dtypes(plan, move, t->dtypes);
+    for (size_t k = 0; k < move->n_sources; k++) {
+        uint32_t source = move->sources[k]->tensor;
+        t->from = t->dtypes[k];
+        t->from_size = wmap_dtype_size(t->from);
+        t->inputs[k] = t->staging = at;
+        if (!look_at(run, source, t))
+            return false;
+        wm_move_block_of(plan, move, k, t->view.strides, &block);
+        if (!wm_block_clip(&block, (int64_t)low, (int64_t)high, fetch_part, t))
+            return wm_error_tensor(t->err, plan->sources[source].name, plan->sources[source].name_len);
+        at += (high - low) * t->from_size;
+    }
+    t->from = t->dtypes[0];
+    t->from_size = wmap_dtype_size(t->from);
+    wm_move_block_of(plan, move, SIZE_MAX, NULL, &block);
+    wm_block_flatten(&block);
+    return wm_block_clip(&block, (int64_t)low, (int64_t)high, value_part, t);
+}
+
+/* Where a thread puts things together. */
+typedef struct buffers {
+    uint8_t *slab, *staging;
+    wm_value_room *room; /* NULL: no move has a program */
+} buffers;
+
 /* The elements [low, high) of a target, into `out`. */
-static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, uint8_t *out, uint8_t *staging,
+static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, uint8_t *out, const buffers *b,
                      wmap_error *err)
 {
     const wmap_plan *plan = run->plan;
@@ -345,7 +459,7 @@ static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, ui
         if (run->hulls[i].high < (int64_t)low || run->hulls[i].low >= (int64_t)high)
             continue;
         const wmap_tensor *source = wm_move_source(plan, move);
-        task t = {.out = out, .staging = staging, .low = low, .err = err};
+        task t = {.out = out, .staging = b->staging, .low = low, .err = err, .move = move, .room = b->room};
         t.to = t.from = plan->targets[target].dtype;
         wm_move_program(plan, move, &t.program);
         if (source) {
@@ -357,12 +471,22 @@ static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, ui
         }
         t.from_size = wmap_dtype_size(t.from);
         t.to_size = wmap_dtype_size(t.to);
-        wm_block block;
-        wm_move_block(plan, move, t.view.strides, &block);
-        if (!wm_block_clip(&block, (int64_t)low, (int64_t)high, do_part, &t))
-            return source && wm_error_tensor(err, source->name, source->name_len);
+        wm_move_program(plan, move, &t.program);
+        if (t.program.what == WM_DO_VALUE) {
+            if (!do_value(run, &t, low, high))
+                return false;
+        } else {
+            if (source && !look_at(run, move->sources[0]->tensor, &t))
+                return false;
+            t.from = source ? source->dtype : t.from;
+            t.from_size = wmap_dtype_size(t.from);
+            wm_block block;
+            wm_move_block(plan, move, t.view.strides, &block);
+            if (!wm_block_clip(&block, (int64_t)low, (int64_t)high, do_part, &t))
+                return source && wm_error_tensor(err, source->name, source->name_len);
+        }
         if (t.bad)
-            note_guard(run, rank, t.bad, t.first, t.from, t.element);
+            note_guard(run, rank, &t);
     }
     return true;
 }
@@ -376,11 +500,11 @@ static void end_target(wm_run *run, uint32_t target)
         return;
     for (uint32_t i = run->plan->first[target]; i < run->plan->first[target + 1]; i++) {
         const Wmap__Move *move = run->plan->message->moves[i];
-        if (!move->n_sources)
-            continue;
-        uint32_t source = move->sources[0]->tensor;
-        if (atomic_fetch_sub(&run->uses_left[source], 1) == 1)
-            wm_archive_forget(run->found[source].archive, run->found[source].entry);
+        for (size_t k = 0; k < move->n_sources; k++) {
+            uint32_t source = move->sources[k]->tensor;
+            if (atomic_fetch_sub(&run->uses_left[source], 1) == 1)
+                wm_archive_forget(run->found[source].archive, run->found[source].entry);
+        }
     }
 }
 
@@ -408,16 +532,16 @@ static uint32_t join_sums(const wm_run *run, uint32_t first, uint32_t second, ui
     }
 }
 
-static bool do_batch(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
+static bool do_batch(wm_run *run, wm_job *job, const buffers *b, wmap_error *err)
 {
+    uint8_t *slab = b->slab;
     wm_target *list = run->writer.targets;
     uint64_t begin = list[run->order[job->first]].offset, at = 0;
     for (uint32_t k = 0; k < job->count; k++) {
         wm_target *t = &list[run->order[job->first + k]];
         uint64_t to = t->offset - begin;
         memset(slab + at, 0, (size_t)(to - at)); /* what belongs there, finish() writes later */
-        if (!do_range(run, job->first + k, 0, t->bytes / wmap_dtype_size(t->tensor.dtype), slab + to, staging,
-                      err))
+        if (!do_range(run, job->first + k, 0, t->bytes / wmap_dtype_size(t->tensor.dtype), slab + to, b, err))
             return false;
         t->sum = sum_of(run, slab + to, (size_t)t->bytes);
         at = to + t->bytes;
@@ -426,11 +550,12 @@ static bool do_batch(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, 
     return wm_output_put(&run->output, list[run->order[job->first]].file, begin, slab, at, err);
 }
 
-static bool do_slab(wm_run *run, wm_job *job, uint8_t *slab, uint8_t *staging, wmap_error *err)
+static bool do_slab(wm_run *run, wm_job *job, const buffers *b, wmap_error *err)
 {
+    uint8_t *slab = b->slab;
     const wm_target *t = &run->writer.targets[run->order[job->first]];
     uint64_t size = wmap_dtype_size(t->tensor.dtype), bytes = (job->high - job->low) * size;
-    if (!do_range(run, job->first, job->low, job->high, slab, staging, err))
+    if (!do_range(run, job->first, job->low, job->high, slab, b, err))
         return false;
     job->sum = sum_of(run, slab, (size_t)bytes);
     if (!wm_output_put(&run->output, t->file, t->offset + job->low * size, slab, bytes, err))
@@ -459,28 +584,37 @@ typedef struct worker {
 } worker;
 
 /* Buffers are used again for every job: fresh pages cost more than what is done to them. */
-static bool get_buffers(const wm_run *run, uint8_t **slab, uint8_t **staging)
+static void free_buffers(buffers *b)
 {
-    void *a = NULL, *b = NULL;
-    if (posix_memalign(&a, 4096, run->slab ? run->slab : 1) != 0)
-        return false;
-    if (posix_memalign(&b, 4096, run->staging ? run->staging : 1) != 0) {
-        free(a);
-        return false;
-    }
-    *slab = a;
-    *staging = b;
-    return true;
+    free(b->slab);
+    free(b->staging);
+    free(b->room);
+}
+
+static bool get_buffers(const wm_run *run, buffers *b)
+{
+    void *slab = NULL, *staging = NULL;
+    *b = (buffers){0};
+    if (posix_memalign(&slab, 4096, run->slab ? run->slab : 1) == 0)
+        b->slab = slab;
+    if (posix_memalign(&staging, 4096, run->staging ? run->staging : 1) == 0)
+        b->staging = staging;
+    if (run->values)
+        b->room = wm_value_room_new();
+    if (b->slab && b->staging && (b->room || !run->values))
+        return true;
+    free_buffers(b);
+    return false;
 }
 
 static void *work(void *user)
 {
     worker *w = user;
     wm_run *run = w->run;
-    uint8_t *slab, *staging;
+    buffers b;
     double reported = now();
     wmap_error err;
-    if (!get_buffers(run, &slab, &staging)) {
+    if (!get_buffers(run, &b)) {
         if (w->first) { /* the others are help that can be done without */
             wm_fail(&err, WMAP_E_NOMEM, "out of memory");
             fail_job(run, 0, &err);
@@ -496,7 +630,7 @@ static void *work(void *user)
             break;
         bool batch = job->count > 1 || job->high == 0;
         memset(&err, 0, sizeof err);
-        if (!(batch ? do_batch : do_slab)(run, job, slab, staging, &err)) {
+        if (!(batch ? do_batch : do_slab)(run, job, &b, &err)) {
             fail_job(run, at, &err);
             continue;
         }
@@ -507,8 +641,7 @@ static void *work(void *user)
             reported = now();
         }
     }
-    free(slab);
-    free(staging);
+    free_buffers(&b);
     return NULL;
 }
 
@@ -546,6 +679,15 @@ static bool guard_error(const wm_run *run, wmap_error *err)
     char where[400], found[80];
     index_text(t, g->first, where, sizeof where);
     wm_element_text(g->from, g->element, found, sizeof found);
+    if (g->overflow) {
+        wm_fail(err, WMAP_E_GUARD,
+                "R0605: %llu element%s the range of the whole numbers that the rule computes; the first "
+                "comes from %s "
+                "of %s, at %s",
+                (unsigned long long)g->count, g->count == 1 ? " leaves" : "s leave", found,
+                wmap_dtype_name(g->from), where);
+        return wm_error_tensor(err, t->name, t->name_len);
+    }
     wm_fail(err, WMAP_E_GUARD,
             "R0604: %llu element%s no value of %s; the first is %s of %s, at %s; `saturate` or `allow` after "
             "the cast says what to do",

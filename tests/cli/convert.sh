@@ -241,4 +241,9 @@ run 0 run t.wmap a.safetensors -o mode.safetensors
 chmod 600 mode.safetensors
 run 0 run t.wmap a.safetensors -o mode.safetensors --force
 [ "$(stat -c %a mode.safetensors)" = 600 ] || fail "its mode is $(stat -c %a mode.safetensors)"
+# whole numbers that leave their range: the output path stays as it was
+run 3 run -e '"w" | * 100 -> "w"; drop "b"' a.safetensors -o over.safetensors
+has err 'R0605: 4 elements leave the range'
+absent over.safetensors
+
 finish

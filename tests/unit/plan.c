@@ -226,7 +226,9 @@ static void test_lies_about_moves(void **state)
     LIE(draft_move(&d, 1, shape_6, draft_access(&d, 0, 2, 1, NULL, NULL), NULL), "coefficients");
     LIE(draft_move(&d, 2, shape_32, m->target, m->sources[0]), "exactly once");
     LIE(draft_move(&d, 2, shape_32, draft_access(&d, 0, 2, 2, NULL, NULL), NULL), "operations");
-    LIE((m->n_sources = 2, m->sources = (Wmap__Access *[]){m->sources[0], m->sources[0]}), "source");
+    Wmap__Access *many[65];
+    LIE(for (m->n_sources = 0; m->n_sources < 65; m->n_sources++) many[m->n_sources] = m->sources[0];
+        m->sources = many, "too many sources");
     LIE(d.plan.n_moves = 0, "exactly once");
     /* the order of targets */
     draft d;
@@ -250,7 +252,7 @@ static void test_lies_about_operations(void **state)
     LIE((d.plan.targets[0]->dtype = WMAP_F16, draft_cast(&d, m, WMAP_F16, 7)), "operations");
     LIE((d.plan.targets[0]->dtype = WMAP_C64, draft_cast(&d, m, WMAP_C64, 0)), "operations");
     LIE((d.plan.targets[0]->dtype = WMAP_RAW32, draft_cast(&d, m, WMAP_RAW32, 0)), "operations");
-    LIE(draft_op(&d, m, 9), "operations");
+    LIE(draft_op(&d, m, 99), "operations");
     LIE((m->n_sources = 0, d.plan.targets[0]->dtype = WMAP_U8, draft_fill(&d, m, 256)), "operations");
     LIE((m->n_sources = 0, draft_op(&d, m, WMAP__OP__CODE__CONST)), "operations");
     draft d;
@@ -397,6 +399,79 @@ static void test_open(void **state)
     draft_end(&d);
 }
 
+/* Programs that make no element of the target: op codes, with what they take. */
+static void test_programs(void **state)
+{
+    (void)state;
+    enum {
+        END,
+        LOAD = WMAP__OP__CODE__LOAD,
+        CONST = WMAP__OP__CODE__CONST,
+        ADD = WMAP__OP__CODE__ADD,
+        DIV = WMAP__OP__CODE__DIV,
+        NEG = WMAP__OP__CODE__NEG,
+        EXP = WMAP__OP__CODE__EXP,
+        POW = WMAP__OP__CODE__POW,
+        CAST = WMAP__OP__CODE__CAST,
+        BITS = WMAP__OP__CODE__BITCAST
+    };
+    static const uint64_t shape[] = {2};
+    static const struct {
+        wmap_dtype from, to;
+        bool good;
+        int ops[8][2]; /* code; source, whole constant, or dtype */
+    } rows[] = {
+        {WMAP_F32, WMAP_F32, true, {{NEG}}},
+        {WMAP_F32, WMAP_F32, true, {{CONST, 2}, {ADD}, {EXP}}},
+        {WMAP_F32, WMAP_F32, true, {{LOAD, 1}, {ADD}}},
+        {WMAP_F32, WMAP_F32, true, {{LOAD, 1}, {NEG}, {DIV}, {CONST, 3}, {POW}}},
+        {WMAP_F32, WMAP_I32, true, {{NEG}, {BITS, WMAP_I32}}},
+        {WMAP_F32, WMAP_F16, true, {{NEG}, {CAST, WMAP_F16}}},
+        {WMAP_I32, WMAP_I32, true, {{CONST, 2}, {ADD}, {NEG}}},
+        {WMAP_F32, WMAP_F32, false, {{LOAD, 2}, {ADD}}}, /* no such source */
+        {WMAP_F32, WMAP_F32, false, {{LOAD, 1}}},        /* two elements are left */
+        {WMAP_F32, WMAP_F32, false, {{ADD}}},            /* one is there */
+        {WMAP_F32, WMAP_F32, false, {{CONST, 2}, {CONST, 3}, {ADD}, {ADD}}},
+        {WMAP_F32, WMAP_F32, false, {{CONST, 2}, {NEG}, {ADD}}}, /* of a constant */
+        {WMAP_F32, WMAP_F32, false, {{LOAD, 1}, {POW}}},         /* a power that is no constant */
+        {WMAP_I32, WMAP_I32, false, {{CONST, 2}, {DIV}}},
+        {WMAP_I32, WMAP_I32, false, {{EXP}}},
+        {WMAP_BOOL, WMAP_BOOL, false, {{NEG}}},
+        {WMAP_C64, WMAP_C64, false, {{NEG}}},
+        {WMAP_RAW32, WMAP_RAW32, false, {{CONST, 1}, {ADD}}},
+        {WMAP_F32, WMAP_F64, false, {{NEG}, {BITS, WMAP_F64}}},
+        {WMAP_F32, WMAP_F16, false, {{NEG}}},
+        {WMAP_F32, WMAP_C64, false, {{NEG}, {CAST, WMAP_C64}}},
+        {WMAP_F32, WMAP_F32, false, {{NEG}, {CAST, 99}}},
+        {WMAP_F32, WMAP_F32, false, {{NEG}, {77}}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        draft d;
+        draft_begin(&d);
+        uint32_t s = draft_source(&d, "s", rows[i].from, 1, shape),
+                 u = draft_source(&d, "u", rows[i].from, 1, shape);
+        uint32_t t = draft_target(&d, "t", rows[i].to, 1, shape);
+        Wmap__Move *m = draft_move(&d, 1, shape, draft_access(&d, t, 1, 1, NULL, NULL), NULL);
+        m->n_sources = 2;
+        m->sources = wm_new(&d.arena, Wmap__Access *, 2);
+        m->sources[0] = draft_access(&d, s, 1, 1, NULL, NULL);
+        m->sources[1] = draft_access(&d, u, 1, 1, NULL, NULL);
+        m->ops = wm_new(&d.arena, Wmap__Op *, 8);
+        for (; m->n_ops < 8 && rows[i].ops[m->n_ops][0] != END; m->n_ops++) {
+            Wmap__Op *op = m->ops[m->n_ops] = wm_new(&d.arena, Wmap__Op, 1);
+            wmap__op__init(op);
+            op->code = (Wmap__Op__Code)rows[i].ops[m->n_ops][0];
+            op->integer = op->dtype = (uint32_t)rows[i].ops[m->n_ops][1];
+            op->value_case = WMAP__OP__VALUE_INTEGER;
+        }
+        if (rows[i].good)
+            wmap_plan_free(draft_accept(&d));
+        else
+            draft_refuse(&d, "operations");
+        draft_end(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_lies_about_tensors),
         cmocka_unit_test(test_lies_about_moves),
         cmocka_unit_test(test_lies_about_operations),
+        cmocka_unit_test(test_programs),
         cmocka_unit_test(test_axes_of_one),
         cmocka_unit_test(test_no_axes),
         cmocka_unit_test(test_text),
