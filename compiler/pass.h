@@ -37,7 +37,8 @@ typedef struct wm_side {
     size_t count;
     wm_str *names; /* of the tensors */
     wm_names *index;
-    wm_str *bare; /* the names and aliases without their digits; made when the first suggestion is looked for */
+    wm_str
+        *bare; /* the names and aliases without their digits; made when the first suggestion is looked for */
 } wm_side;
 
 /* ---- forms: layout.c ---- */
