@@ -98,28 +98,37 @@ __attribute__((noinline)) static wm_walked leaf(wm_walk *w, const wm_pickle_node
     if (what != WM_WALKED_TENSOR)
         return what;
     if (a.objects)
-        return WM_WALKED_NOTHING; /* walk_objects() */
+        return WM_WALKED_NOTHING; /* walk_numpy() */
     return add_array(w, &a) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
 }
 
 /* ---- objects ---- */
 
-/* An array of Python objects: its indices make the names. One without dimensions is its only object. */
+/* An item of an array of Python objects of several dimensions: its indices make the name. */
+__attribute__((noinline)) static bool walk_indices(wm_walk *w, uint32_t rank, const uint64_t *shape, size_t i,
+                                                   wm_pickle_node *item)
+{
+    char text[WMAP_MAX_RANK * 21];
+    uint64_t index[WMAP_MAX_RANK];
+    size_t len = 0;
+    for (uint32_t d = rank; d-- > 0; i /= shape[d])
+        index[d] = i % shape[d];
+    for (uint32_t d = 0; d < rank; d++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%" PRIu64, d ? "." : "", index[d]);
+    wm_pickle_node key = {.kind = WM_PICKLE_TEXT, .offset = item->offset};
+    key.as.text.bytes = text;
+    key.as.text.len = len;
+    return wm_walk_child(w, &key, item);
+}
+
+/* One without dimensions is its only object. */
 static bool walk_items(wm_walk *w, const wm_pickle_node *list, uint32_t rank, const uint64_t *shape)
 {
     for (size_t i = 0; i < list->as.list.count; i++) {
-        char text[WMAP_MAX_RANK * 21];
-        uint64_t index[WMAP_MAX_RANK], left = i;
-        size_t len = 0;
-        for (uint32_t d = rank; d-- > 0; left /= shape[d])
-            index[d] = left % shape[d];
-        for (uint32_t d = 0; d < rank; d++)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s%" PRIu64, d ? "." : "", index[d]);
-        wm_pickle_node key = {.kind = WM_PICKLE_TEXT, .offset = list->offset};
-        key.as.text.bytes = text;
-        key.as.text.len = len;
-        if (!(rank ? wm_walk_child(w, &key, list->as.list.items[i])
-                   : wm_walk_into(w, list->as.list.items[i])))
+        wm_pickle_node *item = list->as.list.items[i];
+        if (!(rank == 0   ? wm_walk_into(w, item)
+              : rank == 1 ? wm_walk_item(w, i, item)
+                          : walk_indices(w, rank, shape, i, item)))
             return false;
     }
     return true;
@@ -161,15 +170,25 @@ static wm_pickle_node *theano_value(const wm_pickle_node *node, const wm_pickle_
                : NULL;
 }
 
-__attribute__((noinline)) static bool walk_objects(wm_walk *w, const wm_pickle_node *node, bool *walked)
+/* The items of an array of Python objects, NULL if it is none. Apart from the walk, as the array is large. */
+__attribute__((noinline)) static const wm_pickle_node *items_of(wm_walk *w, const wm_pickle_node *node,
+                                                                uint32_t *rank, uint64_t shape[WMAP_MAX_RANK])
 {
     wm_pickled_array a;
-    uint64_t shape[WMAP_MAX_RANK];
-    *walked = wm_pickled_parse(w, node, &a) == WM_WALKED_TENSOR;
-    if (!*walked)
-        return true;
+    if (wm_pickled_parse(w, node, &a) != WM_WALKED_TENSOR || !a.objects)
+        return NULL;
+    *rank = a.rank;
     memcpy(shape, a.shape, a.rank * sizeof *shape);
-    return walk_items(w, a.data, a.rank, shape);
+    return a.data;
+}
+
+/* Of NumPy's objects only arrays of objects are looked into. */
+static bool walk_numpy(wm_walk *w, const wm_pickle_node *node)
+{
+    uint64_t shape[WMAP_MAX_RANK];
+    uint32_t rank = 0;
+    const wm_pickle_node *items = items_of(w, node, &rank, shape);
+    return !items || walk_items(w, items, rank, shape);
 }
 
 static wm_walked object(wm_walk *w, const wm_pickle_node *node)
@@ -179,10 +198,8 @@ static wm_walked object(wm_walk *w, const wm_pickle_node *node)
         wm_pickle_node *value = theano_value(node, class);
         return !value || wm_walk_into(w, value) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     }
-    if (begins(class, "numpy")) {
-        bool walked;
-        return walk_objects(w, node, &walked) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
-    }
+    if (begins(class, "numpy"))
+        return walk_numpy(w, node) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     /* A subclass of list, tuple or dict in protocols 0 and 1: _reconstructor(class, base, value). */
     if (class != node->as.call.callable && args->as.list.count == 3 &&
         !wm_walk_into(w, args->as.list.items[2]))
