@@ -410,8 +410,7 @@ static bool value_part(void *user, const wm_block *part)
 static bool look_at(const wm_run *run, uint32_t source, task *t)
 {
     const wm_found *f = &run->found[source];
-    const wm_entry *entry = &f->archive->entries[f->entry];
-    t->path = entry->direct ? f->archive->files[entry->file].path : f->archive->path;
+    t->path = wm_archive_entry_path(f->archive, f->entry);
     return wm_archive_view(f->archive, f->entry, &t->view, t->err);
 }
 
@@ -461,15 +460,6 @@ static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, ui
         const wmap_tensor *source = wm_move_source(plan, move);
         task t = {.out = out, .staging = b->staging, .low = low, .err = err, .move = move, .room = b->room};
         t.to = t.from = plan->targets[target].dtype;
-        wm_move_program(plan, move, &t.program);
-        if (source) {
-            const wm_found *f = &run->found[move->sources[0]->tensor];
-            t.from = source->dtype;
-            t.path = wm_archive_entry_path(f->archive, f->entry);
-            if (!wm_archive_view(f->archive, f->entry, &t.view, err))
-                return false;
-        }
-        t.from_size = wmap_dtype_size(t.from);
         t.to_size = wmap_dtype_size(t.to);
         wm_move_program(plan, move, &t.program);
         if (t.program.what == WM_DO_VALUE) {
