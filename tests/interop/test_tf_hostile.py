@@ -389,9 +389,9 @@ class Hostile(Case):
 
     def test_a_folder_of_nothing(self):
         os.mkdir(self.path("empty"))
-        self.refused(self.path("empty"), "folder")
+        self.refused(self.path("empty"), "folder", status=2)
         self.write("empty/x.index", b"not a table")
-        self.refused(self.path("empty"), "folder")
+        self.refused(self.path("empty"), "folder", status=2)
         prefix = self.bundle().write(self.path("lone"))
         os.remove(prefix + ".index")
         self.refused(prefix + ".data-00000-of-00001", "lone.index", status=2)
