@@ -35,8 +35,8 @@ class Failure(Exception):
 class Runner:
     """A folder, and wmap in it."""
 
-    def __init__(self, wmap, folder):
-        self.wmap, self.folder = wmap, folder
+    def __init__(self, wmap, memory, folder):
+        self.wmap, self.memory, self.folder = wmap, memory, folder
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("WMAP_")}
         self.env["WMAP_LIBEXEC"] = os.path.dirname(wmap)
         os.chdir(folder)
@@ -47,7 +47,10 @@ class Runner:
         pid = os.posix_spawn(self.wmap, ["wmap", *args], self.env, file_actions=opened)
         signal.alarm(SECONDS)
         try:
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            _, status, used = os.wait4(pid, 0)
+            status = os.waitstatus_to_exitcode(status)
+            if self.memory and used.ru_maxrss > self.memory * 1024:
+                status = f"{used.ru_maxrss} KiB of memory"
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -81,6 +84,7 @@ class Runner:
             files.write("second." + spec.source_format, [(t[0].removeprefix(SECOND), *t[1:]) for t in second], rng)
             sources = ["-s", sources[0], "-s", SECOND[:-1] + "=second." + spec.source_format]
         args = sources + [word for u in spec.units for d in u.defines for word in ("-D", ("lib." if u.imported and spec.qualified else "") + d)]
+        self.args = args
         if spec.target_like == "like":
             like = "like." + spec.target_format
             files.write(like, spec.target(), rng)
@@ -174,7 +178,7 @@ def one(seed):
     """Runs a seed; a report of what failed, or None."""
     try:
         spec = generate(seed)
-        for step in (straight, back, broken):
+        for step in (straight, damaged, back, broken):
             report = step(seed, spec)
             if report:
                 return report
@@ -229,15 +233,40 @@ def broken(seed, spec):
     return failure(seed, error, spec) if error else None
 
 
+def damaged(seed, spec):
+    """Bytes changed anywhere: the spec may be right or wrong, but wmap says which, soon and in little memory."""
+    rng = random.Random(seed + 1)
+    text = bytearray(spec.text().encode())
+    for _ in range(rng.choice((1, 1, 2, 5, 20))):
+        a, b = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+        how = rng.randrange(6)
+        if how == 0:
+            text[a:a] = text[a : min(b, a + 40)]
+        elif how == 1:
+            del text[a : min(b, a + 10)]
+        elif how == 2:
+            text[a:a] = rng.choice((b"[", b"(", b"{", b'"', b"|", b"->", b":", b"999999999999", b" else 0", b"{{", b"\0", b"\xff", b"...", b"_"))
+        elif how == 3:
+            text[a : a + 5] = text[b : b + 5]
+        elif a < len(text):
+            text[a] = rng.choice(text) if how == 4 else rng.randrange(256)
+    with open("damaged.wmap", "wb") as f:
+        f.write(text)
+    status, said = runner.run("check", "damaged.wmap", *runner.args)
+    if status in (0, 1, 3) or status == 2 and "neither a spec nor a plan" in said:
+        return None
+    return failure(seed, f"damaged: status {status}\n{said}\n{bytes(text)}", spec)
+
+
 def late(*_):
     raise TimeoutError
 
 
-def begin(wmap, folder, kept):
+def begin(wmap, memory, folder, kept):
     """In each process: a folder of its own."""
     global runner, keep
     signal.signal(signal.SIGALRM, late)
-    runner, keep = Runner(wmap, tempfile.mkdtemp(dir=folder)), kept
+    runner, keep = Runner(wmap, memory, tempfile.mkdtemp(dir=folder)), kept
 
 
 def write_specs(folder, seeds):
@@ -259,6 +288,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most", type=int, default=10, help="failures after which to stop")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long, having run what there was time for")
+    parser.add_argument("--memory", type=int, default=64, help="MiB that wmap may use; 0: any (an instrumented one)")
     parser.add_argument("--specs", help="run nothing, and write specs that need no files into this folder")
     args = parser.parse_args()
     first, _, last = args.seeds.partition("..")
@@ -268,7 +298,7 @@ def main():
         return 0
     folder = tempfile.mkdtemp(prefix="wmap-random-")
     started, passed, failed = time.monotonic(), 0, 0
-    setup = os.path.abspath(args.wmap), folder, args.keep and os.path.abspath(args.keep)
+    setup = os.path.abspath(args.wmap), args.memory, folder, args.keep and os.path.abspath(args.keep)
     try:
         with multiprocessing.Pool(args.jobs, begin, setup) as pool:
             for report in pool.imap_unordered(one, seeds, chunksize=8):
