@@ -6,7 +6,7 @@ from files import product
 from layout import Axis, Blocks, Group, One, Pad, Rest
 from names import Hole, Pattern
 from solve import Contradiction
-from values import elements, kind_of
+from values import elements
 
 SPEC, FIT = {1}, {3}
 
@@ -133,7 +133,9 @@ def extent_changed(spec, rng):
                 continue
             other = list(shape)
             k = rng.randrange(len(shape))
-            other[k] = rng.choice([e for e in (other[k] + 1, other[k] * 2, other[k] - 1) if e >= 0 and e != other[k]] or [other[k] + 2])
+            other[k] = rng.choice(
+                [e for e in (other[k] + 1, other[k] * 2, other[k] - 1) if e >= 0 and e != other[k]] or [other[k] + 2]
+            )
             if contradicts(spec, u, r, {**shapes, name: other}):
                 r.tensors[name] = dtype, other, bytes(len(elements(dtype, product(other), rng)))
                 return FIT
@@ -184,7 +186,7 @@ def said_twice(spec, rng):
     if not some:
         return None
     u = rng.choice(some)
-    text, lines = u.body, []
+    text = u.body
 
     def twice(rng):
         return text(rng) + text(rng)
@@ -223,7 +225,11 @@ def source_misspelt(spec, rng):
     for u, r in rules(spec, rng):
         o = rng.choice(r.sources)
         if not r.optional:
-            o.pattern = Pattern(["zz", *o.pattern.parts] if isinstance(o.pattern.parts[0], Hole) else ["zz" + o.pattern.parts[0], *o.pattern.parts[1:]])
+            o.pattern = Pattern(
+                ["zz", *o.pattern.parts]
+                if isinstance(o.pattern.parts[0], Hole)
+                else ["zz" + o.pattern.parts[0], *o.pattern.parts[1:]]
+            )
             if not any(o.pattern.match(n) for n in spec.tensors()):
                 return FIT | SPEC
             return None
@@ -376,7 +382,15 @@ def declared_shape(spec, rng):
                 other[rng.randrange(len(shape))] += 1
                 if not contradicts(spec, u, r, {**shapes_of(spec), name: other}):
                     continue
-                spec.declared = [(n, d, other if n == name else s, bytes(product(other) * (len(raw) // product(s) if raw else 1)) if n == name else raw) for n, d, s, raw in want]
+                spec.declared = [
+                    (
+                        n,
+                        d,
+                        other if n == name else s,
+                        bytes(product(other) * (len(raw) // product(s) if raw else 1)) if n == name else raw,
+                    )
+                    for n, d, s, raw in want
+                ]
                 if any(n == name and not raw for n, _, _, raw in want):
                     return None
                 return FIT

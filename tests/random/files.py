@@ -97,8 +97,12 @@ def write_npz(path, tensors, rng):
         if rng.random() < 0.3:
             deflate = zlib.compressobj(wbits=-15)
             packed, method = deflate.compress(data) + deflate.flush(), 8
-        common = struct.pack("<HHHHHIIIHH", 20, 0x800, method, 0, 33, zlib.crc32(data), len(packed), len(data), len(member), 0)
-        directory.append(struct.pack("<IH", 0x02014B50, 20) + common + struct.pack("<HHHII", 0, 0, 0, 0, out.tell()) + member)
+        common = struct.pack(
+            "<HHHHHIIIHH", 20, 0x800, method, 0, 33, zlib.crc32(data), len(packed), len(data), len(member), 0
+        )
+        directory.append(
+            struct.pack("<IH", 0x02014B50, 20) + common + struct.pack("<HHHII", 0, 0, 0, 0, out.tell()) + member
+        )
         out.write(struct.pack("<I", 0x04034B50) + common + member + packed)
     start, all_ = out.tell(), b"".join(directory)
     end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, len(directory), len(directory), len(all_), start, 0)

@@ -1,16 +1,18 @@
-"""One seed, one spec: units of a few statements over tensors of their own, put into one map. What each writes is known
-without reading the spec."""
+"""One seed, one spec, made of random units (units.py) over random layouts (shapes.py). What each writes is known without
+reading the spec."""
 
 import itertools
 import random
 
 from files import HOLDS, product
-from layout import Layout, Pad, Rest
+from layout import Pad, Rest
 from names import Ambiguous, Hole, Pattern
 from rule import Instance, Operand, Rule
 from shapes import Builder
 from solve import Contradiction
-from values import elements, kind_of, size_of
+from spec import LONG, SECOND, SHORT, Retry, Spec
+from units import Units
+from values import elements, is_nan, kind_of, size_of
 
 KEYWORDS = set(
     "wmap import as param table axis model map from to then for in if else where optional drop fill keep rest use cast error forward "
@@ -20,193 +22,10 @@ KEYWORDS = set(
 WORDS = ["conv", "bn", "kernel", "weight", "bias", "attn", "mlp", "fc", "emb", "head", "norm", "gate", "up", "rnn"]
 INT_VARS = ["l", "b", "j", "s", "blk", "L", "t1"]
 TEXT_VARS = ["p", "pre", "scope"]
-SHORT = ["enc", "dec", "x_1", "_", "w-2", "Z", ""]
-LONG = ["enc/layer", "dec", "a.b/c", "x.y.z", "/q", ""]
-SECOND = "s2/"  # before the names of the second file
 FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
 
 
-class Retry(Exception):
-    """These choices don't go together."""
-
-
-class Unit:
-    """Some statements: their tensors, their text, what they write. `drops` are tensors left behind."""
-
-    def __init__(self, word):
-        self.word = word
-        self.how, self.template = "plain", None
-        self.rules, self.decls, self.dropped = [], [], {}
-        self.before, self.after = [], []  # lines around the rules
-        self.lines = None  # instead of the rules' text
-        self.written = []  # (name, dtype, shape, bytes) without a rule
-        self.matches = []  # (pattern, env of what is bound, the names it must match)
-        self.over = None  # the pattern of a `for` around the rules
-        self.defines = []  # values of parameters on the command line
-        self.prefixed = self.imported = False
-        self.facts = {}  # extents of `axis` constants
-        self.shared = set()
-        self.for_order = None  # the value of an instance in the order of rounds
-        self.ordered = True
-
-    def tensors(self):
-        out = dict(self.dropped)
-        for r in self.rules:
-            out.update(r.tensors)
-        return out
-
-    def declared(self):
-        """The lines outside of the map."""
-        lines = list(self.decls)
-        if self.template:
-            inside = self.rules[0].text(random.Random(len(self.word))).replace("\n", "\n  ")
-            lines.append(f"map {self.template} (src, dst) {{\n  {inside}\n}}")
-        return lines
-
-    def body(self, rng):
-        lines = self.lines(rng) if self.lines else [r.text(rng) for r in self.rules]
-        over = [f"for {self.over.text(rng)} {{"] if self.over else []
-        return [*self.before, *over, *lines, *(["}"] if over else []), *self.after]
-
-    def outputs(self, tensors, maps, place):
-        """What is written, in order, and whether the order is told."""
-        out, ordered = list(self.written), True
-        for r in self.rules:
-            results = list(r.evaluate(tensors, maps))
-            keys = r.first_names(place)
-            if keys is None:
-                ordered = ordered and len(results) == 1
-                keys = [0] * len(results)
-            rounds = [self.for_order(i, place) if self.for_order else 0 for i in r.instances]
-            for k in sorted(range(len(results)), key=lambda k: (rounds[k], keys[k])):
-                out += results[k]
-        return out, ordered and (self.ordered or len(out) == 1)
-
-
-class Spec:
-    """A spec with its files."""
-
-    def __init__(self, seed):
-        self.seed, self.units, self.maps, self.decls = seed, [], {}, []
-        self.keep, self.kept = False, {}
-        self.second = False  # whether there is a second file
-        self.source_format = self.target_format = "safetensors"
-        self.qualified = False  # an import `as`
-        self.target_order = self.declared = None  # `declared`: another target than what is written
-        self.target_like = None  # None, "model" or "like"
-        self.source_model = False
-        self.cached = None
-        self.order = []  # the names of the source's tensors in file order
-
-    def tensors(self):
-        """The source's tensors in file order."""
-        all_ = dict(self.kept)
-        for u in self.units:
-            all_.update(u.tensors())
-        return {name: all_[name] for name in self.order if name in all_}
-
-    def expected(self):
-        """The target: [(name, dtype, shape, bytes)], and whether the order is told."""
-        if self.cached is None:
-            self.cached = self.evaluate()
-        return self.cached
-
-    def target(self):
-        """The tensors of the declared target."""
-        return self.expected()[0] if self.declared is None else self.declared
-
-    def library(self):
-        """The imported file; None if there is none."""
-        some = [line for u in self.units if u.imported for line in u.declared()]
-        return "\n".join(["wmap 1", *some]) + "\n" if some else None
-
-    def forget(self):
-        """After a change."""
-        self.cached = None
-
-    def evaluate(self):
-        tensors = self.tensors()
-        place = {name: k for k, name in enumerate(tensors)}
-        out, ordered = [], True
-        for u in self.units:
-            some, told = u.outputs(tensors, self.maps, place)
-            out += some
-            ordered = ordered and told
-        if self.keep:
-            for name, (dtype, shape, raw) in tensors.items():
-                if name in self.kept:
-                    out.append(converted(name, dtype, shape, raw, self.maps))
-        if self.target_like and self.target_order is not None:
-            rank = {name: k for k, name in enumerate(self.target_order)}
-            out.sort(key=lambda t: rank[t[0]])
-            ordered = True
-        # tensors without bytes have one offset in a safetensors file, so that it tells no order
-        files_ = [tensors.values(), [t[1:] for t in out]]
-        if any(sum(not t[2] for t in some) > 1 for some in files_):
-            ordered = False
-        return out, ordered
-
-    def text(self):
-        """The same text each time."""
-        rng = random.Random(self.seed * 7 + 1)
-        lines = ["wmap 1", *self.decls]
-        if any(u.imported for u in self.units):
-            lines.append('import "lib"' + (" as lib" if self.qualified else ""))
-        for u in self.units:
-            if not u.imported:
-                lines += u.declared()
-        ends = ""
-        if self.source_model:
-            lines += model("src", [(n, d, s) for n, (d, s, _) in self.tensors().items()], rng)
-            ends += " from src"
-        if self.target_like == "model":
-            lines += model("dst", [t[:3] for t in self.target()], rng)
-            ends += " to dst"
-        body = [f"cast {a} -> {b}" for a, b in self.maps.items()]
-        statements = [[line] for line in body] + ([["keep rest"]] if self.keep else [])
-        # the place of a statement means nothing; that of the units is the order of the target
-        for u in self.units:
-            statements.append(u.body(rng))
-        for k in range(len(body) + self.keep):
-            statements.insert(rng.randint(0, len(statements) - 1), statements.pop(0))
-        lines.append(f"map main{ends} {{")
-        for s in statements:
-            lines += ["  " + line.replace("\n", "\n  ") for line in s]
-        lines.append("}")
-        return self.noise("\n".join(lines) + "\n", rng)
-
-    @staticmethod
-    def noise(text, rng):
-        """Comments, blank lines, a mark at the start, returns at the ends: nothing that counts."""
-        if rng.random() < 0.2:
-            lines = text.split("\n")
-            for k in range(1, len(lines)):
-                if rng.random() < 0.3:
-                    lines[k] += rng.choice(("  # and", " # \"{[(", "#", "   ", "\t", "\n", "\n  # ->"))
-            text = "\n".join(lines)
-        if rng.random() < 0.05:
-            text = text.replace("\n", "\r\n")
-        return "\ufeff" + text if rng.random() < 0.05 else text
-
-
-def converted(name, dtype, shape, raw, maps):
-    to = maps.get(dtype, dtype)
-    if to != dtype:
-        from values import cast
-
-        size = size_of(dtype)
-        raw = b"".join(cast(raw[k : k + size], dtype, to) for k in range(0, len(raw), size))
-    return name, to, shape, raw
-
-
-def model(word, tensors, rng):
-    lines = [f"model {word} {{"]
-    for name, dtype, shape in tensors:
-        lines.append(f"  {Pattern([name]).text(rng, raw=rng.random() < 0.1)} : {dtype} [{' '.join(map(str, shape))}]")
-    return lines + ["}"]
-
-
-class Generator:
+class Generator(Units):
     """`alone`: a spec that needs no file beside it, neither its source nor an import."""
 
     def __init__(self, seed, alone=False):
@@ -255,7 +74,9 @@ class Generator:
         """A hole for an integer that takes these values."""
         top, word = max(values), name or var
         while True:
-            kind = self.pick("plain", "plain", "plain", "plus", "twice", "minus", "width", "letter", "again", "table", "table")
+            kind = self.pick(
+                "plain", "plain", "plain", "plus", "twice", "minus", "width", "letter", "again", "table", "table"
+            )
             if kind == "plain":
                 return Hole("int", word)
             if kind == "plus":
@@ -275,7 +96,27 @@ class Generator:
                 off = self.pick(0, 0, 1)
                 many = top + 1 + off + self.rng.randint(0, 2)
                 if self.chance(0.5):
-                    entries = self.rng.sample(["a", "ab", "b", "q_proj", "k_proj", "one", "x.y", "B", "", "kv", "zz", "m/n", "c", "d", "e", "f"], many)
+                    entries = self.rng.sample(
+                        [
+                            "a",
+                            "ab",
+                            "b",
+                            "q_proj",
+                            "k_proj",
+                            "one",
+                            "x.y",
+                            "B",
+                            "",
+                            "kv",
+                            "zz",
+                            "m/n",
+                            "c",
+                            "d",
+                            "e",
+                            "f",
+                        ],
+                        many,
+                    )
                 else:
                     entries = self.rng.sample(range(30), many)
                 return Hole("table", word, b=off, table=self.table(entries), entries=entries)
@@ -297,8 +138,15 @@ class Generator:
                 k = self.pick(2, 3)
                 off = self.pick(0, 1)
                 plus = f"({name}+{off})" if off else name
-                comps.append([self.literal(), Hole("expr", name, words=f"{plus}//{k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) // k)])
-                comps.append([Hole("expr", name, words=f"{plus} % {k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) % k)])
+                comps.append(
+                    [
+                        self.literal(),
+                        Hole("expr", name, words=f"{plus}//{k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) // k),
+                    ]
+                )
+                comps.append(
+                    [Hole("expr", name, words=f"{plus} % {k}", value=lambda e, n=name, k=k, o=off: (e[n] + o) % k)]
+                )
             else:
                 hole = self.hole(name, values)
                 comps.append([self.literal(), hole] if self.chance(0.6) else [hole])
@@ -415,7 +263,9 @@ class Generator:
             for o in rule.sources + rule.targets:
                 for x in o.layout.walk():
                     if isinstance(x, Pad):
-                        mine[x.key] = x.extent if isinstance(x.extent, int) else pads.setdefault(x.key, self.rng.randint(1, 3))
+                        mine[x.key] = (
+                            x.extent if isinstance(x.extent, int) else pads.setdefault(x.key, self.rng.randint(1, 3))
+                        )
             run = list(runs)
             if rest and not one_for_all and self.chance(0.3):
                 run = [self.rng.choice((1, 2, 3)) for _ in range(self.rng.randint(0, 2))]
@@ -457,7 +307,13 @@ class Generator:
                         ways.append(lambda v=v, gap=gap, top=top: self.looked_up(a, v, gap, top))
         for c in sorted(x for x in rule.instances[0].n if x[0] not in "_." and x != a and x not in KEYWORDS):
             if all(c in i.n and i.n[c] == i.n[a] for i in rule.instances) and self.chance(0.5):
-                ways.append(lambda c=c: (a, c, lambda known, env: {a: known[c]} if c in known else {c: known[a]} if a in known else {}))
+                ways.append(
+                    lambda c=c: (
+                        a,
+                        c,
+                        lambda known, env: {a: known[c]} if c in known else {c: known[a]} if a in known else {},
+                    )
+                )
             elif all(c in i.n and i.n[c] == 2 * i.n[a] for i in rule.instances) and self.chance(0.5):
                 ways.append(lambda c=c: (a, f"{c}//2", lambda known, env: {a: known[c] // 2} if c in known else {}))
         if not ways:
@@ -564,8 +420,6 @@ class Generator:
 
     @staticmethod
     def without_nan(dtype, raw):
-        from values import is_nan
-
         size = size_of(dtype)
         some = [raw[k : k + size] for k in range(0, len(raw), size)]
         return b"".join(bytes(size) if is_nan(dtype, e) else e for e in some)
@@ -588,7 +442,9 @@ class Generator:
         left, right = self.split(pieces), self.split(pieces)
         copies = len(right)
         if not turned and self.chance(0.15):
-            right = right + [self.rng.sample(pieces, self.rng.randint(1, len(pieces))) for _ in range(self.pick(1, 1, 2))]
+            right = right + [
+                self.rng.sample(pieces, self.rng.randint(1, len(pieces))) for _ in range(self.pick(1, 1, 2))
+            ]
         wants = [vars_ for _ in left]
         if len(left) > 1 and vars_ and not turned and self.chance(0.4):
             for k in range(1, len(left)):
@@ -617,7 +473,7 @@ class Generator:
         self.constants(r)
         self.fill(r)
         for o in r.sources:
-            for env in ([{}] if not bound else envs):
+            for env in [{}] if not bound else envs:
                 unit.matches.append((o.pattern, env, None))
         unit.rules.append(r)
         return r
@@ -649,234 +505,6 @@ class Generator:
         return self.pick("0", "1") if kind == "bool" else "0"
 
     # --- units ---
-
-    def unit(self):
-        self.now = unit = Unit(self.word())
-        how = self.pick("plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional")
-        unit.how = how
-        getattr(self, "unit_" + how)(unit)
-        if how != "axis" and not unit.imported and self.chance(0.1):
-            self.wrap(unit)
-        if self.spec.units and self.spec.second and self.chance(0.6):
-            self.prefix(unit)
-        return unit
-
-    def prefix(self, unit):
-        """The tensors of this unit are in the second file, whose names begin with its word."""
-        unit.prefixed = True
-        patterns = {id(p): p for p in [o.pattern for r in unit.rules for o in r.sources] + [p for p, _, _ in unit.matches]}
-        for p in patterns.values():
-            if isinstance(p.parts[0], str):
-                p.parts[0] = SECOND + p.parts[0]
-            else:
-                p.parts.insert(0, SECOND)
-        for some in [unit.dropped] + list({id(r.tensors): r.tensors for r in unit.rules}.values()):
-            for name in list(some):
-                some[SECOND + name] = some.pop(name)
-        unit.matches = [(p, e, w if w is None else {SECOND + n for n in w}) for p, e, w in unit.matches]
-
-    def wrap(self, unit):
-        head = self.pick("if true {", "forward {", "if not false {", "if 1 < 2 {", f"if {self.param(3)} == 3 {{")
-        if head == "forward {" and any("forward" in x for x in unit.before):
-            head = "if true {"
-        unit.before.insert(0, head)
-        unit.after.append("} else { error \"not this way\" }" if head[0] == "i" and self.chance(0.4) else "}")
-
-    def unit_plain(self, unit):
-        vars_, envs = self.loops()
-        r = self.rule(unit, vars_, envs)
-        r.optional = self.chance(0.08)
-        if self.chance(0.1):
-            self.again(unit, r, vars_)
-
-    def again(self, unit, r, vars_):
-        """Another rule that reads the same tensors."""
-        b = Builder(self.rng)
-        pieces = [(frozenset(a[1:] for a, _ in p if a[0] == ":"), frozenset(a for a, _ in p if a[0] not in ":.")) for o in r.sources for p in o.pieces()]
-        rest = any(isinstance(d, Rest) for d in r.sources[0].layout.dims)
-        targets = [self.operand(b, p, rest, vars_, False, ()) for p in self.split(b.ordered(pieces))]
-        if any(a in o.stack for o in r.sources for t in targets for a in t.stack):
-            raise Retry("a loop variable then")
-        placed = {a for o in r.sources + targets for a in o.layout.axes()}
-        if any(a not in placed for o in r.sources + targets for a in o.stack):
-            raise Retry("an axis in names alone")
-        other = Rule(r.sources, targets, r.instances)
-        other.tensors, other.optional = r.tensors, r.optional
-        unit.rules.append(other)
-
-    def unit_for(self, unit):
-        """The variables are bound by a `for`."""
-        vars_, envs = self.loops()
-        if not vars_:
-            vars_ = [("l", list(range(self.pick(0, 1, 2), 4)))]
-            envs = [{"l": k} for k in vars_[0][1]]
-        heads, by_name = [], self.chance(0.25)
-        if by_name:
-            pass
-        elif len(vars_) > 1 and self.chance(0.5):
-            self.rng.shuffle(envs)
-            rows = ", ".join("(" + ", ".join(self.const(e[v]) for v, _ in vars_) + ")" for e in envs)
-            heads.append(f"for ({', '.join(v for v, _ in vars_)}) in [{rows}] {{")
-        else:
-            for v, values in vars_:
-                if not isinstance(values[0], str) and values == list(range(values[0], values[-1] + 1)) and self.chance(0.7):
-                    low = self.param(values[0]) if self.chance(0.2) else str(values[0])
-                    heads.append(f"for {v} in {low}..{values[-1]} {{")
-                else:
-                    words = "[" + ", ".join(self.const(x) for x in values) + "]"
-                    heads.append(f"for {v} in {self.table(values) if self.chance(0.4) else words} {{")
-        r = self.rule(unit, vars_, envs, bound=True, readable=by_name)
-        unit.for_order = lambda i, place: envs.index(i.env)
-        if by_name:
-            named = [o for o in r.sources if not o.stack and {v for v, _ in vars_} <= o.pattern.vars()]
-            if not named:
-                raise Retry("no names to loop over")
-            unit.over = over = named[0].pattern
-            unit.matches.append((over, {}, None))
-            unit.for_order = lambda i, place: place[over.write(i.env)]
-        r.bound = {v for v, _ in vars_}
-        unit.before += heads
-        unit.after += ["}"] * len(heads)
-
-    @staticmethod
-    def const(value):
-        return f'"{value}"' if isinstance(value, str) else str(value)
-
-    def unit_axis(self, unit):
-        """Rules that share axes."""
-        names = self.rng.sample(["u", "n", "h", "d", "o"], self.pick(1, 1, 2))
-        fixed = {a: self.pick(1, 2, 3) for a in names}
-        for _ in range(self.pick(2, 2, 3)):
-            vars_, envs = self.loops()
-            r = self.rule(unit, vars_, envs, fixed=fixed)
-            r.shared = {a for a in fixed}
-        words = []
-        for a, e in fixed.items():
-            if self.chance(0.5):
-                unit.facts[a] = e
-                words.append(f"{a} = {e}")
-            else:
-                words.append(a)
-        unit.shared = set(fixed)
-        line = "axis " + ", ".join(words)
-        unit.before.append("if true {")
-        (unit.before if self.chance(0.7) else unit.after).append(line)
-        unit.after.append("}")
-
-    def unit_use(self, unit):
-        """A map with parameters, used once."""
-        src, dst = self.word(), self.word()
-        extra = ((Hole("const", words="src", value=src),), (Hole("const", words="dst", value=dst),))
-        vars_, envs = self.loops()
-        self.rule(unit, vars_, envs, extra=extra)
-        word = f"tpl{self.serial}"
-        unit.imported = not self.alone and self.chance(0.3) and (self.spec.qualified or not unit.defines)
-        name = f"lib.{word}" if unit.imported and self.spec.qualified else word
-        unit.lines = lambda rng: [f"use {name} (src=\"{src}\", dst=\"{dst}\")"]
-        unit.template = word
-
-    def unit_verbs(self, unit):
-        from verbs import verb_rule
-
-        verb_rule(self, unit)
-
-    def unit_fill(self, unit):
-        """fill with a shape, or like a source tensor."""
-        theirs = HOLDS[self.spec.target_format]
-        if self.chance(0.5):
-            dtype = self.pick(*theirs)
-            shape = [self.pick(1, 2, 3) for _ in range(self.pick(0, 1, 1, 2, 3))]
-            c = self.constant(dtype)
-            layout, cells = "", None
-            if shape and self.chance(0.4):
-                b = Builder(self.rng)
-                axes = [b.axes.pop() for _ in shape]
-                lay = b.layout([(frozenset(), frozenset(axes))], False)
-                n = {a: self.pick(1, 2, 3) for a in axes}
-                if self.chance(0.6):
-                    b.pad(lay, numbers=True) if self.chance(0.7) else b.diagonal(lay)
-                lay.otherwise = self.constant(dtype)
-                n.update({x.key: x.extent for x in lay.walk() if isinstance(x, Pad) and isinstance(x.extent, int)})
-                if any(isinstance(x, Pad) and x.extent is None for x in lay.walk()):
-                    raise Retry("a padding without a number")
-                shape, cells = lay.elements(n, [], frozenset())
-                layout = lay.text()
-                where = " where " + ", ".join(f"{a}={e}" for a, e in n.items() if a[0] != "_" or not a[1:].isdigit())
-            from values import constant
-
-            one = constant(dtype, c)
-            if cells is None:
-                raw = one * product(shape)
-                where = ""
-            else:
-                zero = constant(dtype, lay.otherwise)
-                raw = b"".join(zero if cell is None else one for cell in cells)
-            name = self.word()
-            unit.written.append((name, dtype, shape, raw))
-            unit.lines = lambda rng: [f'fill {c} -> "{name}"{layout} : {dtype} [{" ".join(map(str, shape))}]{where}']
-        else:
-            vars_, envs = self.loops()
-            r = self.rule(unit, vars_, envs, whole=False)
-            o = r.sources[0]
-            if o.stack or {v for v, _ in vars_} - o.pattern.vars():
-                raise Retry("like one of many")
-            target = self.pattern(vars_, [], False)
-            own = self.spec.maps.get(o.dtype, o.dtype)
-            if own not in theirs:
-                raise Retry("no such dtype there")
-            c = self.constant(own)
-            from values import constant
-
-            for i in r.instances:
-                shape = o.shape(i)
-                unit.written.append((target.write(i.env), own, shape, constant(own, c) * product(shape)))
-            unit.ordered = False
-
-            def lines(rng):
-                said = set()
-                first = f"fill {c} -> {target.text(rng, said)} like {o.pattern.text(rng, said)}"
-                return [first, r.text(rng)]
-
-            unit.lines = lines
-
-    def unit_drop(self, unit):
-        """Tensors left behind, by a pattern."""
-        word = self.word()
-        form = self.pick("*", "**")
-        mids = self.rng.sample(SHORT if form == "*" else LONG, 2)
-        for m in mids:
-            dtype = self.pick(*HOLDS[self.spec.source_format])
-            shape = [self.pick(1, 2, 3) for _ in range(self.pick(0, 1, 2))]
-            unit.dropped[f"{word}{m}/end"] = (dtype, shape, elements(dtype, product(shape), self.rng))
-        pattern = Pattern([word, Hole("wild", form=form), "/end"])
-        unit.matches.append((pattern, {}, set(unit.dropped)))
-        more = f', "{self.word()}"' if self.chance(0.3) else ""
-        unit.lines = lambda rng: [f"drop {pattern.text(rng)}{more}"]
-
-    def unit_has(self, unit):
-        """if has: a branch that is taken beside one that would be wrong."""
-        vars_, envs = self.loops()
-        r = self.rule(unit, vars_, envs)
-        name = r.sources[0].pattern
-        gone = f'"{self.word()}"'
-        wrong = f'{gone} [a b] -> "{self.word()}" [b a]'
-
-        def lines(rng):
-            if asks:
-                return [f"if has {name.text(rng)} {{", r.text(rng), "} else {", wrong, "}"]
-            return [f"if has {gone} {{", wrong, "} else {", r.text(rng), "}"]
-
-        asks = self.chance(0.5)
-        unit.lines = lines
-
-    def unit_optional(self, unit):
-        """A rule whose sources are absent, beside one whose are there."""
-        self.unit_plain(unit)
-        word = self.word()
-        line = self.pick(f'optional "{word}" [a b] -> "{word}x" [b a]', f'optional "{word}{{l}}" -> "{word}x{{l}}"', f'for l in 2..1 {{ "{word}" -> "{word}" }}')
-        unit.lines = lambda rng: [line, *(r.text(rng) for r in unit.rules)]
-
-    # --- the spec ---
 
     def make(self):
         spec = self.spec
@@ -958,17 +586,22 @@ class Generator:
                 self.declare(u, {t[0]: t for t in expected}, shapes[1])
         for u in spec.units:
             self.now = u
-            both = Shapes(shapes, u)
+            both = {**shapes[1], **shapes[0]}
             try:
                 self.settle(u, both)
                 for r in u.rules:
                     for a in sorted(r.instances[0].n):
-                        if a[0] not in "_." and self.chance(0.05) and all(w[0] != a for w in r.where) and a not in r.shared:
+                        if (
+                            a[0] not in "_."
+                            and self.chance(0.05)
+                            and all(w[0] != a for w in r.where)
+                            and a not in r.shared
+                        ):
                             self.bind(r, a)
                     for i in r.instances:
                         r.known(i, both, {})
             except Contradiction as e:
-                raise AssertionError(f"seed {spec.seed}: {e}")
+                raise AssertionError(f"seed {spec.seed}: {e}") from e
         if spec.target_like:
             spec.target_order = [t[0] for t in expected]
             self.rng.shuffle(spec.target_order)
@@ -985,8 +618,11 @@ class Generator:
                 kinds = {(expected[n][1], tuple(expected[n][2])) for n in names}
                 if len(kinds) != 1:
                     continue
-                (dtype, shape), = kinds
-                words = [f"({self.param(e)})" if self.chance(0.1) else f"({e + 2} - 2)" if self.chance(0.1) else str(e) for e in shape]
+                ((dtype, shape),) = kinds
+                words = [
+                    f"({self.param(e)})" if self.chance(0.1) else f"({e + 2} - 2)" if self.chance(0.1) else str(e)
+                    for e in shape
+                ]
                 o.declared = f" : {dtype} [{' '.join(words)}]"
                 shapes.update({n: list(shape) for n in names})
 
@@ -1006,17 +642,10 @@ class Generator:
                     for o in r.sources:
                         for name, at in o.tensors(i):
                             fixed = i.env if any(p is o.pattern and env for p, env, _ in u.matches) else {}
-                            if bound(o.pattern, fixed).match(name) != {k: v for k, v in {**i.env, **at}.items() if k in o.pattern.vars() and k not in fixed}:
+                            if bound(o.pattern, fixed).match(name) != {
+                                k: v for k, v in {**i.env, **at}.items() if k in o.pattern.vars() and k not in fixed
+                            }:
                                 raise Retry("a name is read in another way")
-
-
-class Shapes(dict):
-    """The shapes of the source, and of the target where it is declared, which may share names: a rule asks for a name
-    of either side."""
-
-    def __init__(self, pair, unit):
-        super().__init__(pair[1])
-        super().update(pair[0])
 
 
 def bound(pattern, env):

@@ -66,7 +66,9 @@ class Rule:
         sides = [comma.join(o.text(rng, said) for o in side) for side in (self.sources, self.targets)]
         words = ("optional " if self.optional else "") + self.verbs + arrow.join(sides)
         if self.where:
-            words += rng.choice((" where ", "   where ", "\n    where ")) + ", ".join(f"{a}={t}" for a, t, _ in self.where)
+            words += rng.choice((" where ", "   where ", "\n    where ")) + ", ".join(
+                f"{a}={t}" for a, t, _ in self.where
+            )
         return words
 
     # --- extents ---

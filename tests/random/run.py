@@ -18,7 +18,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import files
 from breaks import mutate
-from generate import SECOND, generate
+from generate import generate
+from spec import SECOND
 from turn import turned
 from values import is_nan, kind_of, size_of
 
@@ -43,7 +44,11 @@ class Runner:
 
     def run(self, *args):
         """The exit status (or minus the signal), and all that was printed. Not by `subprocess`, which takes longer than wmap."""
-        opened = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)]
+        opened = [
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
         pid = os.posix_spawn(self.wmap, ["wmap", *args], self.env, file_actions=opened)
         signal.alarm(SECONDS)
         try:
@@ -83,7 +88,12 @@ class Runner:
         if second:
             files.write("second." + spec.source_format, [(t[0].removeprefix(SECOND), *t[1:]) for t in second], rng)
             sources = ["-s", sources[0], "-s", SECOND[:-1] + "=second." + spec.source_format]
-        args = sources + [word for u in spec.units for d in u.defines for word in ("-D", ("lib." if u.imported and spec.qualified else "") + d)]
+        args = sources + [
+            word
+            for u in spec.units
+            for d in u.defines
+            for word in ("-D", ("lib." if u.imported and spec.qualified else "") + d)
+        ]
         self.args = args
         if spec.target_like == "like":
             like = "like." + spec.target_format
@@ -245,7 +255,24 @@ def damaged(seed, spec):
         elif how == 1:
             del text[a : min(b, a + 10)]
         elif how == 2:
-            text[a:a] = rng.choice((b"[", b"(", b"{", b'"', b"|", b"->", b":", b"999999999999", b" else 0", b"{{", b"\0", b"\xff", b"...", b"_"))
+            text[a:a] = rng.choice(
+                (
+                    b"[",
+                    b"(",
+                    b"{",
+                    b'"',
+                    b"|",
+                    b"->",
+                    b":",
+                    b"999999999999",
+                    b" else 0",
+                    b"{{",
+                    b"\0",
+                    b"\xff",
+                    b"...",
+                    b"_",
+                )
+            )
         elif how == 3:
             text[a : a + 5] = text[b : b + 5]
         elif a < len(text):
@@ -287,7 +314,9 @@ def main():
     parser.add_argument("--keep", help="a folder for the specs and files of what failed")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most", type=int, default=10, help="failures after which to stop")
-    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long, having run what there was time for")
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="stop after so long, having run what there was time for"
+    )
     parser.add_argument("--memory", type=int, default=64, help="MiB that wmap may use; 0: any (an instrumented one)")
     parser.add_argument("--specs", help="run nothing, and write specs that need no files into this folder")
     args = parser.parse_args()

@@ -2,7 +2,30 @@
 
 from layout import Axis, Blocks, Group, Layout, One, Pad, Rest
 
-AXES = ["o", "i", "kh", "kw", "u", "n", "m", "d", "h", "r", "in", "out", "c", "w", "x1", "_a", "map", "a", "B", "from", "g", "of"]
+AXES = [
+    "o",
+    "i",
+    "kh",
+    "kw",
+    "u",
+    "n",
+    "m",
+    "d",
+    "h",
+    "r",
+    "in",
+    "out",
+    "c",
+    "w",
+    "x1",
+    "_a",
+    "map",
+    "a",
+    "B",
+    "from",
+    "g",
+    "of",
+]
 TAGS = ["q", "k", "v", "z", "i", "f", "c", "o", "w1", "w3", "up", "else", "n", "fill", "j", "g"]
 
 
@@ -141,7 +164,13 @@ class Builder:
     def pad(self, layout, numbers=False):
         """Puts `_` beside a factor somewhere. Paddings with a number when `numbers` says so."""
         homes = [x.kids for x in layout.walk() if isinstance(x, Group)]
-        homes += [b[1] for x in layout.walk() if isinstance(x, Blocks) and not x.labels for b in x.blocks if not isinstance(b, Pad)]
+        homes += [
+            b[1]
+            for x in layout.walk()
+            if isinstance(x, Blocks) and not x.labels
+            for b in x.blocks
+            if not isinstance(b, Pad)
+        ]
         homes = [h for h in homes + [layout.dims] * 2 if any(not isinstance(x, Rest) for x in h)]
         labels = [x for x in layout.walk() if isinstance(x, Blocks) and not isinstance(x.blocks[0], Pad)]
         if labels and self.chance(0.3):

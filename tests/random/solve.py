@@ -64,7 +64,7 @@ def solve(equations, known, bindings):
             e = extent(node, known)
             if e is None or e[1]:
                 if e is not None and len(e[1]) == 1:
-                    (name, slope), = e[1].items()
+                    ((name, slope),) = e[1].items()
                     if slope:
                         if (size - e[0]) % slope or (size - e[0]) // slope < 0:
                             raise Contradiction(f"{name} is not whole")

@@ -1,10 +1,11 @@
 """The other direction, by hand: the rules of a spec that lose nothing, with their sides swapped. It reads what the first
 direction wrote, and must give back the bytes that were there."""
 
-from generate import Generator, Retry, Unit
+from generate import Generator
 from layout import Layout
 from names import Ambiguous, Hole, Pattern
 from rule import Operand, Rule
+from spec import Retry, Unit
 
 
 def plain(pattern):
@@ -16,7 +17,9 @@ def swapped(unit, r):
     def side(operands):
         out = []
         for o in operands:
-            new = Operand(o.tag, plain(o.pattern), Layout(o.layout.dims, silent=o.layout.silent and not r.verbs), o.stack)
+            new = Operand(
+                o.tag, plain(o.pattern), Layout(o.layout.dims, silent=o.layout.silent and not r.verbs), o.stack
+            )
             new.raw = o.raw
             out.append(new)
         return out
@@ -56,7 +59,11 @@ def turned(spec):
         for r, old in zip(new.rules, u.rules):
             for results in r.evaluate(r.tensors, {}):
                 for name, dtype, shape, raw in results:
-                    assert (dtype, list(shape), raw) == (old.tensors[name][0], list(old.tensors[name][1]), old.tensors[name][2]), name
+                    assert (dtype, list(shape), raw) == (
+                        old.tensors[name][0],
+                        list(old.tensors[name][1]),
+                        old.tensors[name][2],
+                    ), name
     if not back.units:
         return None
     g.serial = 1000

@@ -69,11 +69,17 @@ def verb_rule(g, unit):
     g.fill(r)
     unit.matches += [(o.pattern, {}, None) for o in sources]
     unit.rules.append(r)
-    said = set()
 
     def lines(rng):
         said = set()
-        left, right = (", ".join(o.pattern.text(rng, said) + (f" | cast {o.cast}" + (f" {o.policy}" if o.policy else "") if o.cast else "") for o in side) for side in (sources, targets))
+        left, right = (
+            ", ".join(
+                o.pattern.text(rng, said)
+                + (f" | cast {o.cast}" + (f" {o.policy}" if o.policy else "") if o.cast else "")
+                for o in side
+            )
+            for side in (sources, targets)
+        )
         return [f"{r.verbs}{left} -> {right}"]
 
     unit.lines = lines
