@@ -572,6 +572,16 @@ static bool take_names(placing *p, wmap_error *err)
     return true;
 }
 
+/* Gives what stood at a place its name again, by a link where renaming fails. */
+static void bring_back(int folder, const char *from, const char *name)
+{
+    if (renameat(folder, from, folder, name) == 0)
+        return;
+    unlinkat(folder, name, 0);
+    if (linkat(folder, from, folder, name, 0) == 0)
+        unlinkat(folder, from, 0);
+}
+
 /* Back to how things were, as far as that can be. */
 static void take_back(const placing *p)
 {
@@ -579,11 +589,11 @@ static void take_back(const placing *p)
     temporary_name name;
     for (size_t i = o->count; i-- > 0;) {
         if (p->steps[i] == STEP_SWAPPED)
-            renameat2(o->folder, temporary(o, i, name), o->folder, part_name(o, i), RENAME_EXCHANGE);
+            bring_back(o->folder, temporary(o, i, name), part_name(o, i));
         else if (p->steps[i] == STEP_NAMED)
             unlinkat(o->folder, part_name(o, i), 0);
         if (p->aside[i])
-            renameat(o->folder, temporary(o, o->count + i, name), o->folder, part_name(o, i));
+            bring_back(o->folder, temporary(o, o->count + i, name), part_name(o, i));
     }
 }
 

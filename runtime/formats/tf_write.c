@@ -320,7 +320,7 @@ static bool make_checkpoint(wm_writer *writer, state *s, const char *base, size_
 {
     wm_text *t = &s->checkpoint;
     t->arena = writer->arena;
-    if (!*writer->path || (len == strlen(VARIABLES) && memcmp(base, VARIABLES, len) == 0))
+    if (!*writer->path || writer->trial || (len == strlen(VARIABLES) && memcmp(base, VARIABLES, len) == 0))
         return true;
     wm_text_add(t, "model_checkpoint_path: ");
     put_quoted(t, base, len);
