@@ -166,6 +166,15 @@ class FromTorch(Case):
             for name in ("config.json", "metadata.json"):
                 self.assertEqual(a.read(name), b.read(name))
 
+    def test_keras_archive_of_tf_keras(self):
+        template = self.path("template.keras")
+        model = tf_keras_cnn()
+        model.compile("adam", loss="mse")
+        model.train_on_batch(*batch(3))
+        model.save(template)
+        target = self.convert("out.keras", 1, "--like", template)
+        self.goes_on(tf_keras.models.load_model, template, target)
+
     def test_keras_archive_with_deflated_weights(self):
         stored, template = self.path("stored.keras"), self.path("template.keras")
         self.trained().save(stored)
