@@ -65,14 +65,19 @@ static void compare(const wmap_archive *like, uint32_t index, const wmap_tensor 
         no_fit(m, t, "the template's dataset of this name has another shape");
 }
 
-static bool is_part(const wmap_tensor *t, const char *component)
+/* Is a component of the name `word`, or `word` with a number, as Keras counts objects of one class? */
+static bool has_component(const wmap_tensor *t, const char *word)
 {
-    size_t len = strlen(component);
+    size_t len = strlen(word);
     const char *end = t->name + t->name_len;
     for (const char *part = t->name; part < end;) {
         const char *slash = memchr(part, '/', (size_t)(end - part)), *stop = slash ? slash : end;
-        if ((size_t)(stop - part) >= len && memcmp(part, component, len) == 0 &&
-            ((size_t)(stop - part) == len || part[len] == '_'))
+        size_t size = (size_t)(stop - part);
+        size_t digits = len + 1; /* behind the underscore */
+        while (digits < size && part[digits] >= '0' && part[digits] <= '9')
+            digits++;
+        bool numbered = size > len + 1 && part[len] == '_' && digits == size;
+        if (size >= len && memcmp(part, word, len) == 0 && (size == len || numbered))
             return true;
         part = stop + 1;
     }
@@ -84,7 +89,7 @@ static bool is_state(const wm_entry *entry)
 {
     static const char *const components[] = {"optimizer_weights", "optimizer", "seed_generator", "metrics"};
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
-        if (is_part(&entry->tensor, components[i]))
+        if (has_component(&entry->tensor, components[i]))
             return true;
     return entry->tensor.dtype == WMAP_OPAQUE;
 }

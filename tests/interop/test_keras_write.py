@@ -269,6 +269,19 @@ class FromTorch(Case):
         with h5py.File(template, "a") as f:
             f["fc3/kernel"] = np.zeros(3, "float32")
         self.assertIn("fc3/kernel", self.refused("out.h5", 0, "--like", template))
+        for name, is_state in [
+            ("dropout/seed_generator_12/seed", True), ("optimizer_weights/adam/m", True), ("metrics/mean", True),
+            ("optimizer_head/kernel", False), ("metrics_/kernel", False), ("my_optimizer/kernel", False),
+        ]:  # fmt: skip
+            with h5py.File(template, "a") as f:
+                f.pop("fc3", None)
+                f[name] = np.zeros(3, "float32")
+            if is_state:
+                self.convert("state.h5", 0, "--like", template)
+            else:
+                self.assertIn(name, self.refused("out.h5", 0, "--like", template))
+            with h5py.File(template, "a") as f:
+                del f[name]
 
 
 def walk(group):
