@@ -19,6 +19,9 @@ done
 has m.safetensors.index.json '"total_size": 24'
 has m.safetensors.index.json '"t3": "m-00002-of-00003.safetensors"'
 [ "$(tail -c 8 m-00002-of-00003.safetensors | od -An -tx1 | tr -d ' ')" = 0304050604050607 ] || fail "data of the second file"
+run 0 diff m.safetensors.index.json a.safetensors
+run 0 inspect m.safetensors.index.json --format json
+has out '"who": "me"'
 ls -A | grep tmp && fail 'temporaries are left'
 
 # any of its files keeps a second set from being written; --force replaces them all
@@ -68,7 +71,7 @@ run 2 run -e 'keep rest' a.safetensors -o none/such/ --to-format npz
 absent none
 
 # a TensorFlow checkpoint is read back, whatever it is called by; in several files too
-run 0 run -e 'keep rest' new -o back.safetensors
+run 0 run -e 'keep rest' new/model.ckpt -o back.safetensors
 run 0 diff back.safetensors a.safetensors
 run 0 run -e 'keep rest' a.safetensors -o tf/ckpt/ --to-format tensorflow --dry-run
 absent tf
