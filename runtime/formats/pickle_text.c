@@ -98,7 +98,7 @@ static size_t plain(wm_pickle_coding coding, const char *text, size_t len, uint8
             bool pair = (c == 0xc2 || c == 0xc3) && len - at > 1 && (from[at + 1] & 0xc0) == 0x80;
             if (c >= 0x80 && !pair)
                 break;
-            out[n++] = pair ? (uint8_t)(c << 6 | (from[at + 1] & 0x3f)) : c;
+            out[n++] = (uint8_t)(pair ? c << 6 | (from[at + 1] & 0x3f) : c);
             at += pair ? 2 : 1;
         }
     else

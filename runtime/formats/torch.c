@@ -123,10 +123,11 @@ static bool find_storage(wm_torch *torch, wm_torch_storage *storage, wmap_error 
     char name[1024];
     const wm_zip *zip = torch->archive->zip;
     const wm_zip_member *member = NULL;
-    if (storage->key_len <= sizeof name - 5) {
-        memcpy(name, "data/", 5);
-        memcpy(name + 5, storage->key, storage->key_len);
-        member = find_record(zip, name, storage->key_len + 5);
+    size_t folder = strlen(torch->folder);
+    if (storage->key_len <= sizeof name - folder) {
+        memcpy(name, torch->folder, folder);
+        memcpy(name + folder, storage->key, storage->key_len);
+        member = find_record(zip, name, storage->key_len + folder);
     }
     if (!member)
         return wm_fail(err, WMAP_E_CORRUPT, "there is no record for its storage");
@@ -137,10 +138,15 @@ static bool find_storage(wm_torch *torch, wm_torch_storage *storage, wmap_error 
     return true;
 }
 
-/* The pickle, from the moment when its bytes are there. */
-static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const uint8_t *bytes, wmap_error *err)
+/* A pickle whose storages are in `folder`; the names of its tensors begin with `under`. */
+static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const char *folder, const char *under,
+                        wmap_error *err)
 {
     wm_pickle pickle;
+    const uint8_t *bytes = wm_zip_load(torch->archive, member, WM_MAX_HEADER, WM_ZIP_CRC_WARN, err);
+    if (!bytes)
+        return false;
+    torch->folder = folder;
     wm_pickle_init(&pickle);
     torch->pickle = &pickle;
     torch->pickle_size = member->usize;
@@ -152,7 +158,7 @@ static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const uint
         done = wm_fail(err, WMAP_E_CORRUPT, "bytes follow the end of the pickle");
         wm_error_offset(err, wm_cursor_offset(&cursor));
     }
-    done = done && wm_torch_walk(torch, root, err);
+    done = done && wm_torch_walk(torch, root, under, err);
     if (!done && err) {
         if (!stored)
             wm_error_offset_of(err, "data.pkl");
@@ -176,8 +182,11 @@ static bool open_zip(wm_torch *torch, wmap_error *err)
     if (!wm_zip_alone(zip, member, err) || !check_version(archive, zip, err) ||
         !read_byteorder(archive, zip, &torch->big_endian, err))
         return false;
-    const uint8_t *bytes = wm_zip_load(archive, member, WM_MAX_HEADER, WM_ZIP_CRC_WARN, err);
-    return bytes && open_pickle(torch, member, bytes, err);
+    if (!open_pickle(torch, member, "data/", NULL, err))
+        return false;
+    /* TorchScript: what its code calls CONSTANTS.c0, c1 ... A frozen module has all its weights there. */
+    member = record(zip, "constants.pkl");
+    return !member || open_pickle(torch, member, "constants/", "CONSTANTS", err);
 }
 
 static bool open_torch(wmap_archive *archive, wmap_error *err)

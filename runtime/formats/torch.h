@@ -49,6 +49,7 @@ typedef struct wm_torch {
 
     /* While the file is opened: */
     wm_pickle *pickle;
+    const char *folder;   /* zip: the folder of the storages, with its slash */
     uint64_t pickle_size; /* bytes; bounds how often shared objects may be walked */
     wm_map by_key;        /* key of a storage -> index */
     /* Finds the bytes of a storage. False with `err` filled if there are none. */
@@ -59,8 +60,9 @@ typedef struct wm_torch {
 } wm_torch;
 
 /* Adds an entry for each tensor in the object that was pickled, and the one warning about classes that are
- * not read. CORRUPT or UNSUPPORTED with tensor and offset. */
-bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err);
+ * not read. All names begin with `under` and a "." if that isn't NULL. CORRUPT or UNSUPPORTED with tensor and
+ * offset. */
+bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, const char *under, wmap_error *err);
 
 /* Adds a storage that wasn't met before; its index in `*index`. */
 bool wm_torch_add_storage(wm_torch *torch, const wm_torch_storage *storage, uint32_t *index, wmap_error *err);

@@ -183,7 +183,7 @@ static void open_mapped(void *context)
     if (wm_cursor_left(&cursor))
         fail(s, WMAP_E_CORRUPT, wm_cursor_offset(&cursor), "bytes follow the last storage");
     else
-        s->done = wm_torch_walk(torch, root, s->err);
+        s->done = wm_torch_walk(torch, root, NULL, s->err);
 }
 
 bool wm_torch_stream_open(wm_torch *torch, wmap_error *err)

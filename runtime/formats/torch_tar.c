@@ -415,7 +415,7 @@ static void open_mapped(void *context)
     if (root && wm_cursor_left(&c))
         bad(t, wm_cursor_offset(&c), "bytes follow the end of the pickle");
     else if (root)
-        t->done = wm_torch_walk(t->torch, root, t->err);
+        t->done = wm_torch_walk(t->torch, root, NULL, t->err);
 }
 
 bool wm_torch_tar_open(wm_torch *torch, wmap_error *err)

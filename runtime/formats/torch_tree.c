@@ -673,7 +673,7 @@ static bool is_known(const wm_pickle_node *global)
            memcmp(name, "_rebuild_", 9) == 0;
 }
 
-bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err)
+bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, const char *under, wmap_error *err)
 {
     wm_walk w;
     wm_walk_init(&w, torch->archive, torch->pickle, torch->pickle_size, err);
@@ -682,5 +682,8 @@ bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, wmap_error *err)
     w.object = walk_module;
     w.known = is_known;
     wm_map_init(&torch->by_key, &torch->pickle->arena, 0);
-    return wm_walk_root(&w, root, NULL) && wm_walk_end(&w);
+    wm_pickle_node key = {.kind = WM_PICKLE_TEXT, .offset = root->offset};
+    key.as.text.bytes = under;
+    key.as.text.len = under ? strlen(under) : 0;
+    return wm_walk_root(&w, root, under ? &key : NULL) && wm_walk_end(&w);
 }

@@ -231,3 +231,231 @@ class Tar(Torch):
         for size in range(600, end, 101):
             done = wmap("inspect", self.write("cut.pth", whole[:size]))
             self.assertEqual((done.returncode, done.stdout), (3, ""), (size, done.stderr))
+
+
+class Sub(torch.nn.Module):
+    """Parameters, buffers of both kinds, a plain tensor, a module used twice, a list of modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = torch.nn.Linear(3, 2)
+        self.register_buffer("buf", torch.rand(2))
+        self.register_buffer("transient", torch.rand(2), persistent=False)
+        self.plain = torch.rand(3)
+        self.bn = torch.nn.BatchNorm1d(2)
+        self.scale = torch.nn.Parameter(torch.rand(1))
+        self.shared = self.lin
+        self.seq = torch.nn.ModuleList([torch.nn.Linear(2, 2), torch.nn.Linear(2, 2, dtype=torch.float64)])
+
+    def forward(self, x):
+        return self.bn(self.lin(x)) * self.scale + self.buf + self.transient + self.plain.sum() + self.shared(x)
+
+
+class Script(Torch):
+    """TorchScript: the state_dict of the loaded module, in its order; beside it what is no part of that."""
+
+    def setUp(self):
+        super().setUp()
+        torch.manual_seed(8)
+        self.model = Sub().eval()
+
+    def check(self, script, extra):
+        script.save(self.path("i.pt"))
+        want = torch.jit.load(self.path("i.pt")).state_dict()
+        found = self.converted(self.path("i.pt"))
+        self.assertEqual({n for n in found if n not in want}, set(extra))
+        self.same({n: t for n, t in found.items() if n in want}, want)
+        return found
+
+    def test_script(self):
+        found = self.check(torch.jit.script(self.model), ["plain"])
+        self.assertTrue(torch.equal(found["plain"], self.model.plain))
+
+    def test_trace(self):
+        found = self.check(torch.jit.trace(self.model, torch.ones(4, 3)), ["CONSTANTS.0"])
+        self.assertEqual(found["CONSTANTS.0"].shape, (3,))
+
+    def test_layers(self):
+        for model, example in ((net(), torch.ones(1, 2, 6, 6)[:, :, :4, :4]), (torch.nn.LSTM(3, 4), torch.ones(2, 1, 3))):
+            self.check(torch.jit.script(model), [])
+
+    def test_frozen(self):
+        """All weights are constants then, and the state_dict is empty."""
+        model = torch.nn.Sequential(torch.nn.Linear(3, 20), torch.nn.ReLU(), torch.nn.Linear(20, 2)).eval()
+        script = torch.jit.freeze(torch.jit.script(model))
+        script.save(self.path("i.pt"))
+        found = self.converted(self.path("i.pt"))
+        self.assertTrue(found and all(n.startswith("CONSTANTS.") for n in found))
+        values = list(found.values())
+        for name, value in model.state_dict().items():
+            self.assertTrue(any(t.shape == value.shape and torch.equal(t, value) for t in values), name)
+
+    def test_code_is_not_run(self):
+        """Whatever stands in it."""
+        import zipfile
+
+        torch.jit.script(self.model).save(self.path("i.pt"))
+        with zipfile.ZipFile(self.path("i.pt")) as old, zipfile.ZipFile(self.path("evil.pt"), "w") as new:
+            for name in old.namelist():
+                data = old.read(name)
+                new.writestr(name, b"import os; os.abort()" if name.endswith(".py") else data)
+        self.assertEqual(self.names(self.path("evil.pt")), self.names(self.path("i.pt")))
+
+
+class Checkpoints(Torch):
+    """What people keep beside the weights, and around them."""
+
+    def test_nested(self):
+        model = net()
+        state = model.state_dict()
+        for tree, names in (
+            ({"state_dict": state, "epoch": 3, "best": 0.5}, ["state_dict." + n for n in state]),
+            ({"model": {"module." + n: t for n, t in state.items()}, "args": {"lr": 0.1}}, ["model.module." + n for n in state]),
+            ([state, {"x": [torch.ones(1), (torch.ones(2),)]}], [*("0." + n for n in state), "1.x.0", "1.x.1.0"]),
+        ):
+            for options in ({}, LEGACY, {"pickle_protocol": 4}, {"pickle_protocol": 5}, {"pickle_protocol": 1}):
+                torch.save(tree, self.path("i.pth"), **options)
+                self.assertEqual(self.names(self.path("i.pth")), names)
+                found = self.converted(self.path("i.pth"))
+                for name, value in state.items():
+                    self.assertEqual(torch_bits(found[next(n for n in found if n.endswith(name))]), torch_bits(value))
+
+    def test_optimizer(self):
+        model = net()
+        model(torch.rand(5, 2, 4, 4)).sum().backward()
+        for make in (torch.optim.Adam, lambda p: torch.optim.SGD(p, 0.1, momentum=0.9), torch.optim.Adagrad):
+            optimizer = make(model.parameters())
+            optimizer.step()
+            state = optimizer.state_dict()
+            want = {f"optimizer.state.{i}.{n}": t for i, of in state["state"].items() for n, t in of.items() if torch.is_tensor(t)}
+            self.assertTrue(want)
+            for options in ({}, LEGACY):
+                torch.save({"optimizer": state}, self.path("i.pth"), **options)
+                self.same(self.converted(self.path("i.pth")), want)
+
+    def test_lightning(self):
+        """hyper_parameters in classes of their own, callbacks, loops: the weights are read, nothing is run."""
+        import argparse
+
+        state = {"model." + n: t for n, t in net().state_dict().items()}
+        checkpoint = {
+            "epoch": 4, "global_step": 100, "pytorch-lightning_version": "2.5.0", "state_dict": collections.OrderedDict(state),
+            "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 5}}}},
+            "callbacks": {"ModelCheckpoint{'monitor': 'loss'}": {"best_model_score": torch.tensor(0.25), "dirpath": "x"}},
+            "optimizer_states": [torch.optim.Adam(net().parameters()).state_dict()], "lr_schedulers": [{"last_epoch": 4, "_last_lr": [0.1]}],
+            "hparams_name": "args", "hyper_parameters": argparse.Namespace(lr=0.1, dims=[3, 4], device=torch.device("cpu"), dtype=torch.float16),
+        }  # fmt: skip
+        for options in ({}, LEGACY):
+            torch.save(checkpoint, self.path("i.ckpt"), **options)
+            done = wmap("inspect", self.path("i.ckpt"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+            self.assertIn("argparse.Namespace", done.stderr)
+            self.assertEqual(self.names(self.path("i.ckpt")), [*("state_dict." + n for n in state),
+                             "callbacks.ModelCheckpoint{'monitor': 'loss'}.best_model_score"])  # fmt: skip
+            self.wmap_ok("run", "-e", '"state_dict.model.{x:**}" -> "{x}"; drop "callbacks.{**}"', self.path("i.ckpt"),
+                         "-o", self.path("o.pth"), "--force")  # fmt: skip
+            net().load_state_dict(torch.load(self.path("o.pth"), weights_only=True), strict=True)
+
+    def test_parameters_and_subclasses(self):
+        class Mine(torch.Tensor):
+            pass
+
+        extra = torch.nn.Parameter(torch.ones(2))
+        extra.note = "an attribute"
+        tensors = {"p": torch.nn.Parameter(torch.rand(3)), "b": torch.nn.Buffer(torch.rand(2)), "extra": extra,
+                   "meta": torch.rand(2).to("meta")}  # fmt: skip
+        torch.save(tensors, self.path("i.pth"))
+        seen = {t["name"]: t["dtype"] for t in self.inspect(self.path("i.pth"))["tensors"]}
+        self.assertEqual(seen, {"p": "f32", "b": "f32", "extra": "f32", "meta": "opaque"})
+
+
+MOVED = {dtype for dtype in TORCH.values()}
+
+
+class Dtypes(Torch):
+    def test_all_of_torch(self):
+        """Every dtype of this torch: moved bit by bit, or listed as opaque with its name."""
+        every = {str(d): d for d in vars(torch).values() if isinstance(d, torch.dtype)}
+        self.assertTrue({str(d) for d in MOVED} < set(every))
+        tensors = {}
+        for name, dtype in every.items():
+            if name.startswith("torch.q"):
+                continue  # quantised tensors are made otherwise
+            if dtype == torch.bool:
+                tensors[name] = torch.tensor([[True, False, True]] * 2)
+            else:
+                tensors[name] = torch.arange(96, dtype=torch.uint8).view(dtype).reshape(2, -1)
+        for options in ({}, LEGACY):
+            saved = {}
+            for name, tensor in tensors.items():
+                try:
+                    torch.save({name: tensor}, self.path("one.pth"), **options)
+                    saved[name] = tensor
+                except Exception:
+                    self.assertNotIn(tensor.dtype, MOVED)
+            self.assertLess({str(d) for d in MOVED}, set(saved))
+            self.assertNotIn("torch.uint4", saved)  # int1 to uint7 are types without storage
+            torch.save(saved, self.path("i.pth"), **options)
+            listed = {t["name"]: t for t in self.inspect(self.path("i.pth"))["tensors"]}
+            self.assertEqual(list(listed), list(saved))
+            for name, tensor in saved.items():
+                if tensor.dtype in MOVED:
+                    self.assertNotEqual(listed[name]["dtype"], "opaque")
+                else:
+                    self.assertEqual((listed[name]["dtype"], listed[name]["note"]), ("opaque", name))
+            opaque = [n for n, t in saved.items() if t.dtype not in MOVED]
+            self.assertIn("torch.float8_e4m3fnuz", opaque)
+            rules = "keep rest\n" + "\n".join(f'drop "{n}"' for n in opaque)
+            self.wmap_ok("run", "-e", rules, self.path("i.pth"), "-o", self.path("o.pth"), "--force")
+            want = {n: t for n, t in saved.items() if t.dtype in MOVED}
+            for mmap in (False, True):
+                self.same(torch.load(self.path("o.pth"), weights_only=True, mmap=mmap), want)
+
+    def test_quantised_sparse_and_nested(self):
+        plain = torch.rand(4, 4)
+        tensors = {
+            "plain": plain, "per_tensor": torch.quantize_per_tensor(plain, 0.1, 3, torch.quint8),
+            "per_channel": torch.quantize_per_channel(plain, torch.ones(4), torch.zeros(4), 0, torch.qint8),
+            "coo": plain.to_sparse(), "csr": plain.to_sparse_csr(), "csc": plain.to_sparse_csc(), "bsr": plain.to_sparse_bsr((2, 2)),
+            "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        }  # fmt: skip
+        notes = {"plain": None, "per_tensor": "quantized tensor", "per_channel": "quantized tensor", "nested": "nested tensor",
+                 **dict.fromkeys(("coo", "csr", "csc", "bsr"), "sparse tensor")}  # fmt: skip
+        torch.save(tensors, self.path("i.pth"))
+        listed = {t["name"]: t.get("note") for t in self.inspect(self.path("i.pth"))["tensors"]}
+        self.assertEqual(listed, notes)
+        done = wmap("run", "-e", '"per_tensor" -> "x"; drop "{**}"', self.path("i.pth"), "-o", self.path("o.pth"))
+        self.assertNotEqual(done.returncode, 0)
+        self.assertFalse(os.path.exists(self.path("o.pth")))
+        torch.save(tensors, self.path("l.pth"), **LEGACY)
+        self.assertEqual({t["name"]: t.get("note") for t in self.inspect(self.path("l.pth"))["tensors"]}, notes)
+
+    def test_safetensors_of_this_version(self):
+        """Every dtype that the newest safetensors knows: moved, or opaque with its name."""
+        import json
+        bits = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8,
+                "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64,
+                "U64": 64, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # fmt: skip
+        header, at = {}, 0
+        for name, width in bits.items():
+            header[name] = {"dtype": name, "shape": [4, 2], "data_offsets": [at, at + width]}
+            at += width
+        text = json.dumps(header).encode()
+        path = self.write("i.safetensors", struct.pack("<Q", len(text)) + text + bytes(at))
+        listed = {t["name"]: t for t in self.inspect(path)["tensors"]}
+        opaque = {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+        self.assertEqual({n for n, t in listed.items() if t["dtype"] == "opaque"}, opaque)
+        for name in opaque:
+            self.assertEqual((listed[name]["note"], listed[name]["shape"]), (name, [4, 2]))
+        # the reference agrees that each is one, or says which it does not know yet
+        import safetensors
+
+        for name, width in bits.items():
+            one = json.dumps({name: {"dtype": name, "shape": [4, 2], "data_offsets": [0, width]}}).encode()
+            single = self.write("one.safetensors", struct.pack("<Q", len(one)) + one + bytes(width))
+            try:
+                with safetensors.safe_open(single, "np") as f:
+                    self.assertEqual(f.get_slice(name).get_dtype(), name)
+            except safetensors.SafetensorError as error:
+                self.assertIn("FNUZ", name, str(error))
