@@ -177,6 +177,29 @@ class ObjectBased(TensorFlow):
         self.assertEqual(listing["save_counter" + SUFFIX], "save_counter")
         self.assertIn("Adam/m/d1/kernel", listing.values())
 
+    def test_slots_of_older_optimizers(self):
+        import tf_keras
+
+        model = tf_keras.Sequential([tf_keras.layers.Input([4]), tf_keras.layers.Dense(2, name="d")])
+        model.compile(tf_keras.optimizers.legacy.Adam(), "mse")
+        model.fit(np.ones([4, 4]), np.ones([4, 2]), verbose=0)
+        model.save_weights(self.path("w"), save_format="tf")
+        self.assertGreaterEqual(self.same_as_tensorflow(self.path("w")), 8)
+        listing = {t["name"]: t.get("alias") for t in self.inspect(self.path("w"))["tensors"]}
+        slot = "layer_with_weights-0/kernel/.OPTIMIZER_SLOT/optimizer/m" + SUFFIX
+        self.assertEqual(listing[slot], "Adam/d/kernel/m")
+
+    def test_a_spec_in_full_names(self):
+        layer = tf.Module(name="net")
+        layer.a, layer.b = tf.Variable(tf.ones([2, 3]), name="a/kernel"), tf.Variable(tf.zeros([3]), name="a/bias")
+        path = tf.train.Checkpoint(net=layer).write(self.path("m"))
+        out = self.path("m.npz")
+        self.wmap_ok("run", "-e", '"{l:*}/kernel" [i o] -> "{l}.weight" [o i]\n"{l:*}/bias" -> "{l}.bias"', path, "-o", out)
+        with np.load(out) as z:
+            self.assertEqual({n: z[n].shape for n in z.files}, {"a.weight": (3, 2), "a.bias": (3,)})
+        done = self.refused(path, 3, '"a/kernal" -> "x"\nkeep rest')
+        self.assertIn("did you mean `a/kernel`", done)
+
     def test_keras_weights_and_saved_model(self):
         import tf_keras
 
