@@ -182,6 +182,24 @@ class OwnNames(Case):
             )
             self.assertEqual(alias["optimizer/vars/0"], "adam/vars/0")
 
+    def test_specs_by_the_names_of_layers(self):
+        """Which of two layers of a class is dense_1 depends on what else there is; their names don't."""
+        model = keras.Sequential([L.Input((3,)), L.Dense(3, name="first"), L.Dense(3, name="second")], name="m")
+        randomize(model, 9)
+        model.save(self.path("m.keras"))
+        model.save(self.path("m.h5"))
+        rules = {
+            "m.keras": '"{n:*}/vars/0" [i o] -> "{n}.weight" [o i]; "{n:*}/vars/1" -> "{n}.bias"',
+            "m.h5": '"m/{n:*}/kernel" [i o] -> "{n}.weight" [o i]; "m/{n:*}/bias" -> "{n}.bias"',
+        }
+        for name, text in rules.items():
+            self.wmap_ok("run", "-e", text, self.path(name), "-o", self.path("o.npz"), "--force")
+            with np.load(self.path("o.npz")) as f:
+                for layer in model.layers:
+                    kernel, bias = (np.asarray(w) for w in layer.weights)
+                    np.testing.assert_array_equal(f[layer.name + ".weight"], kernel.T)
+                    np.testing.assert_array_equal(f[layer.name + ".bias"], bias)
+
     def test_layers_by_the_configuration(self):
         """Before 3.6, the files hold no names, and config.json has those of the layers."""
         inner = keras.Sequential([L.Input((4,)), L.Dense(3, name="a"), L.Dense(3, name="b")], name="inner")
