@@ -93,6 +93,19 @@ bool wm_use_color(FILE *stream);
 /* Flushes stdout; the status to exit with, which is WM_EXIT_FAILED if anything was lost. */
 int wm_finish_stdout(int status);
 
+/* settings.c: -D, -I and what the environment says of imports, for compilations. Says what is wrong. Free
+ * them in any case. */
+typedef struct wm_settings {
+    const char **includes;
+    size_t include_count;
+    wmap_define *defines;
+    size_t define_count;
+    char *search, *text; /* copies that were cut up */
+    char beside[4200];   /* the library beside the program */
+} wm_settings;
+bool wm_settings_make(wm_settings *settings, const wm_args *args);
+void wm_settings_free(wm_settings *settings);
+
 /* input.c: spec, plan and sources of a command line. */
 typedef struct wm_input {
     char *text; /* of the spec or plan, if it was read here (rules, or not a regular file); else NULL */

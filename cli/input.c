@@ -292,104 +292,10 @@ static bool make_header(wmap_header *header, const wmap_archive *archive, const 
 
 /* What a compilation borrows: folders, parameters, headers. */
 typedef struct borrowed {
-    const char **includes;
-    size_t include_count;
-    wmap_define *defines;
-    size_t define_count;
+    wm_settings settings;
     wmap_header *sources;
     wmap_header target;
-    char *search, *text; /* copies that were cut up */
-    char beside[4200];   /* the library beside the program */
 } borrowed;
-
-static void add_folder(borrowed *b, const char *folder)
-{
-    b->includes[b->include_count++] = folder;
-}
-
-/* The installed library: WMAP_SPECS, else ../share/wmap/specs of the program (an installation that was
- * moved), else ../specs of it (a build tree in the sources), else where it was built to be. */
-static void add_library(borrowed *b)
-{
-    const char *named = getenv("WMAP_SPECS");
-    if (named && *named) {
-        add_folder(b, named);
-        return;
-    }
-    char program[4096];
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
-    static const char *const places[] = {"../share/wmap/specs", "../specs"};
-    for (size_t i = 0; len > 0 && i < sizeof places / sizeof *places; i++) {
-        program[len] = 0;
-        char *slash = strrchr(program, '/');
-        struct stat info;
-        if (slash) {
-            snprintf(b->beside, sizeof b->beside, "%.*s/%s", (int)(slash - program), program, places[i]);
-            if (stat(b->beside, &info) == 0 && S_ISDIR(info.st_mode)) {
-                add_folder(b, b->beside);
-                return;
-            }
-        }
-    }
-    add_folder(b, WMAP_SPECS);
-}
-
-static bool borrow_folders(borrowed *b, const wm_args *args)
-{
-    const char *path = getenv("WMAP_PATH");
-    size_t most = args->option_count + 2;
-    for (const char *p = path ? path : ""; *p; p++) {
-        most += *p == ':';
-    }
-    b->includes = calloc(most, sizeof *b->includes);
-    b->search = strdup(path ? path : "");
-    if (!b->includes || !b->search) {
-        return false;
-    }
-    for (size_t i = 0; i < args->option_count; i++) {
-        if (args->options[i].flag == WM_FLAG_INCLUDE) {
-            add_folder(b, args->options[i].value);
-        }
-    }
-    char *rest = b->search;
-    for (char *folder; (folder = strsep(&rest, ":")) != NULL;) {
-        if (*folder) {
-            add_folder(b, folder);
-        }
-    }
-    add_library(b);
-    return true;
-}
-
-static bool borrow_defines(borrowed *b, const wm_args *args)
-{
-    size_t bytes = 1;
-    for (size_t i = 0; i < args->option_count; i++) {
-        bytes += strlen(args->options[i].value) + 1;
-    }
-    b->defines = calloc(args->option_count + 1, sizeof *b->defines);
-    b->text = calloc(bytes, 1);
-    if (!b->defines || !b->text) {
-        wm_say("out of memory");
-        return false;
-    }
-    char *at = b->text;
-    for (size_t i = 0; i < args->option_count; i++) {
-        const char *value = args->options[i].value;
-        const char *equals = strchr(value, '=');
-        if (args->options[i].flag != WM_FLAG_DEFINE) {
-            continue;
-        }
-        if (!equals || equals == value) {
-            wm_say("%s: `-D %s` should be -D NAME=VALUE", args->command->name, value);
-            return false;
-        }
-        memcpy(at, value, (size_t)(equals - value));
-        b->defines[b->define_count++] = (wmap_define){.name = at, .value = equals + 1};
-        at += equals - value + 1;
-    }
-    return true;
-}
 
 static void give_back(borrowed *b, size_t sources)
 {
@@ -400,20 +306,17 @@ static void give_back(borrowed *b, size_t sources)
     free((void *)(uintptr_t)b->target.tensors);
     free((void *)(uintptr_t)b->target.aliases);
     free(b->sources);
-    free(b->includes);
-    free(b->defines);
-    free(b->search);
-    free(b->text);
+    wm_settings_free(&b->settings);
 }
 
 static bool borrow(borrowed *b, const wm_input *input, const wm_args *args)
 {
     memset(b, 0, sizeof *b);
-    if (!borrow_defines(b, args)) {
+    if (!wm_settings_make(&b->settings, args)) {
         return false;
     }
     b->sources = calloc(input->archive_count + 1, sizeof *b->sources);
-    bool ok = b->sources && borrow_folders(b, args);
+    bool ok = b->sources != NULL;
     for (size_t i = 0; ok && i < input->archive_count; i++) {
         ok = make_header(&b->sources[i], input->archives[i], input->prefixes[i]);
     }
@@ -468,10 +371,10 @@ int wm_compile(const wm_input *input, const wm_args *args, const char *stage, ui
         .text_len = input->is_rules ? strlen(rules) : input->text_len,
         .rules_only = input->is_rules,
         .map = wm_args_value(args, WM_FLAG_MAP),
-        .includes = b.includes,
-        .include_count = b.include_count,
-        .defines = b.defines,
-        .define_count = b.define_count,
+        .includes = b.settings.includes,
+        .include_count = b.settings.include_count,
+        .defines = b.settings.defines,
+        .define_count = b.settings.define_count,
         .sources = b.sources,
         .source_count = input->archive_count,
         .target = input->target ? &b.target : NULL,

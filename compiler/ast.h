@@ -4,6 +4,7 @@
 #ifndef WM_AST_H
 #define WM_AST_H
 
+#include "compiler/literal.h"
 #include "compiler/source.h"
 
 /* a name with its place */
@@ -325,13 +326,33 @@ typedef struct wm_stmt_of {
     wm_stmt *body, *otherwise;
 } wm_stmt_of;
 
+/* ---- tests ---- */
+
+typedef enum wm_test_kind {
+    WM_TS_GIVEN,    /* string = literal */
+    WM_TS_EXPECT,   /* string = literal */
+    WM_TS_ERROR,    /* word: an id */
+    WM_TS_REVERSE,  /* the map run backwards gives what was given */
+    WM_TS_TOLERANCE /* constant */
+} wm_test_kind;
+
+typedef struct wm_test_stmt {
+    wm_test_kind kind;
+    wm_span span;
+    wm_string *string;
+    wm_literal *literal;
+    wm_word *word;
+    wm_const *constant;
+    struct wm_test_stmt *next;
+} wm_test_stmt;
+
 typedef enum wm_item_kind {
     WM_IT_IMPORT, /* string, name (as; may be NULL); one item a string */
     WM_IT_PARAM,  /* name = expr */
     WM_IT_TABLE,  /* name = expr */
     WM_IT_MODEL,  /* qname, params, body */
     WM_IT_MAP,    /* name, params, from, to, body; or chain */
-    WM_IT_TEST,   /* parsed and kept as a span; of a later version */
+    WM_IT_TEST,   /* string (its name), of, tests */
     WM_IT_HUB     /* layer, dialect, architecture, block: recognised and skipped */
 } wm_item_kind;
 
@@ -345,7 +366,9 @@ typedef struct wm_item {
     wm_param *params;
     bool has_params;
     wm_call *from, *to, *chain; /* chain: map a = b then c */
+    wm_call *of;
     wm_stmt *body;
+    wm_test_stmt *tests;
     struct wm_item *next;
 } wm_item;
 

@@ -429,6 +429,46 @@ static void print_stmts(printer *p, const wm_stmt *stmt)
         print_stmt(p, stmt);
 }
 
+static void print_literal(printer *p, const wm_literal *literal)
+{
+    static const char *const kinds[] = {"values", "iota", "random"};
+    if (!literal)
+        return;
+    start(p, kinds[literal->kind]);
+    words(p, literal->dtype);
+    fputs(" [", p->out);
+    for (uint32_t d = 0; d < literal->rank; d++)
+        fprintf(p->out, "%s%" PRIu64, d ? " " : "", literal->shape[d]);
+    fputs("]", p->out);
+    if (literal->kind == WM_LI_RANDOM)
+        fprintf(p->out, " seed %" PRId64, literal->seed);
+    for (uint64_t i = 0; literal->elements && i < literal->count; i++) {
+        const wm_element *e = &literal->elements[i];
+        if (e->kind == WM_EL_INT)
+            fprintf(p->out, " %" PRId64, e->i);
+        else if (e->kind == WM_EL_FLOAT)
+            fprintf(p->out, " %.17g", e->f);
+        else
+            fputs(e->i ? " true" : " false", p->out);
+    }
+    fputc('\n', p->out);
+}
+
+static void print_tests(printer *p, const wm_test_stmt *stmt)
+{
+    static const char *const kinds[] = {"given", "expect", "expect error", "expect reverse", "tolerance"};
+    for (; stmt; stmt = stmt->next) {
+        start(p, kinds[stmt->kind]);
+        words(p, stmt->word);
+        fputc('\n', p->out);
+        p->level++;
+        print_string(p, "string", stmt->string);
+        print_literal(p, stmt->literal);
+        print_below(p, "constant", stmt->constant);
+        p->level--;
+    }
+}
+
 static void print_item(printer *p, const wm_item *item)
 {
     static const char *const kinds[] = {"import", "param", "table", "model", "map", "test", "hub"};
@@ -451,6 +491,8 @@ static void print_item(printer *p, const wm_item *item)
     print_calls(p, "from", item->from);
     print_calls(p, "to", item->to);
     print_calls(p, "part", item->chain);
+    print_calls(p, "of", item->of);
+    print_tests(p, item->tests);
     print_stmts(p, item->body);
     p->level--;
 }

@@ -12,6 +12,7 @@
 #include "compiler/parse.h"
 #include "compiler/pass.h"
 #include "compiler/resolve.h"
+#include "compiler/tests.h"
 #include "runtime/base/error.h"
 
 /* ---- the sides ---- */
@@ -378,6 +379,7 @@ typedef struct wanted {
     size_t *size;
     const char *stage; /* a form, printed to `out` */
     FILE *out;
+    wm_tests **tests;
     wmap_report **report;
 } wanted;
 
@@ -430,6 +432,23 @@ static bool print_stage(compilation *c, const wanted *w, wmap_error *err)
     return c->unit.errors == 0 || wm_fail(err, WMAP_E_SPEC, "the spec has errors");
 }
 
+/* The tests of the spec; those of a text that has none are none, whatever else is wrong with it. */
+static bool list_tests(compilation *c, const wanted *w, wmap_error *err)
+{
+    parse_spec(c);
+    bool any = wm_find_test(c->ast, 1) || c->ast->failed;
+    wm_tests *tests =
+        any ? wm_resolve_tests(&c->unit, c->file, c->ast, c->options) : wm_new(c->unit.arena, wm_tests, 1);
+    *w->report = wm_report_of(&c->unit, false);
+    if (!*w->report)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    if (c->unit.errors)
+        return wm_fail(err, WMAP_E_SPEC, "the spec has errors");
+    tests->owner = c;
+    *w->tests = tests;
+    return true;
+}
+
 /* Between the setjmp and the end nothing but arena memory is held. */
 static bool run(const wmap_compile_options *options, const wanted *w, wmap_error *err)
 {
@@ -444,7 +463,11 @@ static bool run(const wmap_compile_options *options, const wanted *w, wmap_error
     if (setjmp(*oom))
         ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
     else
-        ok = w->stage ? print_stage(c, w, err) : make_plan(c, w, err);
+        ok = w->stage ? print_stage(c, w, err) : w->tests ? list_tests(c, w, err) : make_plan(c, w, err);
+    if (ok && w->tests) { /* they live in it */
+        c->arena.jump = c->scratch.jump = NULL;
+        return true;
+    }
 done:
     end(c);
     free(c);
@@ -467,4 +490,21 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
     if (strcmp(stage, "ast") != 0 && strcmp(stage, "statements") != 0)
         return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
     return run(options, &(wanted){.stage = stage, .out = out, .report = report}, err);
+}
+
+wm_tests *wm_tests_open(const wmap_compile_options *options, wmap_report **report, wmap_error *err)
+{
+    wm_tests *tests = NULL;
+    *report = NULL;
+    run(options, &(wanted){.tests = &tests, .report = report}, err);
+    return tests;
+}
+
+void wm_tests_close(wm_tests *tests)
+{
+    compilation *c = tests ? tests->owner : NULL;
+    if (!c)
+        return;
+    end(c);
+    free(c);
 }

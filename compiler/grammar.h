@@ -48,6 +48,8 @@ typedef union wm_node {
     struct wm_string_list *string_item;
     wm_stmt *stmt;
     wm_item *item;
+    wm_literal *literal;
+    wm_test_stmt *test_stmt;
     WM_CHAIN(wm_word) words;
     WM_CHAIN(wm_expr) exprs;
     WM_CHAIN(wm_block) blocks;
@@ -65,6 +67,7 @@ typedef union wm_node {
     WM_CHAIN(struct wm_string_list) strings;
     WM_CHAIN(wm_stmt) stmts;
     WM_CHAIN(wm_item) items;
+    WM_CHAIN(wm_test_stmt) test_stmts;
     struct {
         wm_stmt *body;
         bool given;
@@ -98,6 +101,23 @@ typedef struct wm_token {
     wm_node value;
     wm_span span;
 } wm_token;
+
+/* A literal being read: what stood outside of brackets, the numbers, and of each depth of brackets how many
+ * items its lists have. */
+typedef struct wm_literal_parts {
+    struct {
+        enum { WM_LP_WORD, WM_LP_NUMBER, WM_LP_LIST } kind;
+        wm_span span;
+    } tops[5];
+    uint32_t top_count; /* those that are more than a literal can have are counted only */
+    wm_element *elements;
+    size_t count, cap;
+    uint32_t depth;
+    uint32_t rank;                       /* where the numbers stand; UINT32_MAX: not known yet */
+    uint64_t counts[WM_MAX_NESTING + 2]; /* of the open list of each depth */
+    uint64_t shape[WM_MAX_NESTING + 2];  /* of the first list of each depth; UINT64_MAX: none was closed yet */
+    bool failed;                         /* reported */
+} wm_literal_parts;
 
 typedef struct wm_parser {
     wm_unit *unit;
@@ -145,6 +165,8 @@ typedef struct wm_parser {
     bool has_pending, pending_copied;
     size_t pending_cap;
     char *pending_buffer;
+
+    wm_literal_parts literal;
 } wm_parser;
 
 /* ---- parse.c ---- */
@@ -281,6 +303,19 @@ void wm_add_hub(wm_parser *p, wm_span span);
 void wm_check_version(wm_parser *p, wm_span span, int64_t version);
 /* E0199; `what` NULL: the first word of the span. */
 void wm_not_yet(wm_parser *p, wm_span span, const char *what);
+
+/* ---- build_test.c ---- */
+
+wm_test_stmt *wm_make_test_stmt(wm_parser *p, wm_test_kind kind, wm_span span);
+void wm_literal_begin(wm_parser *p);
+void wm_literal_word(wm_parser *p, wm_span span, bool negative);
+void wm_literal_int(wm_parser *p, wm_span span, int64_t i);
+void wm_literal_negative(wm_parser *p, wm_span span, int64_t i);
+void wm_literal_float(wm_parser *p, wm_span span, double f);
+void wm_literal_bool(wm_parser *p, wm_span span, bool b);
+void wm_literal_open(wm_parser *p, wm_span span);
+void wm_literal_close(wm_parser *p, wm_span span);
+wm_literal *wm_literal_end(wm_parser *p, wm_span span); /* NULL: reported */
 
 /* ---- expect.c ---- */
 

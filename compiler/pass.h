@@ -261,6 +261,9 @@ void wm_infer_pass(wm_state *state);
  */
 void wm_prove_pass(wm_state *state);
 
+/* Is the constant a value of the dtype? (E0608) */
+bool wm_dtype_holds(wmap_dtype dtype, const wm_val *value);
+
 /* Once all batches are proven: what is kept, left over, missing; the order of the targets. Reports E0522,
  * E0523 and what wm_prove_pass does. */
 void wm_prove_rest(wm_state *state);

@@ -221,8 +221,7 @@ static wmap_dtype fill_dtype(prover *p, wm_instance *in, uint32_t term)
     return dtype;
 }
 
-/* Is the constant a value of the dtype? */
-static bool holds(wmap_dtype dtype, const wm_val *v)
+bool wm_dtype_holds(wmap_dtype dtype, const wm_val *v)
 {
     const wm_dtype_info *info = wm_dtype(dtype);
     if (!info || (v->kind != WM_VAL_INT && v->kind != WM_VAL_FLOAT && v->kind != WM_VAL_BOOL))
@@ -256,7 +255,7 @@ static bool holds(wmap_dtype dtype, const wm_val *v)
 
 static void check_constant(prover *p, wm_instance *in, const wm_val *value, wm_span span, wmap_dtype dtype)
 {
-    if (!in->failed && !holds(dtype, value))
+    if (!in->failed && !wm_dtype_holds(dtype, value))
         wm_instance_error(p->state, in, WM_E0608, span, "%s is not a value of %s",
                           wm_val_text(p->unit, value), wmap_dtype_name(dtype));
 }

@@ -303,6 +303,14 @@ size_t wmap_report_warnings(const wmap_report *report)
     return report ? report->warnings : 0;
 }
 
+bool wmap_report_has(const wmap_report *report, const char *id)
+{
+    for (size_t i = 0; report && i < report->count; i++)
+        if (strcmp(wm_diag_name(report->entries[i].diag->id), id) == 0)
+            return true;
+    return false;
+}
+
 int wmap_report_status(const wmap_report *report)
 {
     if (!report || report->errors == 0)

@@ -93,7 +93,8 @@ static wm_names *model_names(wm_resolver *r, const wm_model *model)
     return wm_names_index(r->unit, names, model->count);
 }
 
-static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map)
+/* `call`: what names the map and gives it arguments, NULL if that was the command line. */
+static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map, const wm_call *call)
 {
     wm_program *program = r->program;
     const wm_item *item = map->item;
@@ -106,7 +107,8 @@ static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map)
         program->failed = true;
         return;
     }
-    c.scope = wm_bind_arguments(r, file->scope, map, NULL, map->span);
+    wm_span at = call ? call->span : map->span;
+    c.scope = wm_bind_arguments(r, file->scope, map, call, at);
     if (!c.scope) {
         program->failed = true;
         return;
@@ -119,7 +121,7 @@ static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map)
     if (!r->world.names && program->source) {
         r->world.names = model_names(r, program->source);
         wm_compute_values(r);
-        c.scope = wm_bind_arguments(r, file->scope, map, NULL, map->span);
+        c.scope = wm_bind_arguments(r, file->scope, map, call, at);
     }
     if (c.scope)
         wm_walk(r, &c, item->body);
@@ -127,17 +129,33 @@ static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map)
         program->failed = true;
 }
 
+static wm_resolver *new_resolver(wm_unit *unit, const wmap_compile_options *options)
+{
+    wm_resolver *r = wm_new(unit->arena, wm_resolver, 1);
+    r->unit = unit;
+    r->options = options;
+    wm_map_init(&r->info_map, unit->arena, 0);
+    return r;
+}
+
+wm_tests *wm_resolve_tests(wm_unit *unit, uint32_t file, const wm_ast *ast,
+                           const wmap_compile_options *options)
+{
+    wm_resolver *r = new_resolver(unit, options);
+    const wm_file *main = wm_load(r, file, ast);
+    wm_tests *tests = wm_make_tests(r, main);
+    wm_list_tested_rules(r, main, tests);
+    return tests;
+}
+
 wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
                        wm_names *header_names)
 {
-    wm_resolver *r = wm_new(unit->arena, wm_resolver, 1);
+    wm_resolver *r = new_resolver(unit, options);
     wm_program *program = wm_new(unit->arena, wm_program, 1);
-    r->unit = unit;
-    r->options = options;
     r->world.names = header_names;
     r->program = program;
     r->target_known = options->target != NULL;
-    wm_map_init(&r->info_map, unit->arena, 0);
     program->file = file;
     program->map = WM_STR("");
     program->span = WM_NOWHERE;
@@ -147,9 +165,12 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
         wm_walk(r, &c, ast->rules);
         return program;
     }
-    const wm_decl *map = choose_map(r, main);
+    const wm_item *test = wm_find_test(ast, options->test);
+    if (!options->test)
+        wm_make_tests(r, main);
+    const wm_decl *map = test ? wm_tested_map(r, main, test) : choose_map(r, main);
     if (map)
-        walk_map(r, main, map);
+        walk_map(r, main, map, test ? test->of : NULL);
     else
         program->failed = true;
     return program;

@@ -7,6 +7,7 @@
 
 #include "compiler/names.h"
 #include "compiler/parse.h"
+#include "compiler/tests.h"
 #include "wmap/compile.h"
 
 /* `file` is the given spec, already parsed into `ast`. `header_names` are the names of the source files'
@@ -14,6 +15,13 @@
  * `has` and `for "pattern"` otherwise. Always gives a program. */
 wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
                        wm_names *header_names);
+
+/* Test `number` of a file, from 1; NULL if there is none. */
+const wm_item *wm_find_test(const wm_ast *ast, size_t number);
+
+/* Only the tests of the spec, and the rules of the maps that they are of. */
+wm_tests *wm_resolve_tests(wm_unit *unit, uint32_t file, const wm_ast *ast,
+                           const wmap_compile_options *options);
 
 /* Prints the lines (explain --stage statements). */
 void wm_program_print(wm_unit *unit, const wm_program *program, FILE *out);

@@ -67,6 +67,18 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
 /* A hint over the maps or models that a file sees. */
 void wm_suggest_decl(wm_resolver *r, wm_diag *diag, const wm_file *file, wm_str name, wm_item_kind kind);
 
+/* ---- tests.c ---- */
+
+/* Checks the tests of the given file: E0110, E0126, E0129 to E0131, E0140, E0141, E0301, E0304, E0608, E0801,
+ * E0905. */
+wm_tests *wm_make_tests(wm_resolver *r, const wm_file *main);
+
+/* Adds the rules of the maps that the tests are of. */
+void wm_list_tested_rules(wm_resolver *r, const wm_file *main, wm_tests *tests);
+
+/* The map that a test is of; NULL: reported. */
+const wm_decl *wm_tested_map(wm_resolver *r, const wm_file *main, const wm_item *test);
+
 /* ---- model.c ---- */
 
 /* The model that `from` or `to` names, with its arguments; NULL if there is none (reported). */

@@ -67,7 +67,7 @@ void wm_yyerror(wm_span *span, wm_parser *p, const char *message);
 %type <expr> expr disj conj inv cmp arith term unary postfix prim const arg
 %type <exprs> exprs
 %type <op> compare
-%type <string> string literal_string path key like_opt
+%type <string> string literal_string tested path key like_opt
 %type <strings> strings
 %type <format> format
 %type <factor> factor layout_item
@@ -102,6 +102,9 @@ void wm_yyerror(wm_span *span, wm_parser *p, const char *message);
 %type <otherwise> else_opt else_item_opt
 %type <item> item import
 %type <items> imports
+%type <literal> literal
+%type <test_stmt> test_stmt
+%type <test_stmts> test_body test_stmts
 
 %%
 
@@ -148,7 +151,8 @@ item: "param" word '=' expr                 { $$ = wm_make_item(p, WM_IT_PARAM, 
         { $$ = wm_make_item(p, WM_IT_MAP, @$); $$->name = $2; $$->chain = $4; $4->next = $6.first; }
     | "map" error                           { $$ = NULL; }
     | "map" error body                      { $$ = NULL; }
-    | "test" literal_string "of" call test_body   { $$ = wm_make_item(p, WM_IT_TEST, @$); $$->string = $2; }
+    | "test" literal_string "of" call test_body
+        { $$ = wm_make_item(p, WM_IT_TEST, @$); $$->string = $2; $$->of = $4; $$->tests = $5.first; }
     | "test" error                          { $$ = NULL; }
     | "test" error test_body                { $$ = NULL; }
     ;
@@ -540,36 +544,46 @@ keyword: META | "wmap" | "import" | "as" | "param" | "table" | "axis" | "model" 
        | "layer" | "dialect" | "architecture" | "block" | "buffer" | "fold"
        ;
 
-/* ---- tests: their form is checked, and that is all; running them needs no tree of them yet ---- */
+/* ---- tests ---- */
 
-test_body: open test_stmts '}'
+test_body: open test_stmts '}'              { $$ = $2; }
          ;
-test_stmts: %empty
-          | test_stmts test_stmt END        { yyerrok; }
-          | test_stmts error END            { yyerrok; }
+test_stmts: %empty                          { LIST($$, NULL); }
+          | test_stmts test_stmt END        { MORE($$, $1, $2); yyerrok; }
+          | test_stmts error END            { $$ = $1; yyerrok; }
           ;
-test_stmt: "given" string '=' literal
-         | "expect" string '=' literal
-         | "expect" "error" WORD
-         | "expect" "reverse"
-         | "tolerance" const
+test_stmt: "given" tested '=' literal
+             { $$ = wm_make_test_stmt(p, WM_TS_GIVEN, @$); $$->string = $2; $$->literal = $4; }
+         | "expect" tested '=' literal
+             { $$ = wm_make_test_stmt(p, WM_TS_EXPECT, @$); $$->string = $2; $$->literal = $4; }
+         | "expect" "error" word            { $$ = wm_make_test_stmt(p, WM_TS_ERROR, @$); $$->word = $3; }
+         | "expect" "reverse"               { $$ = wm_make_test_stmt(p, WM_TS_REVERSE, @$); }
+         | "tolerance" const                { $$ = wm_make_test_stmt(p, WM_TS_TOLERANCE, @$); $$->constant = $2; }
          ;
-literal: literal_atom
-       | literal literal_atom
+tested: string                              { $$ = wm_no_holes(p, $1, "the name of a tensor in a test"); }
+      ;
+
+/* The elements of a literal are collected as they come (compiler/build_test.c): no node for each number. */
+literal: literal_begin literal_atoms        { $$ = wm_literal_end(p, @$); }
        ;
-literal_atom: WORD
-            | literal_number
-            | '-' WORD
-            | '[' ']'
-            | '[' nested_items ']'
+literal_begin: %empty                       { wm_literal_begin(p); }
+             ;
+literal_atoms: literal_atom
+             | literal_atoms literal_atom
+             ;
+literal_atom: WORD                          { wm_literal_word(p, @$, false); }
+            | '-' WORD                      { wm_literal_word(p, @2, true); }
+            | INT                           { wm_literal_int(p, @$, $1); }
+            | '-' INT                       { wm_literal_negative(p, @$, $2); }
+            | FLOAT                         { wm_literal_float(p, @$, $1); }
+            | '-' FLOAT                     { wm_literal_float(p, @$, -$2); }
+            | "true"                        { wm_literal_bool(p, @$, true); }
+            | "false"                       { wm_literal_bool(p, @$, false); }
+            | literal_open ']'              { wm_literal_close(p, @$); }
+            | literal_open literal_atoms ']' { wm_literal_close(p, @$); }
             ;
-literal_number: INT | FLOAT | '-' INT | '-' FLOAT | "true" | "false"
-              ;
-nested_items: nested_item
-            | nested_items nested_item
+literal_open: '['                           { wm_literal_open(p, @$); }
             ;
-nested_item: literal_atom
-           ;
 
 %%
 

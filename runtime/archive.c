@@ -276,6 +276,25 @@ wmap_archive *wmap_archive_open(const char *path, wmap_error *err)
     return open_path(path, true, err);
 }
 
+wmap_archive *wm_archive_over(const wm_format *format, const char *label, int fd, uint64_t size,
+                              wmap_error *err)
+{
+    wmap_archive *archive = calloc(1, sizeof *archive);
+    if (!archive) {
+        close(fd);
+        nomem(err);
+        return NULL;
+    }
+    wm_arena_init(&archive->arena);
+    wm_map_init(&archive->names, &archive->arena, 0);
+    archive->format = format;
+    archive->path = wm_copy(&archive->arena, label, strlen(label));
+    if (archive->path ? add_file(archive, label, fd, size, err) : (close(fd), nomem(err)))
+        return archive;
+    wmap_archive_close(archive);
+    return NULL;
+}
+
 void wmap_archive_close(wmap_archive *archive)
 {
     if (!archive)

@@ -231,6 +231,11 @@ wm_entry *wm_archive_add(wmap_archive *archive, const char *name, size_t name_le
  * must have been checked against bytes that are there. */
 bool wm_archive_reserve(wmap_archive *archive, size_t count, wmap_error *err);
 
+/* An archive over a file that has no header, which it takes over, also on failure (NULL). Entries are to be
+ * added, then wm_views_init is to be called. */
+wmap_archive *wm_archive_over(const wm_format *format, const char *label, int fd, uint64_t size,
+                              wmap_error *err);
+
 /* Gives an entry another name, under which patterns find it that its own name doesn't match. If two entries
  * get the same one, or one that is the name of an entry, it is nobody's when the archive is open. Empty names
  * and those that hold a NUL are passed over. False: out of memory. */

@@ -2,6 +2,8 @@
  * the output takes its name. */
 #include "runtime/run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +11,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/fit.h"
+#include "runtime/scratch.h"
 #include "runtime/writer.h"
 
 /* ---- do the sources fit? ---- */
@@ -317,6 +320,42 @@ static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const
         (format && !lay_out(run, format, sources, count, err)))
         return false;
     return !to_file || write_output(run, err);
+}
+
+/* Writes to an unlinked file, as for standard output, and keeps it. */
+static wmap_archive *run_to_scratch(wm_run *run, wmap_archive *const *sources, const char *const *prefixes,
+                                    size_t count, const char *label, wmap_error *err)
+{
+    wmap_archive *made = NULL;
+    const wm_writer *w = &run->writer;
+    if (!match_sources(run, sources, prefixes, count, err) ||
+        !lay_out(run, &wm_scratch_format, sources, count, err) || !wm_run_plan_jobs(run, err))
+        return NULL;
+    run->output = (wm_output){.path = "-", .no_sync = true};
+    if (!wm_output_open(&run->output, w->parts, w->part_count, err))
+        return NULL;
+    if (wm_run_work(run, err)) {
+        int fd = fcntl(run->output.fds[0], F_DUPFD_CLOEXEC, 3);
+        if (fd >= 0)
+            made = wm_scratch_open(label, fd, w->targets, w->count, err);
+        else
+            wm_fail_errno(err, WMAP_E_IO, errno, "cannot keep a temporary file");
+    }
+    wm_output_abandon(&run->output);
+    return made;
+}
+
+wmap_archive *wm_scratch_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
+                             size_t count, const char *label, wmap_error *err)
+{
+    wmap_run_options options = {.output = "-", .jobs = 1}; /* what has no file is small */
+    wm_run run = {.plan = plan, .options = &options};
+    wm_arena_init(&run.arena);
+    pthread_mutex_init(&run.lock, NULL);
+    wmap_archive *made = run_to_scratch(&run, sources, prefixes, count, label, err);
+    pthread_mutex_destroy(&run.lock);
+    wm_arena_release(&run.arena);
+    return made;
 }
 
 static double seconds(void)

@@ -32,7 +32,7 @@ files() {
 }
 
 mapfile -t code < <(files '*.c' '*.h' | sort)
-mapfile -t product < <(files '*.c' '*.h' '*.l' '*.y' | grep -E '^(compiler|runtime|cli|grammar|include)/' | sort)
+mapfile -t product < <(files '*.c' '*.h' '*.l' '*.y' | grep -E '^(compiler|runtime|runner|cli|grammar|include)/' | sort)
 mapfile -t library < <(printf '%s\n' "${product[@]}" | grep -vE '^(cli|runtime/hdf5)/')
 [ ${#product[@]} -gt 0 ] || { echo "no files found"; exit 2; }
 
@@ -115,7 +115,7 @@ done | rule "cases of a diagnostic that does not exist"
 for f in "${product[@]}"; do
     grep -qsF "\`$f\`" docs/internals.md || printf '%s\n' "$f"
 done | grep -E '\.(c|l|y|proto)$' | rule "a file without a line in docs/internals.md"
-grep -oE '`(compiler|runtime|cli|grammar|include)/[a-z0-9_/.]+\.[a-z]+`' docs/internals.md | tr -d '`' | sort -u |
+grep -oE '`(compiler|runtime|runner|cli|grammar|include)/[a-z0-9_/.]+\.[a-z]+`' docs/internals.md | tr -d '`' | sort -u |
     while IFS= read -r f; do [ -f "$f" ] || printf '%s\n' "$f"; done | rule "docs/internals.md names a file that is gone"
 for flag in $(sed -n 's/^FLAG([A-Z_]*, "\([a-z-]*\)".*/\1/p' cli/flags.def); do
     sed 's/\\-/-/g' docs/man/wmap.1 | grep -qF -- "--$flag" || printf -- '--%s\n' "$flag"

@@ -2,7 +2,7 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
 # Tests see the insides, so they link the parts, not libwmap.
-set(WMAP_TEST_LIBS wmap_flags wmap_compiler wmap_runtime wmap_plan wmap_base PkgConfig::PROTOBUF_C
+set(WMAP_TEST_LIBS wmap_flags wmap_runner wmap_compiler wmap_runtime wmap_plan wmap_base PkgConfig::PROTOBUF_C
     PkgConfig::JANSSON PkgConfig::SNAPPY ZLIB::ZLIB BZip2::BZip2 LibLZMA::LibLZMA Threads::Threads m)
 
 file(GLOB UNIT_TESTS CONFIGURE_DEPENDS tests/unit/*.c)

@@ -28,11 +28,12 @@ typedef struct wmap_define {
 
 /* All zero is a good start; every pointer is borrowed for the time of the call. */
 typedef struct wmap_compile_options {
-    const char *path;            /* the spec's file; with `text`, the name that messages show */
-    const char *text;            /* the spec itself, or NULL to read `path` */
-    size_t text_len;             /* bytes of `text` */
-    bool rules_only;             /* `text` holds the statements of one map (`-e`) */
-    const char *map;             /* --map, or NULL */
+    const char *path; /* the spec's file; with `text`, the name that messages show */
+    const char *text; /* the spec itself, or NULL to read `path` */
+    size_t text_len;  /* bytes of `text` */
+    bool rules_only;  /* `text` holds the statements of one map (`-e`) */
+    const char *map;  /* --map, or NULL */
+    size_t test;      /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
     const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
     size_t include_count;
     const wmap_define *defines; /* -D */
@@ -63,6 +64,9 @@ WMAP_API size_t wmap_report_warnings(const wmap_report *report);
 
 /* 0 no errors; 3 if all errors are fit errors and a file took part; else 1. */
 WMAP_API int wmap_report_status(const wmap_report *report);
+
+/* Is there a finding (an error or a warning) of this id, as "E0501"? */
+WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);
 
 /* Prints it to `out`; `color` uses ANSI colours (text only). `max_errors` 0 prints all. */
 WMAP_API void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,

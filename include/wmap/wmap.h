@@ -10,6 +10,7 @@
 #include "wmap/plan.h"
 #include "wmap/run.h"
 #include "wmap/tensor.h"
+#include "wmap/test.h"
 
 #ifdef __cplusplus
 extern "C" {
