@@ -131,7 +131,11 @@ void wm_literal_close(wm_parser *p, wm_span span)
 
 static void unexpected(wm_parser *p, wm_span span, const char *what)
 {
-    wm_syntax(p, WM_E0110, span, "expected %s, found %s", what, wm_quote(p->unit, wm_text_at(p, span)));
+    wm_str text = wm_text_at(p, span);
+    if (text.len)
+        wm_syntax(p, WM_E0110, span, "expected %s, found %s", what, wm_quote(p->unit, text));
+    else
+        wm_syntax(p, WM_E0110, span, "expected %s", what);
 }
 
 static void count_elements(wm_literal *literal)
@@ -216,7 +220,7 @@ wm_literal *wm_literal_end(wm_parser *p, wm_span span)
     }
     if (at == l->top_count) {
         wm_span end = {p->file, span.end, span.end};
-        wm_syntax(p, WM_E0110, end, "expected a number, a list, `iota` or `random`");
+        unexpected(p, end, "a number, a list, `iota` or `random`");
         return NULL;
     }
     return make_values(p, literal, at) ? literal : NULL;

@@ -115,8 +115,8 @@ typedef struct wm_literal_parts {
     uint32_t depth;
     uint32_t rank;                       /* where the numbers stand; UINT32_MAX: not known yet */
     uint64_t counts[WM_MAX_NESTING + 2]; /* of the open list of each depth */
-    uint64_t shape[WM_MAX_NESTING + 2];  /* of the first list of each depth; UINT64_MAX: none was closed yet */
-    bool failed;                         /* reported */
+    uint64_t shape[WM_MAX_NESTING + 2]; /* of the first list of each depth; UINT64_MAX: none was closed yet */
+    bool failed;                        /* reported */
 } wm_literal_parts;
 
 typedef struct wm_parser {

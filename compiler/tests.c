@@ -63,6 +63,14 @@ static void no_value(wm_resolver *r, wm_span span, const wm_val *value, wmap_dty
              wmap_dtype_name(dtype));
 }
 
+/* The number that begins at a byte of the text. */
+static wm_span number_at(wm_resolver *r, const wm_literal *literal, uint32_t at)
+{
+    const char *text = r->unit->sources[literal->span.file]->text + at;
+    size_t len = strspn(text, "+-.0123456789abcdefghijklmnopqrstuvwxyzE");
+    return (wm_span){literal->span.file, at, at + (uint32_t)len};
+}
+
 /* The first value that the dtype doesn't have is reported. */
 static bool check_values(wm_resolver *r, const wm_literal *literal, wmap_dtype dtype)
 {
@@ -82,7 +90,7 @@ static bool check_values(wm_resolver *r, const wm_literal *literal, wmap_dtype d
         bool nan = e->kind == WM_EL_FLOAT && isnan(e->f);
         if (nan ? is_float(dtype) : wm_dtype_holds(as, &value))
             continue;
-        no_value(r, (wm_span){literal->span.file, e->at, e->at + 1}, &value, dtype);
+        no_value(r, number_at(r, literal, e->at), &value, dtype);
         return false;
     }
     return true;
