@@ -217,6 +217,47 @@ static void emit_files(const wm_state *state, Wmap__Plan *plan)
     }
 }
 
+/* A pattern over keys: its text, in which FF 01 stands for {*}, FF 02 for {**} and FF 03 for a number; FF is
+ * no byte of UTF-8. */
+static ProtobufCBinaryData key_pattern(wm_arena *arena, const wm_pattern *pattern)
+{
+    size_t size = pattern->text.len + 1;
+    for (uint32_t h = 0; h < pattern->count; h++)
+        size += pattern->holes[h].text.len + 2;
+    ProtobufCBinaryData out = {0, wm_alloc(arena, size)};
+    for (uint32_t h = 0; h < pattern->count; h++) {
+        const wm_hole *hole = &pattern->holes[h];
+        if (hole->kind == WM_HOLE_TEXT) {
+            memcpy(out.data + out.len, hole->text.p, hole->text.len);
+            out.len += hole->text.len;
+            continue;
+        }
+        out.data[out.len++] = 0xff;
+        out.data[out.len++] = hole->kind == WM_HOLE_STAR ? 1 : hole->kind == WM_HOLE_STARSTAR ? 2 : 3;
+    }
+    return out;
+}
+
+static void emit_metas(const wm_state *state, Wmap__Plan *plan)
+{
+    wm_arena *arena = state->unit->arena;
+    const wm_program *p = state->program;
+    plan->n_metas = p->meta_count;
+    plan->metas = wm_new(arena, Wmap__Meta *, p->meta_count);
+    for (size_t i = 0; i < p->meta_count; i++) {
+        Wmap__Meta *m = plan->metas[i] = wm_new(arena, Wmap__Meta, 1);
+        wmap__meta__init(m);
+        m->key = (ProtobufCBinaryData){p->metas[i].key.len,
+                                       (uint8_t *)wm_copy(arena, p->metas[i].key.p, p->metas[i].key.len)};
+        m->value = (ProtobufCBinaryData){
+            p->metas[i].value.len, (uint8_t *)wm_copy(arena, p->metas[i].value.p, p->metas[i].value.len)};
+    }
+    plan->n_dropped_metas = p->meta_drop_count;
+    plan->dropped_metas = wm_new(arena, ProtobufCBinaryData, p->meta_drop_count);
+    for (size_t i = 0; i < p->meta_drop_count; i++)
+        plan->dropped_metas[i] = key_pattern(arena, p->meta_drops[i]);
+}
+
 static void put_all(sink *out, const wm_state *state, const Wmap__Plan *plan)
 {
     put(out, plan);
@@ -240,6 +281,7 @@ bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size)
     sink out = {NULL, 0};
     emit_files(state, &plan);
     plan.map = wm_copy(state->unit->arena, state->program->map.p, state->program->map.len);
+    emit_metas(state, &plan);
     put_all(&out, state, &plan);
     if (!wm_plan_alloc(out.size, bytes, size))
         return false;

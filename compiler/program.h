@@ -187,6 +187,12 @@ typedef struct wm_model {
     size_t count;
 } wm_model;
 
+/* `meta "key" = "value"` */
+typedef struct wm_stated {
+    wm_str key, value;
+    wm_span span;
+} wm_stated;
+
 typedef struct wm_program {
     wm_str map; /* its name; "" for -e */
     wm_span span;
@@ -194,6 +200,10 @@ typedef struct wm_program {
     wm_line *lines;
     size_t count, cap;
     const wm_model *source, *target; /* NULL: not declared */
+    wm_stated *metas;
+    size_t meta_count, meta_cap;
+    wm_pattern **meta_drops; /* of `drop meta` */
+    size_t meta_drop_count, meta_drop_cap;
     bool keep_rest;
     bool failed; /* so much is wrong that the map can't be known; nothing more to check */
 } wm_program;

@@ -439,6 +439,38 @@ static void add_keep_rest(wm_resolver *r, const wm_context *c, const wm_stmt *st
     }
 }
 
+/* Metadata are stated for the target, and left behind by their keys; they take no part in any proof. */
+static void add_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    wm_program *p = r->program;
+    wm_stated m = {.span = stmt->span};
+    bool ok = wm_plain_text(r->unit, c->scope, NULL, stmt->of->string, &m.key) == WM_EVAL_OK;
+    ok &= wm_plain_text(r->unit, c->scope, NULL, stmt->of->string2, &m.value) == WM_EVAL_OK;
+    if (!ok || c->uncertain || c->direction == WM_REVERSE)
+        return;
+    for (size_t i = 0; i < p->meta_count; i++)
+        if (wm_str_eq(p->metas[i].key, m.key)) {
+            wm_diag *d = wm_error(r->unit, WM_E0145, stmt->of->string->span,
+                                  "the metadata %s are stated twice", wm_quote(r->unit, m.key));
+            wm_diag_also(r->unit, d, p->metas[i].span, "first here");
+            return;
+        }
+    *wm_push(r->unit->arena, p->metas, p->meta_count, p->meta_cap) = m;
+}
+
+static void drop_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    for (const struct wm_string_list *s = stmt->of->strings; s; s = s->next) {
+        wm_vars vars = {0};
+        wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
+        if (wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &vars) &&
+            wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, pattern, NULL) &&
+            c->direction != WM_REVERSE && !c->uncertain)
+            *wm_push(r->unit->arena, r->program->meta_drops, r->program->meta_drop_count,
+                     r->program->meta_drop_cap) = pattern;
+    }
+}
+
 static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     switch (stmt->kind) {
@@ -452,10 +484,10 @@ static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *st
         wm_add_drop(r, c, stmt);
         break;
     case WM_ST_DROP_META:
-        wm_unsupported(r, c, stmt->span, "`drop meta`");
+        drop_meta(r, c, stmt);
         break;
     case WM_ST_META:
-        wm_unsupported(r, c, stmt->span, "`meta`");
+        add_meta(r, c, stmt);
         break;
     case WM_ST_DERIVE:
         wm_unsupported(r, c, stmt->span, "`derive`");

@@ -10,11 +10,14 @@
 #include "wmap/plan.h"
 
 /* Limits of a plan; docs/plan.md states them. */
-#define WM_PLAN_MAX_TENSORS ((size_t)1000000) /* of sources, of targets */
-#define WM_PLAN_MAX_NAME    ((size_t)64 << 10)
-#define WM_PLAN_MAX_MOVES   ((size_t)20000000)
-#define WM_PLAN_MAX_FILES   ((size_t)65536)
-#define WM_PLAN_MAX_AXES    ((size_t)4096) /* of a move; all but 62 of them have an extent of 1 */
+#define WM_PLAN_MAX_TENSORS  ((size_t)1000000) /* of sources, of targets */
+#define WM_PLAN_MAX_NAME     ((size_t)64 << 10)
+#define WM_PLAN_MAX_MOVES    ((size_t)20000000)
+#define WM_PLAN_MAX_METAS    ((size_t)100000)
+#define WM_PLAN_MAX_PATTERNS ((size_t)1000) /* of metadata that are left behind, and their bytes */
+#define WM_PLAN_MAX_PATTERN  ((size_t)1024)
+#define WM_PLAN_MAX_FILES    ((size_t)65536)
+#define WM_PLAN_MAX_AXES     ((size_t)4096) /* of a move; all but 62 of them have an extent of 1 */
 
 struct wmap_plan {
     wm_arena arena; /* all of it */

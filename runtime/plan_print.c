@@ -282,6 +282,32 @@ static void print_move(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
     fputc('\n', out);
 }
 
+static void print_metas(FILE *out, const Wmap__Plan *p)
+{
+    static const char *const wild[] = {"{*}", "{**}", "{number}"};
+    for (size_t i = 0; i < p->n_metas; i++) {
+        fputs("meta ", out);
+        print_name(out, (const char *)p->metas[i]->key.data, p->metas[i]->key.len);
+        fputs(" = ", out);
+        print_name(out, (const char *)p->metas[i]->value.data, p->metas[i]->value.len);
+        fputc('\n', out);
+    }
+    for (size_t i = 0; i < p->n_dropped_metas; i++) {
+        const ProtobufCBinaryData *d = &p->dropped_metas[i];
+        char shown[3 * WM_PLAN_MAX_PATTERN];
+        fputs("drop meta \"", out);
+        for (size_t from = 0, at = 0; from < d->len; from = at) {
+            while (at < d->len && d->data[at] != 0xff)
+                at++;
+            fputs(wm_show(shown, sizeof shown, (const char *)d->data + from, at - from), out);
+            if (at + 1 < d->len && d->data[at + 1] >= 1 && d->data[at + 1] <= 3)
+                fputs(wild[d->data[at + 1] - 1], out);
+            at = at + 2 < d->len ? at + 2 : d->len;
+        }
+        fputs("\"\n", out);
+    }
+}
+
 void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
 {
     const Wmap__Plan *p = plan->message;
@@ -297,6 +323,7 @@ void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
         fprintf(out, " (%zu dropped)", dropped);
     fprintf(out, ", %zu target%s, %zu move%s\n", p->n_targets, p->n_targets == 1 ? "" : "s", p->n_moves,
             p->n_moves == 1 ? "" : "s");
+    print_metas(out, p);
     for (size_t i = 0; i < p->n_targets; i++) {
         print_header(out, &plan->targets[i]);
         fputc('\n', out);

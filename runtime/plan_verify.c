@@ -10,6 +10,7 @@
 #include "runtime/base/map.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/size.h"
+#include "runtime/base/text.h"
 #include "runtime/tile.h"
 
 static bool bad_plan(wmap_error *err, const char *what)
@@ -28,6 +29,31 @@ static bool check_limits(const Wmap__Plan *p, wmap_error *err)
     for (size_t i = 0; i < p->n_files; i++)
         if (p->files[i]->sha256.len != WM_SHA256_SIZE)
             return bad_plan(err, "a file's digest is not one");
+    return true;
+}
+
+/* Metadata are text of no great length, each key once. */
+static bool check_metas(wm_arena *arena, const Wmap__Plan *p, wmap_error *err)
+{
+    wm_map keys;
+    bool oom = false;
+    if (p->n_metas > WM_PLAN_MAX_METAS || p->n_dropped_metas > WM_PLAN_MAX_PATTERNS)
+        return bad_plan(err, "too many metadata");
+    wm_map_init(&keys, arena, p->n_metas);
+    for (size_t i = 0; i < p->n_metas; i++) {
+        const ProtobufCBinaryData *key = &p->metas[i]->key, *value = &p->metas[i]->value;
+        if (key->len > WM_PLAN_MAX_NAME || value->len > WM_PLAN_MAX_NAME ||
+            !wm_utf8_valid((const char *)key->data, key->len) ||
+            !wm_utf8_valid((const char *)value->data, value->len))
+            return bad_plan(err, "metadata that are no text");
+        if (wm_map_put(&keys, key->data, key->len, 1, &oom) != WM_MAP_NONE)
+            return bad_plan(err, "metadata are stated twice");
+        if (oom)
+            return wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
+    }
+    for (size_t i = 0; i < p->n_dropped_metas; i++)
+        if (p->dropped_metas[i].len > WM_PLAN_MAX_PATTERN)
+            return bad_plan(err, "a pattern of metadata is too long");
     return true;
 }
 
@@ -211,7 +237,7 @@ static bool check_target(const wmap_plan *plan, size_t index, wm_tiling *tiling,
 bool wm_plan_verify(wmap_plan *plan, wmap_error *err)
 {
     const Wmap__Plan *p = plan->message;
-    if (!check_limits(p, err) ||
+    if (!check_limits(p, err) || !check_metas(&plan->arena, p, err) ||
         !check_tensors(&plan->arena, plan->sources, p->sources, p->n_sources, true, err) ||
         !check_tensors(&plan->arena, plan->targets, p->targets, p->n_targets, false, err) ||
         !index_moves(plan, err))

@@ -279,7 +279,7 @@ static bool lay_out(wm_run *run, const wm_format *format, wmap_archive *const *s
                      .put = put,
                      .warn = warn};
     if (!w->path || !check_wishes(run, format, err) ||
-        !wm_writer_gather(w, sources, source_count, &clashes, err))
+        !wm_writer_gather(w, run->plan, sources, source_count, &clashes, err))
         return false;
     if (!wm_fit_targets(w, run->plan, err))
         return wm_error_file(err, run->options->output);

@@ -47,10 +47,65 @@ static bool same_value(const wm_meta *a, const wm_meta *b)
            memcmp(a->pair.value, b->pair.value, a->pair.value_len) == 0;
 }
 
-bool wm_writer_gather(wm_writer *writer, wmap_archive *const *sources, size_t count, size_t *clashes,
-                      wmap_error *err)
+/* The positions of the pattern that can be reached, after each byte of the key: time is their product at
+ * most. */
+bool wm_meta_matches(const uint8_t *pattern, size_t size, const char *key, size_t len)
 {
-    size_t all = 0;
+    bool now[WM_PLAN_MAX_PATTERN + 2] = {true}, next[WM_PLAN_MAX_PATTERN + 2];
+    enum { WILD = 0xff, STAR = 1, STARS = 2 };
+    if (size > WM_PLAN_MAX_PATTERN)
+        return false;
+    for (size_t k = 0; k <= len; k++) {
+        memset(next, 0, size + 1);
+        for (size_t i = 0; i < size; i++) {
+            if (!now[i])
+                continue;
+            unsigned kind = pattern[i] == WILD && i + 1 < size ? pattern[i + 1] : 0;
+            char c = k < len ? key[k] : 0;
+            bool in = k < len && (kind == STARS || (kind == STAR && c != '/' && c != '.') ||
+                                  (kind > STARS && c >= '0' && c <= '9'));
+            if (kind) { /* ends here, or takes this byte and stays */
+                now[i + 2] = true;
+                next[i] |= in;
+            } else if (k < len && pattern[i] == (uint8_t)c) {
+                next[i + 1] = true;
+            }
+        }
+        if (k == len)
+            return now[size];
+        memcpy(now, next, size + 1);
+    }
+    return false;
+}
+
+static bool is_dropped(const wmap_plan *plan, const wm_meta *m)
+{
+    for (size_t i = 0; i < plan->message->n_dropped_metas; i++)
+        if (wm_meta_matches(plan->message->dropped_metas[i].data, plan->message->dropped_metas[i].len,
+                            m->pair.key, m->pair.key_len))
+            return true;
+    return false;
+}
+
+static bool put_stated(wm_writer *writer, const wmap_plan *plan, wm_meta *metas, wm_map *keys)
+{
+    bool oom = false;
+    for (size_t i = 0; i < plan->message->n_metas && !oom; i++) {
+        const Wmap__Meta *m = plan->message->metas[i];
+        char *key = wm_copy(writer->arena, (const char *)m->key.data, m->key.len),
+             *value = wm_copy(writer->arena, (const char *)m->value.data, m->value.len);
+        if (!key || !value)
+            return false;
+        wm_map_put(keys, key, m->key.len, (uint32_t)writer->meta_count, &oom);
+        metas[writer->meta_count++] = (wm_meta){.pair = {key, m->key.len, value, m->value.len}};
+    }
+    return !oom;
+}
+
+bool wm_writer_gather(wm_writer *writer, const wmap_plan *plan, wmap_archive *const *sources, size_t count,
+                      size_t *clashes, wmap_error *err)
+{
+    size_t all = plan->message->n_metas, stated = all;
     bool oom = false;
     wm_map keys;
     *clashes = 0;
@@ -59,18 +114,20 @@ bool wm_writer_gather(wm_writer *writer, wmap_archive *const *sources, size_t co
     wm_meta *metas = wm_new(writer->arena, wm_meta, all);
     writer->meta_kept = wm_new(writer->arena, bool, all);
     wm_map_init(&keys, writer->arena, all);
-    if (!metas || !writer->meta_kept)
+    if (!metas || !writer->meta_kept || !put_stated(writer, plan, metas, &keys))
         return no_memory(err);
     writer->metas = metas;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < sources[i]->meta_count; k++) {
             const wm_meta *m = &sources[i]->metas[k];
+            if (is_dropped(plan, m))
+                continue;
             uint32_t at = wm_map_put(&keys, m->pair.key, m->pair.key_len, (uint32_t)writer->meta_count, &oom);
             if (oom)
                 return no_memory(err);
             if (at == WM_MAP_NONE)
                 metas[writer->meta_count++] = *m;
-            else if (!m->own && !same_value(&metas[at], m))
+            else if (at >= stated && !m->own && !same_value(&metas[at], m))
                 (*clashes)++;
         }
     return true;

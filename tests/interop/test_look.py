@@ -6,6 +6,7 @@ import os
 
 from common import Case, wmap
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 import ml_dtypes
@@ -216,3 +217,26 @@ class Hash(Case):
         self.assertEqual(done.stdout.splitlines()[:4],
                          ["?: missing", "f4: changed", "new: not in the manifest", "scalar: another type"])  # fmt: skip
         self.assertEqual(wmap("hash", "--check", self.path("b.npz"), self.path("b.npz")).returncode, 2)
+
+
+class Metadata(Case):
+    def kept(self, rules, *flags):
+        self.wmap_ok("run", "-e", rules, self.path("a.safetensors"), "-o", self.path("o.safetensors"), "--force", *flags)
+        with safetensors.safe_open(self.path("o.safetensors"), "np") as f:
+            return f.metadata()
+
+    def test_meta(self):
+        has = {"author": "x", "train.lr": "1", "train.step": "5", "a/b.c": "6", "step12": "7", "stepx": "8"}
+        safetensors.numpy.save_file({"w": np.ones(3, "f4")}, self.path("a.safetensors"), metadata=has)
+        pt = {"format": "pt"}
+        self.assertEqual(self.kept("keep rest"), {**has, **pt})
+        self.assertEqual(self.kept('keep rest; drop meta "{**}"'), pt)
+        self.assertEqual(self.kept('keep rest; meta "author" = "me"; meta "new" = "v"; drop meta "train.{*}", "step{n}"'),
+                         {"author": "me", "new": "v", "a/b.c": "6", "stepx": "8", **pt})  # fmt: skip
+        self.assertEqual(self.kept('keep rest; drop meta "{*}"'), {k: v for k, v in has.items() if "." in k} | pt)
+        self.assertEqual(self.kept('keep rest; drop meta "{**}p", "t{**}.{*}r"; drop meta "a/{*}.{*}"'),
+                         {k: v for k, v in has.items() if k not in ("train.step", "train.lr", "a/b.c")} | pt)
+        # a stated one that the format has no place for is told, not lost in silence
+        done = wmap("run", "-e", 'keep rest; meta "new" = "v"', self.path("a.safetensors"), "-o", self.path("o.npz"))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("7 entries of metadata", done.stderr)

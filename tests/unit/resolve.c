@@ -300,8 +300,6 @@ static const row later[] = {
     {"\"a\" [x] else 0 -> \"b\" [x]", NULL, "\"a\" [x] -> \"b\" [x]   # has errors\nE0199 else 0\n"},
     {"\"a\" optional -> \"b\"", NULL, "\"a\" optional -> \"b\"   # has errors\nE0518 optional\n"},
     {"drop \"a\" if all 0", NULL, "drop \"a\"   # has errors\nE0199 drop \"a\" if all 0\n"},
-    {"meta \"a\" = \"b\"", NULL, "E0199 meta \"a\" = \"b\"\n"},
-    {"drop meta \"a\"", NULL, "E0199 drop meta \"a\"\n"},
     {"derive", NULL, "E0199 derive\n"},
     {"cast f32 -> f99", NULL, "cast f32 -> ?   # has errors\nE0141 f99\n"},
     {"\"a\" -> \"b\" : f32 [(1.5)]", NULL, "\"a\" -> \"b\" : f32 []   # has errors\nE0143 (1.5)\n"},
