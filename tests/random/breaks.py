@@ -211,8 +211,8 @@ def target_taken(spec, rng):
 def source_missing(spec, rng):
     """A tensor that a rule needs isn't there."""
     for u, r in rules(spec, rng):
-        if r.optional or len(r.instances) > 1:
-            continue
+        if r.optional or u.over or len(r.instances) > 1:
+            continue  # without it, there may be nothing to do
         o = rng.choice(r.sources)
         name, _ = next(o.tensors(r.instances[0]))
         del r.tensors[name]
