@@ -161,7 +161,7 @@ def where_dropped(spec, rng):
     """An extent that nothing else tells."""
     shapes = shapes_of(spec)
     for u, r in rules(spec, rng):
-        if not r.where or r.shared:
+        if not r.where or r.shared or spec.target_like:  # declared names tell extents too
             continue
         gone = r.where.pop(rng.randrange(len(r.where)))
         if any(list(r.unknown(i, shapes, {})) for i in r.instances):
@@ -333,8 +333,8 @@ def bracket_lost(spec, rng):
 
 def word_lost(spec, rng):
     """The text ends too early."""
-    text = spec.text().rstrip()
-    k = rng.randint(text.index("map main") + 3, len(text) - 1)
+    text = spec.text()
+    k = rng.randint(text.index("map main") + 3, text.rindex("}"))
     spec.text = lambda: text[:k]
     return SPEC
 
