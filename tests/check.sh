@@ -92,6 +92,11 @@ ids=$(sed -n 's/^WM_DIAG(\([A-Z][0-9]*\),.*/\1/p' compiler/diag.def)
 for id in $ids; do
     grep -qs "^| $id |" docs/language.md || printf '%s\n' "$id"
 done | rule "a diagnostic without a line in docs/language.md"
+# The tests that docs/formats.md names as proof exist.
+grep -oE '`test_[a-z0-9_]+\.[A-Za-z0-9]+\.test_[a-z0-9_]+`' docs/formats.md | tr -d '\`' | sort -u | while IFS=. read -r file class test; do
+    awk -v class="$class" -v test="$test" '/^class / {inside = $0 ~ "^class " class "[(:]"} inside && $0 ~ "def " test "\\(" {found = 1}
+        END {exit !found}' "tests/interop/$file.py" 2>/dev/null || printf '%s.%s.%s\n' "$file" "$class" "$test"
+done | rule "docs/formats.md names a test that is not there"
 # What a compilation can raise has its smallest spec. (The ids of runtime/ are tested where data is at hand.)
 raised=$(grep -ohE 'WM_[EW][0-9]{4}' compiler/*.c grammar/*.y grammar/*.l | sed 's/WM_//' | sort -u)
 for id in $raised; do
