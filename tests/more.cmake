@@ -17,6 +17,10 @@ if(TARGET wmap-cli AND WMAP_BASH)
   wmap_script_test(hostile)
   wmap_script_test(library)
   wmap_script_test(readme)
+  wmap_script_test(specs)
+  add_test(NAME wmap-test COMMAND ${PROJECT_BINARY_DIR}/wmap test specs/ tests/cases/ -q
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(wmap-test PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs")
   # An instrumented library needs the sanitizers' runtime in whatever links it, which is not what is tested here.
   if(NOT WMAP_SANITIZE)
     wmap_script_test(install)

@@ -12,7 +12,7 @@ empty err
 run 2
 has err "Usage:"
 empty out
-for command in inspect check compile run explain diff hash fmt help; do
+for command in inspect check compile run explain diff hash fmt test help; do
     run 0 $command --help
     has out "Usage: wmap $command"
     empty err
