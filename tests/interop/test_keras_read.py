@@ -167,6 +167,7 @@ class OwnNames(Case):
         return {t["name"]: t.get("alias") for t in self.inspect(path)["tensors"]}
 
     def test_layers_of_keras_3(self):
+        keras.backend.clear_session()  # Keras numbers the names that it makes up
         model = keras.Sequential(
             [L.Input((4, 5)), L.Bidirectional(L.LSTM(3, name="rnn"), name="both"), L.Dense(2, name="out")], name="m"
         )
