@@ -182,26 +182,26 @@ class Saver(Write):
                         tf.compat.v1.train.Saver([*variables, extra]).restore(session, prefix)
 
 
-def tf_keras_model(seed):
-    import tf_keras
-
-    tf.random.set_seed(seed)
-    i = tf_keras.Input((8, 8, 3))
-    x = tf_keras.layers.Conv2D(4, 3)(i)
-    x = tf_keras.layers.BatchNormalization()(x)
-    x = tf_keras.layers.Flatten()(x)
-    return tf_keras.Model(i, tf_keras.layers.Dense(5)(x))
-
-
-def keras_model(seed):
-    import keras
-
+def convolution(keras, seed):
+    """A small model of Keras 3 or of TF-Keras; one of its layers has no variables."""
     keras.utils.set_random_seed(seed)
     i = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3)(i)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.Flatten()(x)
     return keras.Model(i, keras.layers.Dense(5)(x))
+
+
+def tf_keras_model(seed):
+    import tf_keras
+
+    return convolution(tf_keras, seed)
+
+
+def keras_model(seed):
+    import keras
+
+    return convolution(keras, seed)
 
 
 class Objects(Write):
