@@ -17,8 +17,9 @@
 enum { EXT_ARRAY = 1, EXT_COMPLEX = 2, EXT_SCALAR = 3 };
 
 /* A value's head. */
+enum kind { NIL, BOOLEAN, NUMBER, TEXT, BYTES, LIST, MAP, EXT };
 typedef struct head {
-    enum { NIL, BOOLEAN, NUMBER, TEXT, BYTES, LIST, MAP, EXT } kind;
+    enum kind kind;
     uint64_t size; /* bytes of TEXT, BYTES, EXT and of what follows a NUMBER; items of LIST and MAP */
     int type;      /* of an EXT */
     int64_t whole; /* NUMBER: its value if `is_whole` */
@@ -43,7 +44,7 @@ typedef struct reader {
     size_t chunked_count, chunked_cap;
 } reader;
 
-static head sized(reader *r, int kind, unsigned bytes)
+static head sized(reader *r, enum kind kind, unsigned bytes)
 {
     return (head){.kind = kind, .size = wm_stream_number(&r->s, bytes)};
 }
