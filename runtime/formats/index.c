@@ -18,6 +18,7 @@
 #define INDEX_MOST  ((uint64_t)64 << 20) /* bytes of an index */
 #define MORE_COMMAS 10000                /* in an index beyond one a tensor */
 #define FOLDER_MOST 1000000              /* files of a folder that are looked at */
+#define ROOM        ((size_t)64 << 10)   /* what jansson may take beyond the bytes of an index */
 #define SUFFIX      ".index.json"
 
 /* ---- the index ---- */
@@ -100,6 +101,8 @@ static bool count_values(struct set *s, const uint8_t *text, uint64_t size)
     return commas <= WM_MAX_TENSORS + MORE_COMMAS || bad(s, "lists more than 1000000 tensors", NULL);
 }
 
+/* jansson doesn't always say that it ran out of memory, so what it refuses is put before it again, and then
+ * as much memory as it may have wanted must be there. */
 static bool parse_index(struct set *s)
 {
     json_error_t failure;
@@ -110,11 +113,14 @@ static bool parse_index(struct set *s)
     if (!text)
         return nomem(s);
     bool ok = wm_archive_read(s->archive, 0, 0, text, size, s->err) && count_values(s, text, size);
-    s->json = ok ? json_loadb((const char *)text, (size_t)size, JSON_REJECT_DUPLICATES, &failure) : NULL;
+    for (int i = 0; ok && i < 2 && !s->json; i++)
+        s->json = json_loadb((const char *)text, (size_t)size, JSON_REJECT_DUPLICATES, &failure);
     free(text);
     if (!ok || s->json)
         return ok;
-    if (json_error_code(&failure) == json_error_out_of_memory)
+    void *room = malloc((size_t)size + ROOM);
+    free(room);
+    if (!room || json_error_code(&failure) == json_error_out_of_memory)
         return nomem(s);
     wm_fail(s->err, WMAP_E_CORRUPT, "the index of a set is no sound JSON: %s", failure.text);
     return wm_error_offset(s->err, failure.position < 0 ? 0 : (uint64_t)failure.position);
