@@ -352,7 +352,13 @@ static void make_specs(void)
                               "  \"half\" [(a b)] -> \"h\" [b a]\n  \"w\" [ -> \"y\"\n}\n";
     write_file("s.wmap", spec, sizeof spec - 1);
     write_file("part.wmap", part, sizeof part - 1);
+    static const char tests[] =
+        "wmap 1\nimport \"part\" as p\nmap main { \"w\" [a b] -> \"w\" [b a] }\n"
+        "test \"good\" of main { given \"w\" = iota [1 2]; expect \"w\" = [[0] [1]] }\n"
+        "test \"bad\" of main { given \"w\" = iota [1 2]; expect \"w\" = [[1] [1]] }\n"
+        "test \"refused\" of p.others { given \"w\" = 1; expect error E0504 }\n";
     write_file("bad.wmap", bad, sizeof bad - 1);
+    write_file("t.wmap", tests, sizeof tests - 1);
 }
 
 static void make(const char *output)
@@ -409,6 +415,8 @@ static void add_all(bool quick)
     add("check, mistakes", NULL, "check", "bad.wmap", "a.safetensors", NULL);
     add("check, JSON", NULL, "check", "bad.wmap", "a.npz", "--format", "json", NULL);
     add("compile", NULL, "compile", "s.wmap", "a.pth", "-o", "out/o.plan", NULL);
+    add("test", NULL, "test", "t.wmap", "--coverage", NULL);
+    add("test, JSON", NULL, "test", "t.wmap", "--format", "json", NULL);
     add("explain", NULL, "explain", "--moves", "s.wmap", "a.npz", NULL);
     add("run, replacing", "out/o.safetensors", "run", "-q", "-f", "-j1", "s.wmap", "a.npz", "-o",
         "out/o.safetensors", NULL);
