@@ -92,7 +92,7 @@ int wm_specs_find(wm_specs *specs, const wm_args *args)
         bool folder = strcmp(word, "-") != 0 && S_ISDIR(info.st_mode);
         char *copy = strdup(word);
         bool ok = copy && (folder ? walk(specs, copy) : add(specs, word));
-        if (!copy) {
+        if (!copy || (!ok && !folder)) { /* walk() says it itself */
             wm_say("out of memory");
         }
         free(copy);
