@@ -181,12 +181,29 @@ typedef struct compilation {
     struct stat st;
     uint32_t file;
     wm_ast *ast;
-    bool took_part; /* a file's header */
+    const struct compilation *from; /* whose tree this is; NULL: the text is to be parsed */
+    bool took_part;                 /* a file's header */
 } compilation;
+
+/* The text and the tree of a compilation that lives longer: of all that was parsed they alone are never
+ * written again. */
+static void borrow_spec(compilation *c, const compilation *from)
+{
+    wm_unit *unit = &c->unit;
+    c->file = (uint32_t)unit->source_count;
+    wm_source *source = wm_new(unit->arena, wm_source, 1);
+    *source = *from->unit.sources[from->file];
+    *wm_push(unit->arena, unit->sources, unit->source_count, unit->source_cap) = source;
+    c->ast = from->ast;
+}
 
 static void parse_spec(compilation *c)
 {
     const wmap_compile_options *o = c->options;
+    if (c->from) {
+        borrow_spec(c, c->from);
+        return;
+    }
     c->file = o->text ? wm_add_source(&c->unit, o->path ? o->path : "-e", o->text, o->text_len)
                       : wm_lend_source(&c->unit, o->path, c->text, c->size);
     wm_source *source = c->unit.sources[c->file];
@@ -351,14 +368,18 @@ static bool read_spec(compilation *c, wmap_error *err)
     return true;
 }
 
-static bool begin(compilation *c, const wmap_compile_options *options, wmap_error *err)
+static bool begin(compilation *c, const wmap_compile_options *options, const compilation *from,
+                  wmap_error *err)
 {
     memset(c, 0, sizeof *c);
     c->options = options;
+    c->from = from;
     wm_arena_init(&c->arena);
     wm_arena_init(&c->scratch);
     c->unit.arena = &c->arena;
     c->unit.scratch = &c->scratch;
+    if (from)
+        return true;
     if (!options->path && !options->text)
         return wm_fail(err, WMAP_E_USAGE, "no spec was given");
     if (options->text)
@@ -381,6 +402,7 @@ typedef struct wanted {
     FILE *out;
     wm_tests **tests;
     wmap_report **report;
+    const compilation *from;
 } wanted;
 
 static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
@@ -455,7 +477,7 @@ static bool run(const wmap_compile_options *options, const wanted *w, wmap_error
     compilation *c = malloc(sizeof *c); /* not on the stack: it must survive the jump */
     if (!c)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
-    bool ok = begin(c, options, err);
+    bool ok = begin(c, options, w->from, err);
     if (!ok)
         goto done;
     jmp_buf *oom = wm_arena_oom(&c->arena);
@@ -498,6 +520,15 @@ wm_tests *wm_tests_open(const wmap_compile_options *options, wmap_report **repor
     *report = NULL;
     run(options, &(wanted){.tests = &tests, .report = report}, err);
     return tests;
+}
+
+bool wm_tests_compile(const wm_tests *tests, const wmap_compile_options *options, uint8_t **bytes,
+                      size_t *size, wmap_report **report, wmap_error *err)
+{
+    *bytes = NULL;
+    *size = 0;
+    *report = NULL;
+    return run(options, &(wanted){.bytes = bytes, .size = size, .report = report, .from = tests->owner}, err);
 }
 
 void wm_tests_close(wm_tests *tests)

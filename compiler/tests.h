@@ -51,6 +51,12 @@ typedef struct wm_tests {
 /* Parses a spec and its imports, and checks its tests. `options` must outlive what is given. NULL with
  * WMAP_E_SPEC, and the errors in `*report`, or as wmap_compile. Close it with wm_tests_close. */
 wm_tests *wm_tests_open(const wmap_compile_options *options, wmap_report **report, wmap_error *err);
+
+/* As wmap_compile with options->test, of the spec as it was parsed then: many tests cost no more than their
+ * runs. */
+bool wm_tests_compile(const wm_tests *tests, const wmap_compile_options *options, uint8_t **bytes,
+                      size_t *size, wmap_report **report, wmap_error *err);
+
 void wm_tests_close(wm_tests *tests);
 
 #endif

@@ -328,7 +328,7 @@ static bool run_given(running *r, wmap_archive *given, wmap_error *err)
     options.sources = &header;
     options.source_count = r->test->given_count || !r->test->from_model;
     options.target = NULL;
-    bool ok = wmap_compile(&options, &bytes, &size, &report, err);
+    bool ok = wm_tests_compile(r->tests->list, &options, &bytes, &size, &report, err);
     if (!ok && err->code == WMAP_E_SPEC) {
         check_end(r, report, NULL);
         ok = true;
