@@ -98,7 +98,7 @@ void __wrap_free(void *p)
 
 char *__wrap_strndup(const char *text, size_t most)
 {
-    size_t len = strnlen(text, most);
+    size_t len = most == SIZE_MAX ? strlen(text) : strnlen(text, most);
     char *copy = __wrap_malloc(len + 1);
     if (copy) {
         memcpy(copy, text, len);
