@@ -97,6 +97,28 @@ run 2 test - <good.wmap
 run 2 test good.wmap --format yaml
 has err 'text, json or junit'
 
+# generators: the numbers are those of NumPy (tests/interop/test_spec_tests.py)
+cat >made.wmap <<'END'
+wmap 1
+map main { keep rest }
+test "random" of main {
+  given  "u" = u16 random [2 2] 42
+  expect "u" = u16 [[99 178] [129 56]]
+  given  "i" = i8 random [4] 42
+  expect "i" = i8 [99 50 1 56]
+  given  "b" = bool random [4] 42
+  expect "b" = bool [1 0 1 0]
+  given  "f" = random [4] 42
+  expect "f" = [-0.5272790193557739 0.31247103214263916 0.7378178834915161 0.6786625385284424]
+  given  "c" = c64 random [2] 42
+  given  "r" = raw32 random [4] 42
+  expect "r" = raw32 [99 178 129 56]
+}
+test "iota" of main { given "x" = f16 iota [2 1 2]; expect "x" = f16 [[[0 1]] [[2 3]]]; given "s" = iota []; expect "s" = 0 }
+END
+run 0 test made.wmap
+has out '2 passed, 0 failed'
+
 # parameters and imports
 cat >shift.wmap <<'END'
 wmap 1
