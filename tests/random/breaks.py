@@ -215,6 +215,8 @@ def source_missing(spec, rng):
             continue  # without it, there may be nothing to do
         o = rng.choice(r.sources)
         name, _ = next(o.tensors(r.instances[0]))
+        if spec.target_like:  # what is wanted stays what it was
+            spec.declared = spec.expected()[0]
         del r.tensors[name]
         return FIT
     return None
@@ -310,23 +312,32 @@ def used_is_dropped(spec, rng):
     return None
 
 
-def bracket_lost(spec, rng):
-    """A bracket less in the text."""
-    text, inside, at = spec.text(), None, []
+def brackets(text):
+    """Where the brackets of the map stand, but for those in strings and comments."""
+    inside, at = None, []
     k = text.index("map main")
     while k < len(text):
         c = text[k]
-        if inside:
+        if inside == "#":
+            if c == "\n":
+                inside = None
+        elif inside:
             if c == "\\" and inside == '"':
                 k += 1
             elif c == inside:
                 inside = None
-        elif c in "\"'":
+        elif c in "\"'#":
             inside = c
         elif c in "[](){}":
             at.append(k)
         k += 1
-    k = rng.choice(at)
+    return at
+
+
+def bracket_lost(spec, rng):
+    """A bracket less in the text."""
+    text = spec.text()
+    k = rng.choice(brackets(text))
     spec.text = lambda: text[:k] + text[k + 1 :]
     return SPEC
 
@@ -334,7 +345,7 @@ def bracket_lost(spec, rng):
 def word_lost(spec, rng):
     """The text ends too early."""
     text = spec.text()
-    k = rng.randint(text.index("map main") + 3, text.rindex("}"))
+    k = rng.randint(text.index("map main") + 3, brackets(text)[-1])
     spec.text = lambda: text[:k]
     return SPEC
 
@@ -344,7 +355,7 @@ def declared_lacks(spec, rng):
     if not spec.target_like or not spec.expected()[0]:
         return None
     want, ordered = spec.expected()
-    if rng.random() < 0.5 and len(want) > 1:
+    if rng.random() < 0.5 and len(want) > 1 and "optional" not in spec.text():  # such a copy may be absent
         want = want[:-1]
     else:
         want = want + [("zz-more", "u8", [1], b"\1")]

@@ -5,6 +5,7 @@ them, and compares every bit with what an evaluator that shares no code with wma
 import argparse
 import multiprocessing
 import os
+import resource
 import random
 import re
 import shutil
@@ -54,7 +55,9 @@ class Runner:
         try:
             _, status, used = os.wait4(pid, 0)
             status = os.waitstatus_to_exitcode(status)
-            if self.memory and used.ru_maxrss > self.memory * 1024:
+            # what the new process took over from this one before it became wmap counts for it, too
+            own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            if self.memory and used.ru_maxrss > max(self.memory * 1024, own + 1024):
                 status = f"{used.ru_maxrss} KiB of memory"
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
