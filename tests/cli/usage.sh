@@ -103,7 +103,9 @@ exec 4>&-
 empty err
 
 # colours and progress are for terminals, and NO_COLOR is honoured
-if command -v script >/dev/null; then
+if ! script -qec true /dev/null </dev/null >/dev/null 2>&1; then # a root without /dev/pts has no terminals
+    echo "no terminal can be made here: colours and progress are not tested"
+else
     cat >terminal.sh <<'T'
 "$WMAP" check -e '"w" [a -> "b"'
 T
