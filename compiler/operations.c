@@ -6,6 +6,10 @@
 #include "compiler/pass.h"
 #include "runtime/base/dtype.h"
 
+/* What a move of a plan can hold; docs/plan.md states it. */
+#define MAX_PLACES     64
+#define MAX_OPERATIONS 4096
+
 bool wm_cast_exists(wmap_dtype from, wmap_dtype to)
 {
     const wm_dtype_info *a = wm_dtype(from), *b = wm_dtype(to);
@@ -121,10 +125,27 @@ static void check_load(checker *c, const wm_step *s)
     c->stack[c->depth++] = b->dtype;
 }
 
+/* The cast of the map comes behind them, and a constant is an operation of its own. */
+static void check_size(checker *c, const wm_steps *steps)
+{
+    uint32_t places = 0, operations = 1;
+    for (uint32_t k = 0; k < steps->count; k++) {
+        places += steps->list[k].kind == WM_STEP_LOAD;
+        operations += steps->list[k].expr ? 2 : 1;
+        if (places <= MAX_PLACES && operations <= MAX_OPERATIONS)
+            continue;
+        wm_instance_error(c->state, c->in, WM_E0903, steps->list[k].span, "more than %d %s in one operand",
+                          places > MAX_PLACES ? MAX_PLACES : MAX_OPERATIONS,
+                          places > MAX_PLACES ? "places" : "operations");
+        return;
+    }
+}
+
 wmap_dtype wm_steps_dtype(wm_state *state, wm_instance *instance, uint32_t term, bool *casts)
 {
     checker c = {.state = state, .in = instance, .line = instance->form->line};
     const wm_steps *steps = c.line->left[term].steps;
+    check_size(&c, steps);
     c.stack = wm_new(state->unit->scratch, wmap_dtype, steps->count);
     *casts = false;
     for (uint32_t k = 0; k < steps->count && !instance->failed; k++) {
