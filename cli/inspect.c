@@ -401,6 +401,39 @@ static void put_hex(const char *name, size_t len)
     putchar('"');
 }
 
+/* A tensor's object, but for its end. */
+static void put_json_tensor(const view *v, size_t i)
+{
+    const wmap_tensor *tensor = v->tensors[i];
+    const char *alias = wmap_archive_alias(v->archive, v->indices[i]);
+    const char *note = wmap_archive_note(v->archive, v->indices[i]);
+    fputs("{\"name\": ", stdout);
+    if (!wm_put_json(stdout, tensor->name, tensor->name_len)) {
+        put_hex(tensor->name, tensor->name_len);
+    }
+    if (alias) {
+        fputs(", \"alias\": ", stdout);
+        wm_put_json(stdout, alias, strlen(alias));
+    }
+    printf(", \"dtype\": \"%s\", \"shape\": ", wmap_dtype_name(tensor->dtype));
+    put_shape(stdout, tensor, ", ");
+    if (note) {
+        fputs(", \"note\": ", stdout);
+        wm_put_json(stdout, note, strlen(note));
+    }
+}
+
+/* A listing: a line a tensor (runtime/formats/listing.c reads it). */
+static int print_lines(const view *v)
+{
+    puts("{\"wmap\": \"listing\", \"version\": 1}");
+    for (size_t i = 0; i < v->count; i++) {
+        put_json_tensor(v, i);
+        puts("}");
+    }
+    return WM_EXIT_DONE;
+}
+
 static int print_json(const view *v)
 {
     const char *path = wmap_archive_path(v->archive);
@@ -410,23 +443,8 @@ static int print_json(const view *v)
     printf(", \"format\": \"%s\", \"size\": %" PRIu64 ", \"tensors\": [", wmap_archive_format(v->archive),
            wmap_archive_size(v->archive));
     for (size_t i = 0; i < v->count; i++) {
-        const wmap_tensor *tensor = v->tensors[i];
-        const char *alias = wmap_archive_alias(v->archive, v->indices[i]);
-        fputs(i == 0 ? "{\"name\": " : ", {\"name\": ", stdout);
-        if (!wm_put_json(stdout, tensor->name, tensor->name_len)) {
-            put_hex(tensor->name, tensor->name_len);
-        }
-        if (alias) {
-            fputs(", \"alias\": ", stdout);
-            wm_put_json(stdout, alias, strlen(alias));
-        }
-        printf(", \"dtype\": \"%s\", \"shape\": ", wmap_dtype_name(tensor->dtype));
-        put_shape(stdout, tensor, ", ");
-        const char *note = wmap_archive_note(v->archive, v->indices[i]);
-        if (note) {
-            fputs(", \"note\": ", stdout);
-            wm_put_json(stdout, note, strlen(note));
-        }
+        fputs(i ? ", " : "", stdout);
+        put_json_tensor(v, i);
         if (v->stats) {
             int one = put_json_stats(v, v->indices[i]);
             status = one > status ? one : status;
@@ -512,7 +530,8 @@ static bool choose(view *v, const filter *only)
 
 static int show(const char *path, const filter *only, const wm_args *args, size_t files)
 {
-    const char *format = wm_args_value(args, WM_FLAG_FORMAT), *name = wm_args_value(args, WM_FLAG_EXTRACT);
+    const char *format = wm_args_value(args, WM_FLAG_LOOK_FORMAT),
+               *name = wm_args_value(args, WM_FLAG_EXTRACT);
     wmap_error err = {0};
     view v = {.archive = wmap_archive_open(path, &err), .stats = wm_args_has(args, WM_FLAG_STATS)};
     filter one = {&name, 1};
@@ -529,6 +548,8 @@ static int show(const char *path, const filter *only, const wm_args *args, size_
         status = extract(&v, args);
     } else if (format && strcmp(format, "json") == 0) {
         status = print_json(&v);
+    } else if (format && strcmp(format, "jsonl") == 0) {
+        status = print_lines(&v);
     } else {
         fputs(files ? "\n" : "", stdout);
         status = print_text(&v, args);
@@ -542,13 +563,18 @@ static int show(const char *path, const filter *only, const wm_args *args, size_
 
 static bool flags_are_sound(const wm_args *args, size_t files)
 {
-    const char *format = wm_args_value(args, WM_FLAG_FORMAT);
-    if (format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0) {
-        wm_say("inspect: `--format` is text or json, not `%s`", format);
+    const char *format = wm_args_value(args, WM_FLAG_LOOK_FORMAT);
+    bool lines = format && strcmp(format, "jsonl") == 0;
+    if (format && !lines && strcmp(format, "json") != 0 && strcmp(format, "text") != 0) {
+        wm_say("inspect: `--format` is text, json or jsonl, not `%s`", format);
         return false;
     }
     if (files == 0) {
         wm_say("inspect: name a weight file");
+        return false;
+    }
+    if (lines && (files > 1 || wm_args_has(args, WM_FLAG_STATS))) {
+        wm_say("inspect: a listing is of one file, from its header: no more files, no `--stats`");
         return false;
     }
     if (wm_args_has(args, WM_FLAG_EXTRACT) && files > 1) {

@@ -205,6 +205,7 @@ struct wm_format {
 
     wm_sum_kind sum; /* what finish() needs in wm_target.sum */
     bool shards;     /* layout() heeds shard_size */
+    bool hollow;     /* its entries have no data: decode() says so */
     bool likes;      /* layout() heeds like */
 
     /* MAY: the name of the output in a folder that is named as the output. */

@@ -12,6 +12,7 @@ extern const wm_format wm_format_index;
 extern const wm_format wm_format_keras;
 extern const wm_format wm_format_keras_shards;
 extern const wm_format wm_format_keras_zip;
+extern const wm_format wm_format_listing;
 extern const wm_format wm_format_npy;
 extern const wm_format wm_format_npz;
 extern const wm_format wm_format_pickle;
@@ -28,6 +29,7 @@ const wm_format *const wm_formats[] = {
     &wm_format_npz,
     &wm_format_theano,
     &wm_format_npy,
+    &wm_format_listing,
     &wm_format_keras_shards,
     &wm_format_index,
     &wm_format_tensorflow_v1,

@@ -289,6 +289,18 @@ static bool lay_out(wm_run *run, const wm_format *format, wmap_archive *const *s
 
 /* ---- the run ---- */
 
+/* Headers alone can be compiled for, not run over. */
+static bool have_data(wmap_archive *const *sources, size_t count, wmap_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sources[i]->format->hollow) {
+            wm_fail(err, WMAP_E_UNSUPPORTED, "this is a %s: it has names, dtypes and shapes, and no weights",
+                    sources[i]->format->name);
+            return wm_error_file(err, wmap_archive_path(sources[i]));
+        }
+    return true;
+}
+
 static bool write_output(wm_run *run, wmap_error *err)
 {
     const wmap_run_options *o = run->options;
@@ -296,10 +308,11 @@ static bool write_output(wm_run *run, wmap_error *err)
                               .force = o->force,
                               .no_sync = o->no_sync,
                               .make_folder = o->output[strlen(o->output) - 1] == '/'};
-    if (!wm_run_plan_jobs(run, err) ||
-        !wm_output_open(&run->output, run->writer.parts, run->writer.part_count, err))
+    /* Opened first: what the disk has no room for costs no memory. */
+    if (!wm_output_open(&run->output, run->writer.parts, run->writer.part_count, err))
         return false;
-    if (!wm_run_work(run, err) || !run->writer.format->finish(&run->writer, err)) {
+    if (!wm_run_plan_jobs(run, err) || !wm_run_work(run, err) ||
+        !run->writer.format->finish(&run->writer, err)) {
         wm_output_abandon(&run->output);
         return false;
     }
@@ -319,7 +332,7 @@ static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const
     if (!match_sources(run, sources, prefixes, count, err) ||
         (format && !lay_out(run, format, sources, count, err)))
         return false;
-    return !to_file || write_output(run, err);
+    return !to_file || (have_data(sources, count, err) && write_output(run, err));
 }
 
 /* Writes to an unlinked file, as for standard output, and keeps it. */
@@ -329,12 +342,12 @@ static wmap_archive *run_to_scratch(wm_run *run, wmap_archive *const *sources, c
     wmap_archive *made = NULL;
     const wm_writer *w = &run->writer;
     if (!match_sources(run, sources, prefixes, count, err) ||
-        !lay_out(run, &wm_scratch_format, sources, count, err) || !wm_run_plan_jobs(run, err))
+        !lay_out(run, &wm_scratch_format, sources, count, err))
         return NULL;
     run->output = (wm_output){.path = "-", .no_sync = true};
     if (!wm_output_open(&run->output, w->parts, w->part_count, err))
         return NULL;
-    if (wm_run_work(run, err)) {
+    if (wm_run_plan_jobs(run, err) && wm_run_work(run, err)) {
         int fd = fcntl(run->output.fds[0], F_DUPFD_CLOEXEC, 3);
         if (fd >= 0)
             made = wm_scratch_open(label, fd, w->targets, w->count, err);

@@ -4,7 +4,6 @@
  * order. */
 #include <dirent.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +13,11 @@
 #include "runtime/archive.h"
 #include "runtime/base/natural.h"
 #include "runtime/base/size.h"
+#include "runtime/json_in.h"
 
 #define INDEX_MOST  ((uint64_t)64 << 20) /* bytes of an index */
 #define MORE_COMMAS 10000                /* in an index beyond one a tensor */
 #define FOLDER_MOST 1000000              /* files of a folder that are looked at */
-#define ROOM        ((size_t)64 << 10)   /* what jansson may take beyond the bytes of an index */
 #define SUFFIX      ".index.json"
 
 /* ---- the index ---- */
@@ -85,42 +84,25 @@ static bool nomem(struct set *s)
     return wm_fail(s->err, WMAP_E_NOMEM, "out of memory");
 }
 
-/* jansson makes objects of 100 bytes and more even of the shortest value, so there must not be too many. */
-static bool count_values(struct set *s, const uint8_t *text, uint64_t size)
-{
-    uint64_t commas = 0;
-    bool string = false;
-    for (uint64_t i = 0; i < size; i++) {
-        if (text[i] == '"')
-            string = !string;
-        else if (string)
-            i += text[i] == '\\';
-        else
-            commas += text[i] == ',';
-    }
-    return commas <= WM_MAX_TENSORS + MORE_COMMAS || bad(s, "lists more than 1000000 tensors", NULL);
-}
-
-/* jansson doesn't always say that it ran out of memory, so what it refuses is put before it again, and then
- * as much memory as it may have wanted must be there. */
 static bool parse_index(struct set *s)
 {
     json_error_t failure;
     uint64_t size = s->archive->files[0].size;
+    bool oom = false;
     if (size > INDEX_MOST)
         return bad(s, "is larger than 64 MiB", NULL);
-    uint8_t *text = malloc((size_t)size + 1);
+    char *text = malloc((size_t)size + 1);
     if (!text)
         return nomem(s);
-    bool ok = wm_archive_read(s->archive, 0, 0, text, size, s->err) && count_values(s, text, size);
-    for (int i = 0; ok && i < 2 && !s->json; i++)
-        s->json = json_loadb((const char *)text, (size_t)size, JSON_REJECT_DUPLICATES, &failure);
+    bool ok = wm_archive_read(s->archive, 0, 0, text, size, s->err) &&
+              (wm_json_marks(text, (size_t)size, ",") <= WM_MAX_TENSORS + MORE_COMMAS ||
+               bad(s, "lists more than 1000000 tensors", NULL));
+    if (ok)
+        s->json = wm_json_parse(text, (size_t)size, 0, &failure, &oom);
     free(text);
     if (!ok || s->json)
         return ok;
-    void *room = malloc((size_t)size + ROOM);
-    free(room);
-    if (!room || json_error_code(&failure) == json_error_out_of_memory)
+    if (oom)
         return nomem(s);
     wm_fail(s->err, WMAP_E_CORRUPT, "the index of a set is no sound JSON: %s", failure.text);
     return wm_error_offset(s->err, failure.position < 0 ? 0 : (uint64_t)failure.position);

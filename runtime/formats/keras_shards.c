@@ -1,11 +1,10 @@
 /* keras_shards.c: Keras 3's weights in several files: NAME.weights.json says which of the files beside it
  * hold the variables of a path. */
+#include "runtime/json_in.h"
 #include "runtime/formats/keras.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "runtime/base/natural.h"
 
@@ -41,10 +40,11 @@ static bool read_index(wmap_archive *archive, json_t **index, wmap_error *err)
     if (!text)
         return false;
     json_error_t failure;
-    *index = json_loadb((const char *)text, (size_t)size, JSON_REJECT_DUPLICATES, &failure);
+    bool oom;
+    *index = wm_json_parse((const char *)text, (size_t)size, 0, &failure, &oom);
     if (*index)
         return true;
-    if (json_error_code(&failure) == json_error_out_of_memory)
+    if (oom)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     wm_fail(err, WMAP_E_CORRUPT, "the index of shards is no JSON: %s", failure.text);
     return wm_error_offset(err, failure.position < 0 ? 0 : (uint64_t)failure.position);

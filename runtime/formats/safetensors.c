@@ -1,7 +1,6 @@
 /* safetensors.c: the header is JSON, the data one buffer that the tensors must tile. Stricter than the
  * reference reader where the two differ: names and keys given twice are refused, however they are escaped. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +9,12 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/json_in.h"
 
 #define MAX_DEPTH 8                  /* of brackets; a good header has three levels */
 #define VALUE_MAX ((size_t)64 << 10) /* bytes of a tensor's entry: bounds memory */
 /* Bytes of the shortest entry, "":{"dtype":"U8","shape":[],"data_offsets":[0,1]}, rounded down. */
 #define ENTRY_MIN    48
-#define ROOM         ((size_t)64 << 10) /* what jansson may take for a piece beyond its bytes */
 #define STRING_MAX   ((size_t)16 << 20) /* bytes of a value of the metadata */
 #define METADATA_MAX ((size_t)100000)   /* keys of the metadata */
 
@@ -114,21 +113,16 @@ static bool skip_value(wm_cursor *c, wmap_error *err)
     return true;
 }
 
-/* Parses the piece [begin, c->at). `*json` is owned by the caller. jansson doesn't always say that it ran out
- * of memory, so what it refuses is put before it again, and then as much memory as it may have wanted must be
- * there. */
+/* Parses the piece [begin, c->at). `*json` is owned by the caller. */
 static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_error *err)
 {
     json_error_t failure;
-    *json = NULL;
-    for (int i = 0; i < 2 && !*json; i++)
-        *json = json_loadb((const char *)c->bytes + begin, c->at - begin,
-                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &failure);
+    bool oom;
+    *json = wm_json_parse((const char *)c->bytes + begin, c->at - begin, JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                          &failure, &oom);
     if (*json)
         return true;
-    void *room = malloc(c->at - begin + ROOM);
-    free(room);
-    if (!room || json_error_code(&failure) == json_error_out_of_memory)
+    if (oom)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     wm_fail(err, WMAP_E_CORRUPT, "damaged safetensors header: %s", failure.text);
     /* jansson counts the bytes that it took; the offending one is the last of them */

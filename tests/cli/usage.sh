@@ -51,7 +51,7 @@ has err 'give a spec'
 run 2 inspect
 has err 'name a weight file'
 run 2 inspect a.safetensors --format yaml
-has err 'text or json'
+has err 'text, json or jsonl'
 run 2 check -e 'keep rest' -D novalue a.safetensors
 has err 'NAME=VALUE'
 run 2 check nosuch.wmap
