@@ -235,7 +235,8 @@ int wm_input_open(wm_input *input, const wm_args *args)
         }
     }
     if (input->is_plan) {
-        static const wm_flag_id settled[] = {WM_FLAG_MAP, WM_FLAG_DEFINE, WM_FLAG_TARGET_LIKE};
+        static const wm_flag_id settled[] = {WM_FLAG_MAP, WM_FLAG_DEFINE, WM_FLAG_TARGET_LIKE,
+                                             WM_FLAG_REVERSE};
         for (size_t i = 0; i < sizeof settled / sizeof *settled; i++) {
             if (wm_args_has(args, settled[i])) {
                 wm_say("%s: %s is a plan, in which `--%s` is settled", args->command->name, input->path,
@@ -378,6 +379,7 @@ int wm_compile(const wm_input *input, const wm_args *args, const char *stage, ui
         .sources = b.sources,
         .source_count = input->archive_count,
         .target = input->target ? &b.target : NULL,
+        .reverse = wm_args_has(args, WM_FLAG_REVERSE),
     };
     wmap_report *report = NULL;
     wmap_error err = {0};

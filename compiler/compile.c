@@ -316,10 +316,13 @@ static bool analyse(compilation *c, wmap_error *err)
     if (o->target && !side_of_headers(&c->unit, o->target, 1, &s->target, err))
         return false;
     c->took_part = o->source_count || o->target;
-    wm_program *program = wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL);
+    wm_program *program = wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL,
+                                     s->target.known ? s->target.index : NULL);
     s->program = program;
     if (program->failed)
         return false;
+    if (o->reverse)
+        wm_reverse_pass(&c->unit, program);
     size_t poisoned = 0;
     for (size_t i = 0; i < program->count; i++)
         poisoned += program->lines[i].poisoned;

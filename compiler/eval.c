@@ -125,17 +125,43 @@ wm_str wm_qname_text(wm_arena *arena, const wm_qname *name)
     return (wm_str){b.text, (uint32_t)b.len};
 }
 
+/* A value that waits for names which no file and no model will tell. */
+static result undeclared(const evaluator *e, const wm_expr *expr)
+{
+    const wm_file *file = wm_scope_file(e->scope);
+    if (!file || !file->world->undeclared)
+        return lost;
+    wm_diag *d =
+        wm_error(e->unit, WM_E0703, expr->span,
+                 "this asks for names of the side that is written in reverse, and they are not declared");
+    wm_diag_hint(e->unit, d, "name a file like it with `--target-like`, or declare it with `map ... from`");
+    return failed;
+}
+
+static result captured(const evaluator *e, const wm_expr *expr, wm_span declared)
+{
+    wm_str name = expr->name->parts->text;
+    wm_diag *d =
+        wm_error(e->unit, WM_E0703, expr->span,
+                 "%s is captured by each rule in reverse, so it has no value here", wm_quote(e->unit, name));
+    wm_diag_also(e->unit, d, declared, "in reverse this `for` reads no names");
+    return failed;
+}
+
 static result eval_name(const evaluator *e, const wm_expr *expr)
 {
     result r = {.state = KNOWN};
-    switch (wm_scope_find(e->unit->arena, e->scope, expr->name, &r.v, NULL)) {
+    wm_span declared = WM_NOWHERE;
+    wm_decl_state found = wm_scope_find(e->unit->arena, e->scope, expr->name, &r.v, &declared);
+    switch (found) {
     case WM_DECL_DONE:
         return r;
     case WM_DECL_UNKNOWN:
-        return lost;
+        return undeclared(e, expr);
     case WM_DECL_FAILED:
     case WM_DECL_OPEN:
         return failed;
+    case WM_DECL_CAPTURE:
     case WM_DECL_NEW:
         break;
     }
@@ -150,6 +176,8 @@ static result eval_name(const evaluator *e, const wm_expr *expr)
             break;
         }
     }
+    if (found == WM_DECL_CAPTURE)
+        return captured(e, expr, declared);
     wm_str name = wm_qname_text(e->unit->arena, expr->name);
     wm_diag *d =
         wm_error(e->unit, WM_E0301, expr->span, "nothing is called %s here", wm_quote(e->unit, name));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/pass.h"
+#include "compiler/scope.h"
 
 #define MAX_UNSTACKED 1000000
 
@@ -46,17 +47,43 @@ static const char *origin_text(inference *i, const wm_origin *o)
                                    : wm_show_shape(i->unit, b->rank, b->shape));
 }
 
-static struct wm_shared_slot *shared_slot(wm_state *state, const wm_axes *axes, uint32_t number)
+/* The key of an axis: which it is, and what the instance captured, if that tells several of its kind apart.
+ */
+static wm_str shared_key(wm_arena *arena, const wm_axes *axes, uint32_t number, const wm_instance *in)
+{
+    wm_buffer key = {.arena = arena};
+    uint64_t id = (uint64_t)axes->id << 32 | number;
+    wm_buffer_add(&key, (const char *)&id, sizeof id);
+    for (uint32_t b = 0; in && b < axes->by_count; b++)
+        for (uint32_t v = 0; v < in->form->line->var_count; v++) {
+            const wm_var *var = &in->form->line->vars[v];
+            const wm_capture *c = &in->captures[v];
+            if (!c->bound || !wm_str_eq(var->name, axes->by[b]))
+                continue;
+            uint64_t head = var->text ? c->s.len : (uint64_t)c->i;
+            wm_buffer_add(&key, (const char *)&head, sizeof head);
+            if (var->text)
+                wm_buffer_add(&key, c->s.p, c->s.len);
+        }
+    return (wm_str){key.text, (uint32_t)key.len};
+}
+
+/* `in` may be NULL: the axis that stands for all that captures tell apart. */
+static struct wm_shared_slot *shared_slot(wm_state *state, const wm_axes *axes, uint32_t number,
+                                          const wm_instance *in)
 {
     wm_unit *unit = state->unit;
     wm_shared *s = &state->shared;
     uint64_t id = (uint64_t)axes->id << 32 | number;
-    uint32_t at = wm_map_get(&s->map, &id, sizeof id);
+    wm_str key = {(const char *)&id, sizeof id};
+    if (in && axes->by_count)
+        key = shared_key(unit->scratch, axes, number, in);
+    uint32_t at = wm_map_get(&s->map, key.p, key.len);
     if (at != WM_MAP_NONE)
         return &s->slots[at];
-    uint64_t *key = wm_new(unit->arena, uint64_t, 1);
-    *key = id;
-    wm_map_put(&s->map, key, sizeof *key, (uint32_t)s->count, NULL);
+    char *kept = wm_alloc(unit->arena, key.len);
+    memcpy(kept, key.p, key.len);
+    wm_map_put(&s->map, kept, key.len, (uint32_t)s->count, NULL);
     struct wm_shared_slot *slot = wm_push(unit->arena, s->slots, s->count, s->cap);
     slot->extent = -1;
     const struct wm_axes_item *item = &axes->items[number];
@@ -78,7 +105,8 @@ static void exchange_shared(inference *i, bool import)
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         if (!i->form->axes[a].shared)
             continue;
-        struct wm_shared_slot *slot = shared_slot(i->state, i->form->axes[a].shared, i->form->axes[a].item);
+        struct wm_shared_slot *slot =
+            shared_slot(i->state, i->form->axes[a].shared, i->form->axes[a].item, i->in);
         if (import && slot->extent >= 0) {
             if (!learn_origin(i, a, slot->extent, slot->origin)) {
                 wm_diag *d = wm_instance_error(i->state, i->in, WM_E0503, i->in->origins[a].span,
@@ -545,7 +573,7 @@ void wm_lose_shared(wm_state *state, const wm_line *line)
 {
     for (const wm_axes *axes = line->axes; axes; axes = axes->up)
         for (uint32_t k = 0; k < axes->count; k++)
-            shared_slot(state, axes, k)->lost = true;
+            shared_slot(state, axes, k, NULL)->lost = true;
 }
 
 /* Whether an extent is unknown since another rule, which has an error, didn't tell it. */
@@ -553,7 +581,8 @@ static bool lost(inference *i)
 {
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         const wm_axis *axis = &i->form->axes[a];
-        if (i->in->extents[a] < 0 && axis->shared && shared_slot(i->state, axis->shared, axis->item)->lost)
+        if (i->in->extents[a] < 0 && axis->shared &&
+            shared_slot(i->state, axis->shared, axis->item, NULL)->lost)
             return true;
     }
     return false;

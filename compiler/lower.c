@@ -175,16 +175,11 @@ static bool numbers_any(const seconds *s, uint32_t axis)
 }
 
 /* What a move does to its elements, if it is more than a cast. */
-static void set_program(lowerer *l, wm_move *m, const wm_piece *source, const seconds *others,
-                        const uint32_t *numbered, uint32_t numbered_count, const uint32_t *moving,
-                        const int64_t *values)
+static void set_program(lowerer *l, wm_move *m, const wm_piece *source, uint32_t target,
+                        const seconds *others, const uint32_t *numbered, uint32_t numbered_count,
+                        const uint32_t *moving, const int64_t *values)
 {
-    bool casts;
-    wmap_dtype gives = wm_steps_dtype(l->state, l->in, source->term, &casts),
-               to = l->state->outs[m->target].dtype;
-    const wm_cast *all = gives == to ? NULL : wm_map_cast(l->state, gives);
-    m->code = wm_steps_code(l->state, l->in, source, gives == to ? WMAP_DTYPE_NONE : to,
-                            all ? all->policy : WM_POLICY_CHECK, &m->code_count);
+    m->code = wm_pair_code(l->state, l->in, source, target, &m->code_count);
     m->extra_count = others->count;
     m->extras = wm_new(l->arena, wm_extra, others->count);
     for (uint32_t k = 0; k < others->count; k++) {
@@ -241,8 +236,8 @@ static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *sourc
         }
         if (!source) {
             set_constant(m, &line->fill->value);
-        } else if (line->left[source->term].steps) {
-            set_program(l, m, source, &others, numbered, numbered_count, moving, values);
+        } else if (line->left[source->term].steps || line->right[target->term].steps) {
+            set_program(l, m, source, target->term, &others, numbered, numbered_count, moving, values);
         } else if (l->state->outs[out].dtype != sb->dtype) {
             m->cast = l->state->outs[out].dtype;
             const wm_cast *cast = line->left[source->term].cast;

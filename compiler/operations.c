@@ -40,7 +40,19 @@ typedef struct checker {
     const wm_line *line;
     wmap_dtype *stack;
     uint32_t depth;
+    uint32_t places, operations; /* of the program so far */
 } checker;
+
+/* E0702: an inverse that the dtype or the constant rules out. */
+static void no_inverse(checker *c, const wm_step *s, const char *what, wmap_dtype dtype)
+{
+    wm_diag *d = wm_instance_error(c->state, c->in, WM_E0702, s->span, "`%s`%s has no inverse%s%s",
+                                   names[s->kind == WM_STEP_DIV   ? WM_STEP_MUL
+                                         : s->kind == WM_STEP_MUL ? WM_STEP_DIV
+                                                                  : s->kind],
+                                   what, dtype ? " among " : "", dtype ? wmap_dtype_name(dtype) : "");
+    wm_hint_clauses(c->state->unit, d);
+}
 
 /* Floats take all; whole numbers + - * neg. */
 static void check_arithmetic(checker *c, const wm_step *s, wmap_dtype dtype)
@@ -51,6 +63,10 @@ static void check_arithmetic(checker *c, const wm_step *s, wmap_dtype dtype)
     bool whole = kind == WM_KIND_UINT || kind == WM_KIND_INT;
     if (kind == WM_KIND_FLOAT || (whole && simple))
         return;
+    if (whole && s->inverse) {
+        no_inverse(c, s, "", dtype);
+        return;
+    }
     wm_diag *d = wm_instance_error(c->state, c->in, WM_E0606, s->span, "`%s` does not apply to %s",
                                    names[s->kind], wmap_dtype_name(dtype));
     if (whole)
@@ -84,6 +100,8 @@ static void check_constant(checker *c, const wm_step *s, wmap_dtype dtype)
         wm_instance_error(c->state, c->in, WM_E0608, s->expr->span,
                           "%s is not a whole number, and the operand is %s", wm_val_text(c->state->unit, &v),
                           wmap_dtype_name(dtype));
+    } else if (s->inverse && s->kind == WM_STEP_DIV && zero) {
+        no_inverse(c, s, " by 0", WMAP_DTYPE_NONE);
     } else if (s->kind == WM_STEP_DIV && zero) {
         wm_instance_error(c->state, c->in, WM_E0307, s->expr->span, "division by zero");
     }
@@ -99,9 +117,22 @@ static void check_pair(checker *c, const wm_step *s, wmap_dtype a, wmap_dtype b)
     wm_note_tensors(c->state, c->in, d);
 }
 
-static void check_cast(checker *c, const wm_step *s, wmap_dtype from)
+/* A cast that is turned gives back the dtype that was there. */
+static wmap_dtype cast_to(const wm_instance *in, const wm_step *s, uint32_t target)
 {
-    wmap_dtype to = s->cast.to;
+    return s->cast.to != WMAP_DTYPE_NONE ? s->cast.to : in->right[target].dtype;
+}
+
+static void check_cast(checker *c, const wm_step *s, wmap_dtype from, wmap_dtype to)
+{
+    if (to == WMAP_DTYPE_NONE) {
+        wm_diag *d = wm_instance_error(c->state, c->in, WM_E0704, s->span,
+                                       "the dtype before this %s is not known", names[s->kind]);
+        wm_diag_hint(
+            c->state->unit, d,
+            "name a file like the one to be written with `--target-like`, or declare it with `map ... from`");
+        return;
+    }
     if (s->kind == WM_STEP_CAST && !wm_cast_exists(from, to)) {
         wm_diag *d = wm_instance_error(c->state, c->in, WM_E0607, s->span, "there is no cast from %s to %s",
                                        wmap_dtype_name(from), wmap_dtype_name(to));
@@ -125,53 +156,112 @@ static void check_load(checker *c, const wm_step *s)
     c->stack[c->depth++] = b->dtype;
 }
 
-/* The cast of the map comes behind them, and a constant is an operation of its own. */
+/* The cast of the map is one more, and a constant is an operation of its own. */
 static void check_size(checker *c, const wm_steps *steps)
 {
-    uint32_t places = 0, operations = 1;
     for (uint32_t k = 0; k < steps->count; k++) {
-        places += steps->list[k].kind == WM_STEP_LOAD;
-        operations += steps->list[k].expr ? 2 : 1;
-        if (places <= MAX_PLACES && operations <= MAX_OPERATIONS)
+        c->places += steps->list[k].kind == WM_STEP_LOAD;
+        c->operations += steps->list[k].expr ? 2 : 1;
+        if (c->places <= MAX_PLACES && c->operations < MAX_OPERATIONS)
             continue;
         wm_instance_error(c->state, c->in, WM_E0903, steps->list[k].span, "more than %d %s in one operand",
-                          places > MAX_PLACES ? MAX_PLACES : MAX_OPERATIONS,
-                          places > MAX_PLACES ? "places" : "operations");
+                          c->places > MAX_PLACES ? MAX_PLACES : MAX_OPERATIONS,
+                          c->places > MAX_PLACES ? "places" : "operations");
         return;
     }
 }
 
-wmap_dtype wm_steps_dtype(wm_state *state, wm_instance *instance, uint32_t term, bool *casts)
+/* The dtype behind the steps of an operand of the source, or, where `top` is that of its value, of target
+ * `target`. */
+static wmap_dtype steps_dtype(checker *c, const wm_steps *steps, uint32_t target, wmap_dtype top)
 {
-    checker c = {.state = state, .in = instance, .line = instance->form->line};
-    const wm_steps *steps = c.line->left[term].steps;
-    check_size(&c, steps);
-    c.stack = wm_new(state->unit->scratch, wmap_dtype, steps->count);
-    *casts = false;
-    for (uint32_t k = 0; k < steps->count && !instance->failed; k++) {
+    check_size(c, steps);
+    c->stack = wm_new(c->state->unit->scratch, wmap_dtype, steps->count + (size_t)1);
+    c->depth = 0;
+    if (top != WMAP_DTYPE_NONE)
+        c->stack[c->depth++] = top;
+    for (uint32_t k = 0; k < steps->count && !c->in->failed; k++) {
         const wm_step *s = &steps->list[k];
         if (s->kind == WM_STEP_LOAD) {
-            check_load(&c, s);
+            check_load(c, s);
             continue;
         }
         bool two = s->kind >= WM_STEP_ADD && s->kind <= WM_STEP_DIV && !s->expr;
-        wmap_dtype top = c.stack[c.depth - 1];
+        top = c->stack[c->depth - 1];
         if (s->kind == WM_STEP_CAST || s->kind == WM_STEP_BITCAST) {
-            check_cast(&c, s, top);
-            c.stack[c.depth - 1] = s->cast.to;
-            *casts = true;
+            wmap_dtype to = cast_to(c->in, s, target);
+            check_cast(c, s, top, to);
+            c->stack[c->depth - 1] = to;
             continue;
         }
         if (two) {
-            c.depth--;
-            check_pair(&c, s, c.stack[c.depth - 1], top);
+            c->depth--;
+            check_pair(c, s, c->stack[c->depth - 1], top);
         }
-        if (!instance->failed)
-            check_arithmetic(&c, s, c.stack[c.depth - 1]);
+        if (!c->in->failed)
+            check_arithmetic(c, s, c->stack[c->depth - 1]);
         if (s->expr)
-            check_constant(&c, s, c.stack[c.depth - 1]);
+            check_constant(c, s, c->stack[c->depth - 1]);
     }
-    return c.depth ? c.stack[0] : WMAP_DTYPE_NONE;
+    return c->depth ? c->stack[0] : WMAP_DTYPE_NONE;
+}
+
+static bool has_cast(const wm_steps *steps)
+{
+    for (uint32_t k = 0; steps && k < steps->count; k++)
+        if (steps->list[k].kind == WM_STEP_CAST || steps->list[k].kind == WM_STEP_BITCAST)
+            return true;
+    return false;
+}
+
+static void check_plain(checker *c, const wm_term *t, wmap_dtype from, wmap_dtype to)
+{
+    const wm_step load = {.term = (uint32_t)(t - c->line->left)};
+    wmap_dtype none;
+    c->stack = &none;
+    c->depth = 0;
+    check_load(c, &load);
+    if (c->in->failed || wm_cast_exists(from, to))
+        return;
+    wm_diag *d =
+        wm_instance_error(c->state, c->in, WM_E0607, t->cast ? t->cast->span : t->name.span,
+                          "there is no cast from %s to %s", wmap_dtype_name(from), wmap_dtype_name(to));
+    wm_note_tensors(c->state, c->in, d);
+}
+
+/* The cast of the map for a dtype, if the operands have none of their own. */
+static const wm_cast *free_cast(const wm_state *state, const wm_line *line, uint32_t source, uint32_t target,
+                                wmap_dtype dtype)
+{
+    const wm_term *s = &line->left[source];
+    if (s->cast || has_cast(s->steps) || has_cast(line->right[target].steps))
+        return NULL;
+    const wm_cast *all = wm_map_cast(state, dtype);
+    return all && (!s->steps || wm_cast_exists(dtype, all->to)) ? all : NULL;
+}
+
+wmap_dtype wm_result_dtype(wm_state *state, wm_instance *instance, uint32_t source, uint32_t target)
+{
+    checker c = {.state = state, .in = instance, .line = instance->form->line};
+    const wm_term *s = &c.line->left[source], *t = &c.line->right[target];
+    wmap_dtype dtype = instance->left[source].dtype;
+    const wm_cast *all;
+    if (s->steps) {
+        dtype = steps_dtype(&c, s->steps, target, WMAP_DTYPE_NONE);
+    } else {
+        all = t->steps && !c.line->turned ? NULL : free_cast(state, c.line, source, target, dtype);
+        wmap_dtype to = s->cast ? s->cast->to : all ? all->to : dtype;
+        check_plain(&c, s, dtype, to);
+        if (s->cast)
+            dtype = to;
+    }
+    if (c.line->turned && (all = free_cast(state, c.line, source, target, dtype)))
+        dtype = all->to;
+    if (t->steps && !instance->failed)
+        dtype = steps_dtype(&c, t->steps, target, dtype);
+    if (!c.line->turned && !instance->failed && (all = free_cast(state, c.line, source, target, dtype)))
+        dtype = all->to;
+    return dtype;
 }
 
 /* ---- programs ---- */
@@ -184,27 +274,72 @@ static bool has_tag(const wm_form *form, const wm_piece *piece, wm_str tag)
     return tag.len == 0;
 }
 
-const wm_code *wm_steps_code(wm_state *state, wm_instance *instance, const wm_piece *piece, wmap_dtype to,
-                             enum wm_policy policy, uint32_t *count)
+/* A program being put together. */
+typedef struct coder {
+    wm_state *state;
+    wm_instance *in;
+    const wm_piece *source;
+    uint32_t target;
+    wm_code *code;
+    uint32_t count;
+    wmap_dtype dtype; /* of the result so far */
+} coder;
+
+static void add_cast(coder *c, wm_step_kind kind, wmap_dtype to, enum wm_policy policy)
 {
-    const wm_steps *steps = instance->form->line->left[piece->term].steps;
-    wm_code *code = wm_new(state->unit->scratch, wm_code, 2 * (size_t)steps->count + 1);
-    *count = 0;
-    for (uint32_t k = 1; k < steps->count; k++) { /* the first loads the move's source */
+    c->code[c->count++] = (wm_code){.kind = kind, .dtype = to, .policy = policy};
+}
+
+static void add_steps(coder *c, const wm_steps *steps, uint32_t from)
+{
+    for (uint32_t k = from; steps && k < steps->count; k++) {
         const wm_step *s = &steps->list[k];
-        if (!has_tag(instance->form, piece, s->tag))
+        if (!has_tag(c->in->form, c->source, s->tag))
             continue;
         if (s->expr) {
-            wm_code *constant = &code[(*count)++];
+            wm_code *constant = &c->code[c->count++];
             *constant = (wm_code){.constant = true};
-            eval_constant(state, instance, s, &constant->value);
+            eval_constant(c->state, c->in, s, &constant->value);
         }
-        code[(*count)++] = (wm_code){.kind = s->kind,
-                                     .source = s->kind == WM_STEP_LOAD ? s->term - piece->term : 0,
-                                     .dtype = s->cast.to,
-                                     .policy = s->cast.policy};
+        if (s->kind == WM_STEP_CAST || s->kind == WM_STEP_BITCAST)
+            add_cast(c, s->kind, cast_to(c->in, s, c->target), s->cast.policy);
+        else
+            c->code[c->count++] =
+                (wm_code){.kind = s->kind, .source = s->kind == WM_STEP_LOAD ? s->term - c->source->term : 0};
     }
-    if (to != WMAP_DTYPE_NONE)
-        code[(*count)++] = (wm_code){.kind = WM_STEP_CAST, .dtype = to, .policy = policy};
-    return code;
+}
+
+/* The cast of the map stands behind all, but of a turned rule before what undoes its operations. */
+static void add_free_cast(coder *c, wmap_dtype dtype)
+{
+    const wm_cast *all = free_cast(c->state, c->in->form->line, c->source->term, c->target, dtype);
+    if (all && all->to != dtype)
+        add_cast(c, WM_STEP_CAST, all->to, all->policy);
+}
+
+const wm_code *wm_pair_code(wm_state *state, wm_instance *instance, const wm_piece *source, uint32_t target,
+                            uint32_t *count)
+{
+    const wm_line *line = instance->form->line;
+    const wm_term *s = &line->left[source->term], *t = &line->right[target];
+    checker types = {.state = state, .in = instance, .line = line};
+    coder c = {state, instance, source, target, NULL, 0, instance->left[source->term].dtype};
+    c.code = wm_new(state->unit->scratch, wm_code,
+                    2 * ((size_t)(s->steps ? s->steps->count : 0) + (t->steps ? t->steps->count : 0)) + 2);
+    if (s->steps)
+        c.dtype = steps_dtype(&types, s->steps, target, WMAP_DTYPE_NONE);
+    add_steps(&c, s->steps, 1); /* the first loads the move's source */
+    if (s->cast) {
+        add_cast(&c, WM_STEP_CAST, s->cast->to, s->cast->policy);
+        c.dtype = s->cast->to;
+    }
+    if (line->turned)
+        add_free_cast(&c, c.dtype);
+    add_steps(&c, t->steps, 0);
+    if (!line->turned && t->steps)
+        c.dtype = steps_dtype(&types, t->steps, target, c.dtype);
+    if (!line->turned)
+        add_free_cast(&c, c.dtype);
+    *count = c.count;
+    return c.code;
 }

@@ -389,18 +389,20 @@ static void pair_seconds(pairer *l)
 }
 
 /* E0321: `| f: + 1` where no piece has the tag f. */
-static void check_step_tags(pairer *l, uint32_t term)
+static void check_step_tags(pairer *l, uint32_t term, bool left)
 {
     wm_form *f = l->form;
-    const wm_steps *steps = f->line->left[term].steps;
+    const wm_steps *steps = left ? f->line->left[term].steps : f->line->right[term].steps;
+    const wm_piece *pieces = left ? f->sources : f->targets;
+    size_t count = left ? f->source_count : f->target_count;
     for (uint32_t k = 0; steps && k < steps->count; k++) {
         const wm_step *s = &steps->list[k];
         bool found = s->tag.len == 0;
         wm_near near;
         wm_near_init(&near, s->tag);
-        for (size_t i = 0; i < f->source_count && !found; i++)
-            for (uint32_t t = 0; f->sources[i].term == term && t < f->sources[i].tag_count; t++) {
-                wm_str name = f->tags[f->sources[i].tags[t]].name;
+        for (size_t i = 0; i < count && !found; i++)
+            for (uint32_t t = 0; pieces[i].term == term && t < pieces[i].tag_count; t++) {
+                wm_str name = f->tags[pieces[i].tags[t]].name;
                 found |= wm_str_eq(name, s->tag);
                 wm_near_try(&near, name);
             }
@@ -435,7 +437,9 @@ void wm_pair_pieces(wm_unit *unit, wm_form *form)
 {
     pairer l = {unit, form};
     for (uint32_t t = 0; t < form->line->left_count && !form->failed; t++)
-        check_step_tags(&l, t);
+        check_step_tags(&l, t, true);
+    for (uint32_t t = 0; t < form->line->right_count && !form->failed; t++)
+        check_step_tags(&l, t, false);
     if (!form->failed)
         pair_seconds(&l);
     if (!form->failed)

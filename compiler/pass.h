@@ -315,14 +315,17 @@ const char *wm_instance_round(wm_unit *unit, wm_instance *instance);
 /* A hook for expressions: the captures of an instance and the extents of its axes. `user` is the instance. */
 wm_found wm_instance_find(void *user, wm_str name, wm_val *value);
 
-/* operations.c: the dtype of what the steps of operand `term` give, errors reported (E0602, E0603, E0606,
- * E0607, E0608). `*casts` says if one of them is a cast. */
-wmap_dtype wm_steps_dtype(wm_state *state, wm_instance *instance, uint32_t term, bool *casts);
+/* operations.c: the dtype of what operand `target` gets of operand `source`, by the steps of both and the
+ * casts of the map. Errors are reported (E0602, E0603, E0606, E0607, E0608, E0702, E0704). */
+wmap_dtype wm_result_dtype(wm_state *state, wm_instance *instance, uint32_t source, uint32_t target);
 
-/* The program of one piece of the source: its steps without those of other blocks, and with the cast `to` at
- * the end if it isn't WMAP_DTYPE_NONE. `*count` is 0 if the element stays as it is. */
-const wm_code *wm_steps_code(wm_state *state, wm_instance *instance, const wm_piece *piece, wmap_dtype to,
-                             enum wm_policy policy, uint32_t *count);
+/* The program of a piece of the source that goes to operand `target`: its steps without those of other
+ * blocks, then those of the target. `*count` is 0 if the element stays as it is. */
+const wm_code *wm_pair_code(wm_state *state, wm_instance *instance, const wm_piece *source, uint32_t target,
+                            uint32_t *count);
+
+/* reverse.c: for what can't be turned. */
+void wm_hint_clauses(wm_unit *unit, wm_diag *diag);
 
 /* True if there is a cast between dtypes. */
 bool wm_cast_exists(wmap_dtype from, wmap_dtype to);

@@ -51,7 +51,9 @@ typedef struct wm_var {
 /* `axis` of one round of one block: axes that all lines below it share. Looked up from the inner to the
  * outer. */
 typedef struct wm_axes {
-    uint32_t id; /* one for each round */
+    uint32_t id;      /* one for each round */
+    const wm_str *by; /* turned `for "pattern"` around it: captures that tell its rounds apart */
+    uint32_t by_count;
     struct wm_axes_item {
         wm_str name;
         wm_span span;
@@ -69,9 +71,9 @@ typedef struct wm_cast {
     wm_span span;
 } wm_cast;
 
-/* A step of what is computed from an operand of the source, in postfix order: the first loads its first
- * place, which names the pieces; others load second places; a constant or the result of a second place is
- * taken by arithmetic. */
+/* A step of what is computed, in postfix order. Of an operand of the source the first loads its first place,
+ * which names the pieces; others load second places; a constant or the result of a second place is taken by
+ * arithmetic. Those of an operand of the target go on with what the source's gave, and load nothing. */
 typedef enum wm_step_kind {
     WM_STEP_LOAD, /* term */
     WM_STEP_ADD,
@@ -95,7 +97,8 @@ typedef struct wm_step {
     wm_span tag_span;
     uint32_t term;       /* LOAD: of the line */
     const wm_expr *expr; /* ADD to DIV, POW: the constant; NULL: two places */
-    wm_cast cast;        /* CAST, BITCAST */
+    wm_cast cast;        /* CAST, BITCAST; `to` is none if it is the dtype that the target is declared with */
+    bool inverse;        /* made by reverse.c */
 } wm_step;
 
 typedef struct wm_steps {
@@ -130,7 +133,7 @@ typedef struct wm_term {
     wm_span optional_span;
     const wm_else *otherwise; /* target; NULL if none, as the next two */
     const wm_cast *cast;      /* source; the only operation then */
-    const wm_steps *steps;    /* source: what is computed, if it is more than a cast; NULL otherwise */
+    const wm_steps *steps;    /* what is computed, of the source if it is more than a cast; NULL otherwise */
     bool second;              /* source: another place of arithmetic; its pieces go with those of `owner` */
     uint32_t owner;
     const wm_typed *declared; /* target */
@@ -159,6 +162,7 @@ typedef struct wm_line {
     const wm_axes *axes;   /* visible shared axes, NULL if none */
     const char *round;     /* "b=1, k=2": the loop variables it was unrolled with; "" if none */
     bool optional;
+    bool turned;   /* it runs from its target to its source; before the reverse pass: it is to be turned */
     bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left
                       over */
     wm_term *left, *right;
@@ -205,6 +209,8 @@ typedef struct wm_program {
     wm_pattern **meta_drops; /* of `drop meta` */
     size_t meta_drop_count, meta_drop_cap;
     bool keep_rest;
+    wm_line *lost; /* turned drops: what they left behind can't be made again */
+    size_t lost_count, lost_cap;
     bool failed; /* so much is wrong that the map can't be known; nothing more to check */
 } wm_program;
 

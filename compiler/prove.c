@@ -129,33 +129,6 @@ const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from)
     return NULL;
 }
 
-/* The dtype that an operand of the source gives. */
-static wmap_dtype result_dtype(prover *p, wm_instance *in, uint32_t term)
-{
-    const wm_term *t = &in->form->line->left[term];
-    const wm_bound *b = &in->left[term];
-    if (t->steps) {
-        bool casts;
-        wmap_dtype gives = wm_steps_dtype(p->state, in, term, &casts);
-        const wm_cast *all = casts || in->failed ? NULL : wm_map_cast(p->state, gives);
-        return all && wm_cast_exists(gives, all->to) ? all->to : gives;
-    }
-    const wm_cast *cast = wm_map_cast(p->state, b->dtype);
-    wmap_dtype to = t->cast ? t->cast->to : cast ? cast->to : b->dtype;
-    if (b->dtype == WMAP_OPAQUE) {
-        wm_diag *d = wm_instance_error(p->state, in, WM_E0606, t->name.span,
-                                       "the source tensor %s is of a kind that wmap lists but cannot move",
-                                       wm_quote(p->unit, p->state->source.names[b->tensors[0]]));
-        wm_diag_hint(p->unit, d, "`wmap inspect` says what it is; `drop` leaves it behind");
-    } else if (!wm_cast_exists(b->dtype, to)) {
-        wm_diag *d = wm_instance_error(p->state, in, WM_E0607, t->cast ? t->cast->span : t->name.span,
-                                       "there is no cast from %s to %s", wmap_dtype_name(b->dtype),
-                                       wmap_dtype_name(to));
-        wm_note_tensors(p->state, in, d);
-    }
-    return to;
-}
-
 static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const wm_bound *bound,
                           wmap_dtype gives)
 {
@@ -187,7 +160,7 @@ static wmap_dtype target_dtype(prover *p, wm_instance *in, uint32_t term)
         if (piece->term != term || piece->unnamed || f->sources[piece->pair].term == from)
             continue;
         uint32_t source = f->sources[piece->pair].term;
-        wmap_dtype part = result_dtype(p, in, source);
+        wmap_dtype part = wm_result_dtype(p->state, in, source, term);
         if (dtype != WMAP_DTYPE_NONE && part != dtype && !in->failed) {
             wm_diag *d = wm_instance_error(p->state, in, WM_E0602, f->line->left[source].name.span,
                                            "this part is %s, another of the same target is %s",

@@ -93,6 +93,14 @@ static wm_names *model_names(wm_resolver *r, const wm_model *model)
     return wm_names_index(r->unit, names, model->count);
 }
 
+/* In reverse, names of the side that is written can be asked for if it is declared; if nothing is known at
+ * all, it stays open. */
+static void walk_body(wm_resolver *r, const wm_context *c, const wm_stmt *body)
+{
+    r->world.undeclared = r->reverse && r->read && !r->world.names;
+    wm_walk(r, c, body);
+}
+
 /* `call`: what names the map and gives it arguments, NULL if that was the command line. */
 static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map, const wm_call *call)
 {
@@ -113,18 +121,22 @@ static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map, co
         program->failed = true;
         return;
     }
-    if (item->from)
-        program->source = wm_make_model(r, &c, item->from);
-    if (item->to)
-        program->target = wm_make_model(r, &c, item->to);
+    const wm_call *source = r->reverse ? item->to : item->from, *target = r->reverse ? item->from : item->to;
+    if (source)
+        program->source = wm_make_model(r, &c, source);
+    if (target)
+        program->target = wm_make_model(r, &c, target);
     r->target_known = r->options->target || program->target;
-    if (!r->world.names && program->source) {
-        r->world.names = model_names(r, program->source);
+    if (!r->read && program->source)
+        r->read = model_names(r, program->source);
+    const wm_model *asked = r->reverse ? program->target : program->source;
+    if (!r->world.names && asked) {
+        r->world.names = r->reverse ? model_names(r, asked) : r->read;
         wm_compute_values(r);
         c.scope = wm_bind_arguments(r, file->scope, map, call, at);
     }
     if (c.scope)
-        wm_walk(r, &c, item->body);
+        walk_body(r, &c, item->body);
     else
         program->failed = true;
 }
@@ -134,6 +146,7 @@ static wm_resolver *new_resolver(wm_unit *unit, const wmap_compile_options *opti
     wm_resolver *r = wm_new(unit->arena, wm_resolver, 1);
     r->unit = unit;
     r->options = options;
+    r->reverse = options->reverse;
     wm_map_init(&r->info_map, unit->arena, 0);
     return r;
 }
@@ -149,11 +162,12 @@ wm_tests *wm_resolve_tests(wm_unit *unit, uint32_t file, const wm_ast *ast,
 }
 
 wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
-                       wm_names *header_names)
+                       wm_names *read, wm_names *written)
 {
     wm_resolver *r = new_resolver(unit, options);
     wm_program *program = wm_new(unit->arena, wm_program, 1);
-    r->world.names = header_names;
+    r->read = read;
+    r->world.names = r->reverse ? written : read;
     r->program = program;
     r->target_known = options->target != NULL;
     program->file = file;
@@ -162,7 +176,7 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     const wm_file *main = wm_load(r, file, ast);
     if (unit->sources[file]->rules_only) {
         wm_context c = {.scope = main->scope, .file = main, .round = ""};
-        wm_walk(r, &c, ast->rules);
+        walk_body(r, &c, ast->rules);
         return program;
     }
     const wm_item *test = wm_find_test(ast, options->test);

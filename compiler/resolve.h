@@ -10,11 +10,15 @@
 #include "compiler/tests.h"
 #include "wmap/compile.h"
 
-/* `file` is the given spec, already parsed into `ast`. `header_names` are the names of the source files'
- * headers, in their order (prefixes applied), NULL if there are none; a declared source model is used for
- * `has` and `for "pattern"` otherwise. Always gives a program. */
+/* `file` is the given spec, already parsed into `ast`. `read` are the names of the files that are read, in
+ * their order (prefixes applied), `written` those that --target-like names; NULL if there are none. A
+ * declared model is used for `has` and `for "pattern"` otherwise. With options->reverse the models change
+ * places, and the lines that are `turned` are left for wm_reverse_pass. Always gives a program. */
 wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wmap_compile_options *options,
-                       wm_names *header_names);
+                       wm_names *read, wm_names *written);
+
+/* reverse.c: turns the lines that resolve made for the other direction. Reports E0702. */
+void wm_reverse_pass(wm_unit *unit, wm_program *program);
 
 /* Test `number` of a file, from 1; NULL if there is none. */
 const wm_item *wm_find_test(const wm_ast *ast, size_t number);

@@ -21,7 +21,9 @@ typedef struct wm_resolver {
     wm_file **finished; /* imported ones before those that import them */
     size_t finished_count, finished_cap;
     wm_program *program;
-    bool target_known; /* the target's names are declared, by a model or by --target-like */
+    bool reverse;      /* the map runs from its target to its source */
+    bool target_known; /* the names of the side that is written are declared, by a model or by a file */
+    wm_names *read;    /* of the side that is read; NULL if it is not known */
     uint32_t rounds;   /* of loops and uses, so far */
     bool spent;        /* too many: reported */
     uint32_t axes_ids; /* given out so far */
@@ -50,6 +52,18 @@ typedef struct wm_context {
         const struct wm_used *up;
     } * used;
 } wm_context;
+
+/* Does what stands here take part in the direction that is compiled? */
+static inline bool wm_takes_part(const wm_resolver *r, const wm_context *context)
+{
+    return context->direction == WM_BOTH_WAYS || (context->direction == WM_REVERSE) == r->reverse;
+}
+
+/* Is it turned: written for the other direction than the one that is compiled? */
+static inline bool wm_is_turned(const wm_resolver *r, const wm_context *context)
+{
+    return r->reverse && context->direction == WM_BOTH_WAYS;
+}
 
 /* ---- resolve_files.c ---- */
 

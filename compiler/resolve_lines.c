@@ -201,7 +201,22 @@ static void note_captures(void *user, size_t name, const wm_capture *captured)
     *wm_push(arena, all->rounds, all->count, all->cap) = copy;
 }
 
-/* One round for each set of captures; without names one round whose variables are unknown. */
+/* Turned: its names are those that are written. Its variables are captured by the rules inside. */
+static void turned_round(wm_resolver *r, const wm_context *c, const wm_stmt *loop, const wm_vars *vars)
+{
+    wm_context inner;
+    wm_named *n = wm_new_round(r, c, (uint32_t)vars->count, &inner);
+    for (size_t v = 0; v < vars->count; v++) {
+        const wm_var *var = &vars->items[v];
+        n[v] = (wm_named){.name = var->name, .span = var->span, .state = WM_DECL_CAPTURE};
+        if (var->text)
+            n[v].value = (wm_val){.kind = WM_VAL_STRING, .i = vars->formats[v]};
+    }
+    wm_walk(r, &inner, loop->of->body);
+}
+
+/* One round for each set of captures; without names one round whose variables are unknown. In `reverse { }`
+ * the names are those that are read there. */
 static void name_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loop)
 {
     wm_vars vars = {0};
@@ -210,11 +225,16 @@ static void name_rounds(wm_resolver *r, const wm_context *c, const wm_stmt *loop
         !wm_make_pattern(r, c->scope, loop->of->string, WM_USE_LOOKED, &vars, &pattern, NULL))
         return;
     uint32_t count = (uint32_t)vars.count;
+    if (wm_is_turned(r, c)) {
+        if (wm_spend(r, loop->span, 1))
+            turned_round(r, c, loop, &vars);
+        return;
+    }
     captures all = {.r = r, .vars = &vars};
     wm_map_init(&all.seen, r->unit->arena, 0);
-    bool known = r->world.names != NULL;
-    if (known &&
-        !wm_names_match(r->world.names, r->unit, &pattern, vars.items, count, NULL, note_captures, &all))
+    wm_names *names = r->reverse && c->direction == WM_REVERSE ? r->read : r->world.names;
+    bool known = names != NULL;
+    if (known && !wm_names_match(names, r->unit, &pattern, vars.items, count, NULL, note_captures, &all))
         return;
     if (!wm_spend(r, loop->span, known ? all.count : 1))
         return;
@@ -288,6 +308,19 @@ static bool axis_extent(wm_resolver *r, const wm_context *c, const wm_expr *expr
     return done != WM_EVAL_ERROR;
 }
 
+/* The captures of turned loops around a block: for each set of them it has axes of its own. */
+static void find_captures(wm_resolver *r, const wm_scope *scope, wm_axes *axes)
+{
+    size_t count = 0, cap = 0;
+    wm_str *by = NULL;
+    for (; r->reverse && scope; scope = scope->up)
+        for (uint32_t i = 0; i < scope->count; i++)
+            if (scope->items[i].state == WM_DECL_CAPTURE)
+                *wm_push(r->unit->arena, by, count, cap) = scope->items[i].name;
+    axes->by = by;
+    axes->by_count = (uint32_t)count;
+}
+
 /* The axes that a block declares, wherever in it the statements stand: they belong to this round of it. */
 static const wm_axes *block_axes(wm_resolver *r, wm_context *c, const wm_stmt *statements)
 {
@@ -299,6 +332,7 @@ static const wm_axes *block_axes(wm_resolver *r, wm_context *c, const wm_stmt *s
             if (!axes) {
                 axes = wm_new(arena, wm_axes, 1);
                 *axes = (wm_axes){.id = r->axes_ids++, .scope = c->scope, .up = c->axes};
+                find_captures(r, c->scope, axes);
             }
             wm_span declared;
             const wm_word *name = b->names;
@@ -389,17 +423,17 @@ static void add_direction(wm_resolver *r, const wm_context *c, const wm_stmt *st
     }
     wm_context inner = *c;
     inner.direction = forward ? WM_FORWARD : WM_REVERSE;
-    if (forward) {
+    if (wm_takes_part(r, &inner)) {
         wm_walk(r, &inner, stmt->of->body);
         return;
     }
-    /* What it asks about are names of the side that is written here, so they are not known. */
-    wm_names *names = r->world.names;
+    /* Of the other direction only the form is looked at: nothing is known of its names. */
+    wm_world world = r->world;
     bool target = r->target_known;
-    r->world.names = NULL;
+    r->world = (wm_world){0};
     r->target_known = true;
     wm_walk(r, &inner, stmt->of->body);
-    r->world.names = names;
+    r->world = world;
     r->target_known = target;
 }
 
@@ -425,6 +459,7 @@ static void add_cast(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     if (stmt->of->policy)
         ok &= wm_make_policy(r, stmt->of->policy->text, stmt->of->policy->span, &cast->policy);
     line.poisoned = !ok || c->poison;
+    line.turned = wm_is_turned(r, c);
     wm_add_line(r, c, &line);
 }
 
@@ -433,20 +468,21 @@ static void add_keep_rest(wm_resolver *r, const wm_context *c, const wm_stmt *st
     wm_line line = {
         .kind = WM_LINE_KEEP_REST, .span = stmt->span, .scope = c->scope, .axes = c->axes, .round = c->round};
     line.poisoned = c->poison;
-    if (c->direction != WM_REVERSE && !r->program->keep_rest) {
+    if (wm_takes_part(r, c) && !r->program->keep_rest) {
         wm_add_line(r, c, &line);
         r->program->keep_rest = true;
     }
 }
 
-/* Metadata are stated for the target, and left behind by their keys; they take no part in any proof. */
+/* Metadata are stated for the target, and left behind by their keys; they take no part in any proof, and none
+ * in the other direction. */
 static void add_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     wm_program *p = r->program;
     wm_stated m = {.span = stmt->span};
     bool ok = wm_plain_text(r->unit, c->scope, NULL, stmt->of->string, &m.key) == WM_EVAL_OK;
     ok &= wm_plain_text(r->unit, c->scope, NULL, stmt->of->string2, &m.value) == WM_EVAL_OK;
-    if (!ok || c->uncertain || c->direction == WM_REVERSE)
+    if (!ok || c->uncertain || !wm_takes_part(r, c) || wm_is_turned(r, c))
         return;
     for (size_t i = 0; i < p->meta_count; i++)
         if (wm_str_eq(p->metas[i].key, m.key)) {
@@ -465,7 +501,7 @@ static void drop_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
         wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
         if (wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &vars) &&
             wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, pattern, NULL) &&
-            c->direction != WM_REVERSE && !c->uncertain)
+            wm_takes_part(r, c) && !wm_is_turned(r, c) && !c->uncertain)
             *wm_push(r->unit->arena, r->program->meta_drops, r->program->meta_drop_count,
                      r->program->meta_drop_cap) = pattern;
     }

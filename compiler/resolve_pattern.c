@@ -16,10 +16,26 @@ static size_t find_var(const wm_vars *vars, wm_str name)
 
 typedef struct noting {
     wm_resolver *r;
+    const wm_scope *scope;
     wm_vars *vars;
     const wm_part *part;
     bool ok;
 } noting;
+
+/* What a turned `for "pattern"` says of a variable. */
+static void use_capture(const wm_scope *scope, wm_var *var, wm_format_kind *format)
+{
+    wm_word word = {.text = var->name};
+    wm_qname name = {.parts = &word};
+    wm_val value = {0};
+    wm_span declared;
+    if (wm_scope_find(NULL, scope, &name, &value, &declared) != WM_DECL_CAPTURE ||
+        value.kind != WM_VAL_STRING)
+        return;
+    var->text = true;
+    var->span = declared;
+    *format = (wm_format_kind)value.i;
+}
 
 static void note(void *user, const wm_word *name)
 {
@@ -42,6 +58,8 @@ static void note(void *user, const wm_word *name)
         v = vars->count;
         wm_var *var = wm_push(n->r->unit->arena, vars->items, vars->count, vars->cap);
         *var = (wm_var){.name = name->text, .span = name->span};
+        if (n->r->reverse)
+            use_capture(n->scope, var, &vars->formats[v]);
     }
     if (!text)
         return;
@@ -101,7 +119,7 @@ static bool check_indexed(wm_resolver *r, const wm_scope *scope, const wm_expr *
 
 bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string, wm_use use, wm_vars *vars)
 {
-    noting n = {r, vars, NULL, true};
+    noting n = {r, scope, vars, NULL, true};
     for (const wm_part *p = string->parts; p; p = p->next) {
         bool text = p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR;
         n.part = p;
@@ -392,6 +410,22 @@ static void found_one(void *user, size_t name, const wm_capture *captures)
     *(bool *)user = true;
 }
 
+/* E0703: a variable of a turned `for "pattern"` has no value before a rule is matched. */
+static bool is_capture(wm_unit *unit, const wm_scope *scope, const wm_var *var)
+{
+    wm_word word = {.text = var->name};
+    wm_qname name = {.parts = &word};
+    wm_val value;
+    wm_span declared;
+    if (wm_scope_find(NULL, scope, &name, &value, &declared) != WM_DECL_CAPTURE)
+        return false;
+    wm_diag *d = wm_error(unit, WM_E0703, var->span,
+                          "%s is captured by each rule in reverse, so `has` cannot ask for it",
+                          wm_quote(unit, var->name));
+    wm_diag_also(unit, d, declared, "in reverse this `for` reads no names");
+    return true;
+}
+
 wm_evaluated wm_has_name(wm_unit *unit, const wm_scope *scope, const wm_string *string, bool *found)
 {
     const wm_file *file = wm_scope_file(scope);
@@ -402,6 +436,15 @@ wm_evaluated wm_has_name(wm_unit *unit, const wm_scope *scope, const wm_string *
     if (!wm_note_vars(&r, scope, string, WM_USE_LOOKED, &vars) ||
         !wm_make_pattern(&r, scope, string, WM_USE_LOOKED, &vars, &pattern, NULL))
         return WM_EVAL_ERROR;
+    for (size_t v = 0; v < vars.count; v++)
+        if (is_capture(unit, scope, &vars.items[v]))
+            return WM_EVAL_ERROR;
+    if (!names && file && file->world->undeclared) {
+        wm_diag *d = wm_error(unit, WM_E0703, string->span,
+                              "`has` asks about the side that is written in reverse, and it is not declared");
+        wm_diag_hint(unit, d, "name a file like it with `--target-like`, or declare it with `map ... from`");
+        return WM_EVAL_ERROR;
+    }
     if (!names)
         return WM_EVAL_UNKNOWN;
     *found = false;

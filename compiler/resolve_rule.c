@@ -35,7 +35,7 @@ static void refuse(wm_rule_info *info, wm_span span, const char *what)
 
 void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, const char *what)
 {
-    if (context->direction != WM_REVERSE)
+    if (wm_takes_part(r, context))
         wm_error(r->unit, WM_E0199, span, "%s is not supported yet", what);
 }
 
@@ -410,7 +410,7 @@ static wm_rule_info *info_of(wm_resolver *r, const wm_context *c, const wm_stmt 
         wm_map_put(&r->info_map, &info->key, sizeof info->key, (uint32_t)r->info_count, NULL);
         *wm_push(r->unit->arena, r->infos, r->info_count, r->info_cap) = info;
     }
-    if (info->unsupported && !info->said && c->direction != WM_REVERSE) {
+    if (info->unsupported && !info->said && wm_takes_part(r, c)) {
         wm_unsupported(r, c, info->unsupported_span, info->unsupported);
         info->said = true;
     }
@@ -422,7 +422,7 @@ static wm_rule_info *info_of(wm_resolver *r, const wm_context *c, const wm_stmt 
 void wm_add_line(wm_resolver *r, const wm_context *context, const wm_line *line)
 {
     wm_program *p = r->program;
-    if (context->direction == WM_REVERSE || r->spent)
+    if (!wm_takes_part(r, context) || r->spent)
         return;
     if (p->count >= WM_MAX_LINES) {
         wm_error(r->unit, WM_E0901, line->span, "the loops of this map give more than %d statements",
@@ -446,9 +446,14 @@ typedef struct builder {
     bool unnamed; /* a finding in a name: no more is said of names */
 } builder;
 
-static wm_line new_line(const wm_context *c, wm_line_kind kind, wm_span span)
+static wm_line new_line(const wm_resolver *r, const wm_context *c, wm_line_kind kind, wm_span span)
 {
-    return (wm_line){.kind = kind, .span = span, .scope = c->scope, .axes = c->axes, .round = c->round};
+    return (wm_line){.kind = kind,
+                     .span = span,
+                     .scope = c->scope,
+                     .axes = c->axes,
+                     .round = c->round,
+                     .turned = wm_is_turned(r, c)};
 }
 
 static bool in_form(const wm_form_of *form, wm_str name)
@@ -478,8 +483,9 @@ static void find_axes(builder *b)
     }
 }
 
-/* E0403: a name that is written has only variables that something binds. */
-static void check_bound(builder *b, bool left_axes)
+/* E0403: a name that is written has only variables that something binds: names that are read, and the layouts
+ * of the places from `first` to `end`. */
+static void check_bound(builder *b, size_t first, size_t end)
 {
     bool lost = false;
     for (size_t v = b->bound; v < b->vars.count && !b->unnamed; v++) {
@@ -487,7 +493,7 @@ static void check_bound(builder *b, bool left_axes)
         bool found = false;
         wm_near near;
         wm_near_init(&near, var->name);
-        for (size_t p = 0; left_axes && p < b->info->left_count; p++) {
+        for (size_t p = first; p < end; p++) {
             found |= in_form(&b->info->forms[p], var->name);
             for (size_t a = 0; a < b->info->forms[p].axis_count; a++)
                 wm_near_try(&near, b->info->forms[p].axes[a]);
@@ -577,13 +583,13 @@ static void make_constant(builder *b, const wm_const *constant, wm_val *value)
     b->ok &= done != WM_EVAL_ERROR;
 }
 
-static void make_target(builder *b, size_t i)
+static void make_target(builder *b, size_t i, wm_use use)
 {
     const wm_rule_info *info = b->info;
     const wm_operand *operand = info->operands[i];
     wm_term *term = &b->line.right[i];
     wm_arena *arena = b->r->unit->arena;
-    make_name(b, info->left_count + i, WM_USE_WRITTEN, &term->name);
+    make_name(b, info->left_count + i, use, &term->name);
     if (operand->place->otherwise) {
         wm_else *other = wm_new(arena, wm_else, 1);
         other->span = operand->place->otherwise->span;
@@ -683,34 +689,34 @@ static void note_names(builder *b, size_t from, size_t to, wm_use use)
     b->ok &= !b->unnamed;
 }
 
-static void note_targets(builder *b)
-{
-    b->bound = b->vars.count;
-    note_names(b, b->info->left_count, b->info->place_count, WM_USE_WRITTEN);
-}
-
 void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    builder b = {.r = r, .c = c, .line = new_line(c, WM_LINE_RULE, stmt->span), .info = info_of(r, c, stmt)};
+    builder b = {
+        .r = r, .c = c, .line = new_line(r, c, WM_LINE_RULE, stmt->span), .info = info_of(r, c, stmt)};
     const wm_diag *before = r->unit->last;
     begin_line(&b);
     b.line.optional = stmt->rule->optional;
     b.line.where = stmt->rule->where;
-    note_names(&b, 0, b.info->left_count, WM_USE_READ);
-    note_targets(&b);
-    check_bound(&b, true);
+    size_t middle = b.info->left_count, all = b.info->place_count;
+    bool turned = b.line.turned; /* what is on the left is written, then */
+    size_t read = turned ? middle : 0, read_end = turned ? all : middle;
+    note_names(&b, read, read_end, WM_USE_READ);
+    b.bound = b.vars.count;
+    note_names(&b, turned ? 0 : middle, turned ? middle : all, WM_USE_WRITTEN);
+    check_bound(&b, read, read_end);
     find_axes(&b);
-    for (size_t i = 0; i < b.info->left_count; i++)
-        make_name(&b, i, WM_USE_READ, &b.line.left[i].name);
+    for (size_t i = 0; i < middle; i++)
+        make_name(&b, i, turned ? WM_USE_WRITTEN : WM_USE_READ, &b.line.left[i].name);
     for (size_t i = 0; i < b.info->right_count; i++)
-        make_target(&b, i);
+        make_target(&b, i, turned ? WM_USE_READ : WM_USE_WRITTEN);
     end_line(&b);
     wm_stamp_round(r, c, before);
 }
 
 void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    builder b = {.r = r, .c = c, .line = new_line(c, WM_LINE_FILL, stmt->span), .info = info_of(r, c, stmt)};
+    builder b = {
+        .r = r, .c = c, .line = new_line(r, c, WM_LINE_FILL, stmt->span), .info = info_of(r, c, stmt)};
     const wm_diag *before = r->unit->last;
     begin_line(&b);
     b.line.where = stmt->of->where;
@@ -719,18 +725,20 @@ void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     fill->has_like = stmt->of->like != NULL;
     fill->span = stmt->of->constant->span;
     make_constant(&b, stmt->of->constant, &fill->value);
+    bool turned = b.line.turned; /* what was filled is read, and nothing else */
     if (stmt->of->like)
         b.ok &= wm_note_vars(r, c->scope, stmt->of->like, WM_USE_READ, &b.vars);
-    note_targets(&b);
-    if (stmt->of->like || !r->target_known) /* else the declared names bind them */
-        check_bound(&b, false);
+    b.bound = b.vars.count;
+    note_names(&b, 0, b.info->place_count, turned ? WM_USE_READ : WM_USE_WRITTEN);
+    if (!turned && (stmt->of->like || !r->target_known)) /* else the declared names bind them */
+        check_bound(&b, 0, 0);
     find_axes(&b);
-    if (stmt->of->like &&
+    if (stmt->of->like && !turned &&
         (!wm_make_pattern(r, c->scope, stmt->of->like, WM_USE_READ, &b.vars, &fill->like, NULL) ||
          !can_solve(r, &fill->like, &b.vars)))
         b.ok = false;
     for (size_t i = 0; i < b.info->right_count; i++)
-        make_target(&b, i);
+        make_target(&b, i, turned ? WM_USE_READ : WM_USE_WRITTEN);
     end_line(&b);
     wm_stamp_round(r, c, before);
 }
@@ -740,7 +748,7 @@ void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     if (stmt->of->constant)
         wm_unsupported(r, c, stmt->span, "`drop ... if all`");
     for (const struct wm_string_list *s = stmt->of->strings; s; s = s->next) {
-        wm_line line = new_line(c, WM_LINE_DROP, stmt->span);
+        wm_line line = new_line(r, c, WM_LINE_DROP, stmt->span);
         wm_vars vars = {0};
         wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
         bool eq = false;

@@ -94,5 +94,6 @@ bool wm_scope_has(const wm_scope *scope, wm_str name, wm_span *declared)
     wm_word word = {.text = name};
     wm_qname qname = {.parts = &word};
     wm_val value;
-    return wm_scope_find(NULL, scope, &qname, &value, declared) != WM_DECL_NEW;
+    wm_decl_state state = wm_scope_find(NULL, scope, &qname, &value, declared);
+    return state != WM_DECL_NEW && state != WM_DECL_CAPTURE;
 }

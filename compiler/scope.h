@@ -9,7 +9,8 @@
 
 /* What all files of one compilation share. */
 typedef struct wm_world {
-    wm_names *names; /* of the source, for `has` and `for "pattern"`; NULL: not known */
+    wm_names *names; /* of the map's source, for `has` and `for "pattern"`; NULL: not known */
+    bool undeclared; /* they never will be: to ask for them is E0703 */
 } wm_world;
 
 typedef enum wm_decl_state {
@@ -17,6 +18,8 @@ typedef enum wm_decl_state {
     WM_DECL_OPEN,    /* being computed: met again, it is defined by itself */
     WM_DECL_DONE,    /* value is set */
     WM_DECL_UNKNOWN, /* it asks for names that are not known (yet) */
+    WM_DECL_CAPTURE, /* of a turned `for "pattern"`: each rule inside captures it; a text if `value` is one,
+                        whose `i` is its wm_format_kind */
     WM_DECL_FAILED   /* reported */
 } wm_decl_state;
 

@@ -19,7 +19,8 @@
 #include "runtime/scratch.h"
 #include "wmap/look.h"
 
-#define GIVEN "the given tensors" /* as messages call the source */
+#define GIVEN  "the given tensors" /* as messages call the source */
+#define RESULT "the result"        /* and the target */
 
 struct wmap_tests {
     const wmap_compile_options *options;
@@ -258,13 +259,74 @@ static bool compare_tensor(running *r, wmap_archive *made, const wm_test_tensor 
 
 /* ---- the run ---- */
 
-/* Runs the map backwards over what it wrote and compares with all that was given. */
-static bool expect_reverse(running *r, wmap_archive *made, wmap_error *err)
+/* How a run can end that is the map's doing, or the test's. */
+static bool is_verdict(wmap_code code)
 {
-    (void)made;
-    (void)err;
-    failed(r, r->test->reverse, "`expect reverse`: running a map backwards is not supported yet");
+    return code == WMAP_E_MISMATCH || code == WMAP_E_GUARD || code == WMAP_E_TARGET ||
+           code == WMAP_E_UNSUPPORTED;
+}
+
+/* The header of an archive; its tensors are malloc. */
+static bool make_header(wmap_header *header, const wmap_archive *archive, const char *label, wmap_error *err)
+{
+    size_t count = wmap_archive_count(archive);
+    wmap_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    if (!tensors)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        tensors[i] = *wmap_archive_tensor(archive, i);
+    *header = (wmap_header){.label = label, .tensors = tensors, .count = count};
     return true;
+}
+
+/* Compiles the map of the test against tensors; with `given` in reverse, so that it writes what was given. A
+ * spec with errors is WMAP_E_SPEC, and they are in the report. NULL without an error: there is nothing to
+ * plan.
+ */
+static wmap_plan *compile(running *r, const wmap_archive *read, const wmap_archive *given,
+                          wmap_report **report, wmap_error *err)
+{
+    wmap_header source = {0}, target = {0};
+    wmap_plan *plan = NULL;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    bool ok = make_header(&source, read, given ? RESULT : GIVEN, err) &&
+              (!given || make_header(&target, given, GIVEN, err));
+    wmap_compile_options options = *r->tests->options;
+    options.map = NULL;
+    options.test = r->number;
+    options.reverse = given != NULL;
+    options.sources = &source;
+    options.source_count = given || r->test->given_count || !r->test->from_model;
+    options.target = given ? &target : NULL;
+    if (ok && wm_tests_compile(r->tests->list, &options, &bytes, &size, report, err) && bytes)
+        plan = wmap_plan_parse(bytes, size, "the plan", err);
+    free(bytes);
+    free((void *)(uintptr_t)source.tensors);
+    free((void *)(uintptr_t)target.tensors);
+    return plan;
+}
+
+/* Runs the map backwards over what it wrote and compares with all that was given. */
+static bool expect_reverse(running *r, wmap_archive *made, wmap_archive *given, wmap_error *err)
+{
+    wmap_report *report = NULL;
+    wmap_plan *plan = compile(r, made, given, &report, err);
+    wmap_archive *back = plan ? wm_scratch_run(plan, &made, NULL, 1, "what comes back", err) : NULL;
+    bool ok = back || err->code == WMAP_E_SPEC || (plan && is_verdict(err->code));
+    if (!back && ok && !plan) {
+        failed_report(r, r->test->reverse, "`expect reverse`: the map does not compile in reverse", report);
+    } else if (!back && ok) {
+        char text[1700];
+        wmap_error_format(err, text, sizeof text);
+        failed(r, r->test->reverse, "`expect reverse`: the run in reverse fails: %s", text);
+    }
+    for (size_t i = 0; back && ok && i < r->test->given_count; i++)
+        ok = compare_tensor(r, back, &r->test->given[i], err);
+    wmap_archive_close(back);
+    wmap_plan_free(plan);
+    wmap_report_free(report);
+    return ok;
 }
 
 static void mark_rules(running *r, const wmap_plan *plan)
@@ -278,13 +340,6 @@ static void mark_rules(running *r, const wmap_plan *plan)
     }
 }
 
-/* How a run can end that is the map's doing, or the test's. */
-static bool is_verdict(wmap_code code)
-{
-    return code == WMAP_E_MISMATCH || code == WMAP_E_GUARD || code == WMAP_E_TARGET ||
-           code == WMAP_E_UNSUPPORTED;
-}
-
 static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, const wmap_report *report,
                      wmap_error *err)
 {
@@ -294,7 +349,7 @@ static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, con
         check_errors(r, report, NULL);
         return true;
     }
-    wmap_archive *made = wm_scratch_run(plan, &given, NULL, 1, "the result", err);
+    wmap_archive *made = wm_scratch_run(plan, &given, NULL, 1, RESULT, err);
     if (!made && !is_verdict(err->code))
         return false;
     if (!made) {
@@ -306,40 +361,25 @@ static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, con
     for (size_t i = 0; ok && i < r->test->expected_count; i++)
         ok = compare_tensor(r, made, &r->test->expected[i], err);
     if (ok && r->test->reverse)
-        ok = expect_reverse(r, made, err);
+        ok = expect_reverse(r, made, given, err);
     wmap_archive_close(made);
     return ok;
 }
 
 static bool run_given(running *r, wmap_archive *given, wmap_error *err)
 {
-    size_t count = wmap_archive_count(given), size = 0;
-    wmap_tensor *tensors = calloc(count + 1, sizeof *tensors);
     wmap_report *report = NULL;
-    uint8_t *bytes = NULL;
-    if (!tensors)
-        return no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        tensors[i] = *wmap_archive_tensor(given, i);
-    wmap_header header = {.label = GIVEN, .tensors = tensors, .count = count};
-    wmap_compile_options options = *r->tests->options;
-    options.map = NULL;
-    options.test = r->number;
-    options.sources = &header;
-    options.source_count = r->test->given_count || !r->test->from_model;
-    options.target = NULL;
-    bool ok = wm_tests_compile(r->tests->list, &options, &bytes, &size, &report, err);
-    if (!ok && err->code == WMAP_E_SPEC) {
+    wmap_error own = {0};
+    wmap_plan *plan = compile(r, given, NULL, &report, &own);
+    bool ok = own.code == WMAP_OK || own.code == WMAP_E_SPEC;
+    if (own.code == WMAP_E_SPEC)
         check_end(r, report, NULL);
-        ok = true;
-    } else if (ok && bytes) {
-        wmap_plan *plan = wmap_plan_parse(bytes, size, "the plan", err);
-        ok = plan && run_plan(r, plan, given, report, err);
-        wmap_plan_free(plan);
-    }
+    else if (!ok)
+        *err = own;
+    else if (plan)
+        ok = run_plan(r, plan, given, report, err);
+    wmap_plan_free(plan);
     wmap_report_free(report);
-    free(bytes);
-    free(tensors);
     return ok;
 }
 

@@ -34,6 +34,8 @@ typedef struct wmap_compile_options {
     bool rules_only;  /* `text` holds the statements of one map (`-e`) */
     const char *map;  /* --map, or NULL */
     size_t test;      /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
+    bool reverse;     /* --reverse: the map runs from its target to its source. `sources` are files of its
+                         target then, `target` is one of its source */
     const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
     size_t include_count;
     const wmap_define *defines; /* -D */

@@ -68,7 +68,7 @@ static void resolve(bench *b, const char *text, bool rules, const char *names)
     }
     b->unit.sources[file]->rules_only = rules;
     wm_ast *ast = wm_parse(&b->unit, file);
-    b->program = wm_resolve(&b->unit, file, ast, &b->options, index_of(b, names));
+    b->program = wm_resolve(&b->unit, file, ast, &b->options, index_of(b, names), NULL);
     FILE *out = open_memstream(&b->shown, &b->size);
     wm_program_print(&b->unit, b->program, out);
     show_diags(b, out);
@@ -680,7 +680,7 @@ static void test_many(void **state)
     wmap_compile_options options = {0};
     double start = seconds();
     size_t used = arena.used;
-    wm_program *program = wm_resolve(&unit, file, ast, &options, NULL);
+    wm_program *program = wm_resolve(&unit, file, ast, &options, NULL, NULL);
     print_message("100,000 rules: %.3f s, %zu MB\n", seconds() - start, (arena.used - used) >> 20);
     assert_true(seconds() - start < 10);
     assert_int_equal(program->count, 100000);
