@@ -99,7 +99,7 @@ typedef struct wm_part {
     uint32_t width;
     wm_span span; /* a hole with its braces; a text as it stands in the source */
     wm_str text;
-    wm_expr *expr; /* HOLE */
+    wm_expr *expr; /* HOLE, EQ */
     wm_word *word; /* EQ */
     struct wm_part *next;
 } wm_part;

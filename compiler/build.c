@@ -219,6 +219,10 @@ void wm_string_equal(wm_parser *p, wm_span span, wm_word *word, wm_format_kind f
     flush_text(p);
     wm_part *part = add_part(p, WM_PART_EQ, span);
     part->word = word;
+    wm_qname *name = wm_new(p->arena, wm_qname, 1);
+    name->span = word->span;
+    name->parts = name->last = word;
+    part->expr = wm_make_name(p, word->span, name);
     part->format = format;
 }
 

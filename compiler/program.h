@@ -27,7 +27,7 @@ typedef struct wm_hole {
     uint32_t var; /* STAR, STARSTAR: the variable, WM_NO_VAR for {*} and {**}. VALUE: the variable if the
                      expression is that plain name, else WM_NO_VAR */
     const wm_expr *expr; /* VALUE */
-    bool equal;          /* {=s}: not supported yet */
+    bool equal;          /* of a variable: {=s} */
 } wm_hole;
 
 typedef struct wm_pattern {
@@ -44,6 +44,7 @@ typedef struct wm_var {
     wm_str name;
     wm_span span; /* where it is first */
     bool text;    /* of a string hole; else an integer */
+    bool equal;   /* of {=s}: it numbers equal copies */
 } wm_var;
 
 /* ---- lines ---- */
@@ -131,7 +132,7 @@ typedef struct wm_term {
     bool layout_given;       /* it stands in the text (or comes from a verb) */
     bool optional;           /* a copy that may be absent */
     wm_span optional_span;
-    const wm_else *otherwise; /* target; NULL if none, as the next two */
+    const wm_else *otherwise; /* of a source: what must be found there; NULL if none, as the next two */
     const wm_cast *cast;      /* source; the only operation then */
     const wm_steps *steps;    /* what is computed, of the source if it is more than a cast; NULL otherwise */
     bool second;              /* source: another place of arithmetic; its pieces go with those of `owner` */
@@ -150,7 +151,7 @@ typedef struct wm_fill {
 typedef enum wm_line_kind {
     WM_LINE_RULE,
     WM_LINE_FILL, /* value -> targets [like] */
-    WM_LINE_DROP, /* patterns */
+    WM_LINE_DROP, /* a pattern; with `if all` one place on the left as well, of the same name */
     WM_LINE_KEEP_REST,
     WM_LINE_CAST /* cast from -> to policy */
 } wm_line_kind;
@@ -162,6 +163,7 @@ typedef struct wm_line {
     const wm_axes *axes;   /* visible shared axes, NULL if none */
     const char *round;     /* "b=1, k=2": the loop variables it was unrolled with; "" if none */
     bool optional;
+    bool equal;    /* its sources may be copies of each other, as those of a turned rule may */
     bool turned;   /* it runs from its target to its source; before the reverse pass: it is to be turned */
     bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left
                       over */
@@ -172,6 +174,7 @@ typedef struct wm_line {
     const wm_binding *where; /* of the text; NULL if none */
     const wm_fill *fill;     /* FILL */
     wm_pattern *dropped;     /* DROP: NULL if it was not understood */
+    const wm_else *all;      /* DROP: `if all c`: what the layout of its place reaches; NULL if none */
     const wm_cast *cast;     /* CAST */
 } wm_line;
 

@@ -180,6 +180,8 @@ static void print_line(const printer *p, const wm_line *line)
     case WM_LINE_RULE:
         if (line->optional)
             fputs("optional ", p->out);
+        if (line->equal)
+            fputs("equal ", p->out);
         print_terms(p, line->left, line->left_count);
         fputs(" -> ", p->out);
         print_terms(p, line->right, line->right_count);
@@ -194,8 +196,12 @@ static void print_line(const printer *p, const wm_line *line)
         break;
     case WM_LINE_DROP:
         fputs("drop ", p->out);
-        if (line->dropped)
+        if (line->left_count)
+            print_terms(p, line->left, line->left_count);
+        else if (line->dropped)
             print_pattern(p, line->dropped);
+        if (line->all)
+            fprintf(p->out, " if all %s", wm_val_text(p->unit, &line->all->value));
         break;
     case WM_LINE_KEEP_REST:
         fputs("keep rest", p->out);

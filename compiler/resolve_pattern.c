@@ -42,7 +42,7 @@ static void note(void *user, const wm_word *name)
     noting *n = user;
     wm_vars *vars = n->vars;
     const wm_part *p = n->part;
-    bool text = p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR;
+    bool text = p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR, equal = p->kind == WM_PART_EQ;
     size_t v = find_var(vars, name->text);
     if (v == SIZE_MAX) {
         if (vars->count == WM_MAX_VARS) {
@@ -57,9 +57,17 @@ static void note(void *user, const wm_word *name)
         *wm_push(n->r->unit->arena, vars->formats, formats, vars->format_cap) = WM_FMT_NONE;
         v = vars->count;
         wm_var *var = wm_push(n->r->unit->arena, vars->items, vars->count, vars->cap);
-        *var = (wm_var){.name = name->text, .span = name->span};
+        *var = (wm_var){.name = name->text, .span = name->span, .equal = equal};
         if (n->r->reverse)
             use_capture(n->scope, var, &vars->formats[v]);
+    }
+    if (vars->items[v].equal != equal) {
+        wm_diag *d =
+            wm_error(n->r->unit, WM_E0411, p->span, "%s numbers equal copies in one name, and not in another",
+                     wm_quote(n->r->unit, name->text));
+        wm_diag_also(n->r->unit, d, vars->items[v].span, "the first");
+        n->ok = false;
+        return;
     }
     if (!text)
         return;
@@ -117,6 +125,22 @@ static bool check_indexed(wm_resolver *r, const wm_scope *scope, const wm_expr *
     return check_indexed(r, scope, expr->a) && check_indexed(r, scope, expr->b);
 }
 
+/* `{=s}`: of a name that is written the copies are numbered, so it is no text. */
+static bool check_equal_hole(wm_resolver *r, const wm_scope *scope, const wm_part *p, wm_use use)
+{
+    bool text = p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR;
+    if (use == WM_USE_LOOKED) {
+        wm_diag *d = wm_error(r->unit, WM_E0312, p->span, "equal copies stand in names of rules only");
+        wm_diag_hint(r->unit, d, "`{*}` stands for any text");
+        return false;
+    }
+    if (use == WM_USE_WRITTEN && text) {
+        wm_error(r->unit, WM_E0411, p->span, "copies that are written are numbered, not named by text");
+        return false;
+    }
+    return check_text_hole(r, scope, p);
+}
+
 bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string, wm_use use, wm_vars *vars)
 {
     noting n = {r, scope, vars, NULL, true};
@@ -131,12 +155,14 @@ bool wm_note_vars(wm_resolver *r, const wm_scope *scope, const wm_string *string
             wm_diag_hint(r->unit, d, "capture the text, as in `{p:%s}`",
                          p->kind == WM_PART_STAR ? "*" : "**");
             n.ok = false;
+        } else if (p->kind == WM_PART_EQ && !check_equal_hole(r, scope, p, use)) {
+            n.ok = false;
         } else if (p->kind == WM_PART_HOLE && text && !check_text_hole(r, scope, p)) {
             n.ok = false;
-        } else if (p->kind == WM_PART_HOLE && p->format == WM_FMT_WIDTH && (p->width == 0 || p->width > 99)) {
+        } else if (p->kind != WM_PART_TEXT && p->format == WM_FMT_WIDTH && (p->width == 0 || p->width > 99)) {
             wm_error(r->unit, WM_E0207, p->span, "a width is 0 and one digit or two, as in `{n:02}`");
             n.ok = false;
-        } else if (p->kind == WM_PART_HOLE) {
+        } else if (p->kind != WM_PART_TEXT) {
             n.ok &= check_indexed(r, scope, p->expr);
             wm_free_names(scope, p->expr, note, &n);
         }
@@ -292,7 +318,8 @@ static void mark_name(void *user, const wm_word *name)
 
 static void add_variable(maker *m, const wm_part *p, uint32_t v)
 {
-    wm_hole hole = {.kind = WM_HOLE_VALUE, .span = p->span, .var = v, .expr = p->expr};
+    wm_hole hole = {
+        .kind = WM_HOLE_VALUE, .span = p->span, .var = v, .expr = p->expr, .equal = m->vars->items[v].equal};
     bool text = p->format == WM_FMT_STAR || p->format == WM_FMT_STARSTAR;
     if (!m->vars->items[v].text) {
         hole.format = p->format;
@@ -353,10 +380,8 @@ static void add_part(maker *m, const wm_part *p)
                               .var = WM_NO_VAR});
         break;
     case WM_PART_HOLE:
+    case WM_PART_EQ:
         add_expression(m, p);
-        break;
-    case WM_PART_EQ: /* the rule says that it is not supported; what it could match is not left over */
-        add_hole(m, (wm_hole){.kind = WM_HOLE_STARSTAR, .span = p->span, .var = WM_NO_VAR, .equal = true});
         break;
     }
 }

@@ -464,7 +464,7 @@ static bool in_form(const wm_form_of *form, wm_str name)
     return false;
 }
 
-/* Which variables number an axis; such a one is no text. */
+/* Which variables number an axis, or copies; such a one is no text. */
 static void find_axes(builder *b)
 {
     const wm_rule_info *info = b->info;
@@ -474,8 +474,10 @@ static void find_axes(builder *b)
         const wm_var *var = &b->vars.items[v];
         for (size_t p = 0; p < info->place_count && !b->axis[v]; p++)
             b->axis[v] = in_form(&info->forms[p], var->name);
-        if (!b->axis[v] || !var->text)
+        if (!b->axis[v] || !var->text) {
+            b->axis[v] |= var->equal;
             continue;
+        }
         wm_diag *d = wm_error(b->r->unit, WM_E0411, var->span, "%s is text in a name and an axis in a layout",
                               wm_quote(b->r->unit, var->name));
         wm_diag_hint(b->r->unit, d, "an axis numbers tensors: `{%.*s}`", (int)var->name.len, var->name.p);
@@ -583,6 +585,17 @@ static void make_constant(builder *b, const wm_const *constant, wm_val *value)
     b->ok &= done != WM_EVAL_ERROR;
 }
 
+/* The constant of `else`. */
+static void make_else(builder *b, const wm_place *place, wm_term *term)
+{
+    if (!place->otherwise)
+        return;
+    wm_else *other = wm_new(b->r->unit->arena, wm_else, 1);
+    other->span = place->otherwise->span;
+    make_constant(b, place->otherwise, &other->value);
+    term->otherwise = other;
+}
+
 static void make_target(builder *b, size_t i, wm_use use)
 {
     const wm_rule_info *info = b->info;
@@ -590,12 +603,7 @@ static void make_target(builder *b, size_t i, wm_use use)
     wm_term *term = &b->line.right[i];
     wm_arena *arena = b->r->unit->arena;
     make_name(b, info->left_count + i, use, &term->name);
-    if (operand->place->otherwise) {
-        wm_else *other = wm_new(arena, wm_else, 1);
-        other->span = operand->place->otherwise->span;
-        make_constant(b, operand->place->otherwise, &other->value);
-        term->otherwise = other;
-    }
+    make_else(b, operand->place, term);
     if (term->declared && operand->shape) {
         wm_typed *typed = wm_new(arena, wm_typed, 1);
         *typed = *term->declared;
@@ -696,6 +704,7 @@ void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     const wm_diag *before = r->unit->last;
     begin_line(&b);
     b.line.optional = stmt->rule->optional;
+    b.line.equal = stmt->rule->equal;
     b.line.where = stmt->rule->where;
     size_t middle = b.info->left_count, all = b.info->place_count;
     bool turned = b.line.turned; /* what is on the left is written, then */
@@ -705,8 +714,10 @@ void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     note_names(&b, turned ? 0 : middle, turned ? middle : all, WM_USE_WRITTEN);
     check_bound(&b, read, read_end);
     find_axes(&b);
-    for (size_t i = 0; i < middle; i++)
+    for (size_t i = 0; i < middle; i++) {
         make_name(&b, i, turned ? WM_USE_WRITTEN : WM_USE_READ, &b.line.left[i].name);
+        make_else(&b, b.info->places[i], &b.line.left[i]);
+    }
     for (size_t i = 0; i < b.info->right_count; i++)
         make_target(&b, i, turned ? WM_USE_READ : WM_USE_WRITTEN);
     end_line(&b);
@@ -743,27 +754,37 @@ void wm_add_fill(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     wm_stamp_round(r, c, before);
 }
 
+/* `if all c`: the drop is also a place that the layout pass and those behind it look at. */
+static void make_guard(builder *b, const wm_const *constant)
+{
+    wm_else *all = wm_new(b->r->unit->arena, wm_else, 1);
+    wm_term *place = wm_new(b->r->unit->arena, wm_term, 1);
+    all->span = constant->span;
+    make_constant(b, constant, &all->value);
+    b->line.all = all;
+    place->span = b->line.dropped->span;
+    place->name = *b->line.dropped;
+    place->layout = whole_tensor(b->r, place->span);
+    b->line.left = place;
+    b->line.left_count = 1;
+}
+
 void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
-    if (stmt->of->constant)
-        wm_unsupported(r, c, stmt->span, "`drop ... if all`");
     for (const struct wm_string_list *s = stmt->of->strings; s; s = s->next) {
-        wm_line line = new_line(r, c, WM_LINE_DROP, stmt->span);
-        wm_vars vars = {0};
+        builder b = {.r = r, .c = c, .line = new_line(r, c, WM_LINE_DROP, stmt->span), .ok = !c->poison};
         wm_pattern *pattern = wm_new(r->unit->arena, wm_pattern, 1);
-        bool eq = false;
-        for (const wm_part *p = s->string->parts; p; p = p->next) {
-            if (p->kind == WM_PART_EQ && !eq)
-                wm_unsupported(r, c, p->span, "`{=name}`");
-            eq |= p->kind == WM_PART_EQ;
-        }
-        bool ok = wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &vars) &&
-                  wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &vars, pattern, NULL) &&
-                  can_solve(r, pattern, &vars);
-        line.dropped = ok ? pattern : NULL; /* what a bad pattern means is not known */
-        line.vars = vars.items;
-        line.var_count = (uint32_t)vars.count;
-        line.poisoned = !ok || eq || stmt->of->constant || c->poison;
-        wm_add_line(r, c, &line);
+        bool ok = wm_note_vars(r, c->scope, s->string, WM_USE_LOOKED, &b.vars) &&
+                  wm_make_pattern(r, c->scope, s->string, WM_USE_LOOKED, &b.vars, pattern, NULL) &&
+                  can_solve(r, pattern, &b.vars);
+        b.line.dropped = ok ? pattern : NULL; /* what a bad pattern means is not known */
+        b.line.vars = b.vars.items;
+        b.line.var_count = (uint32_t)b.vars.count;
+        if (ok && stmt->of->constant)
+            make_guard(&b, stmt->of->constant);
+        if (ok && stmt->of->constant)
+            wm_unsupported(r, c, stmt->span, "`drop ... if all`");
+        b.line.poisoned = !ok || !b.ok || stmt->of->constant;
+        wm_add_line(r, c, &b.line);
     }
 }
