@@ -175,7 +175,8 @@ typedef struct compilation {
     const wmap_compile_options *options;
     wm_arena arena, scratch;
     wm_unit unit;
-    wm_state state;
+    wm_state *states; /* one a stage of the map, in the order in which they run */
+    size_t state_count, state_cap;
     char *text; /* malloc, if it was read from a file */
     size_t size;
     struct stat st;
@@ -303,26 +304,33 @@ static void run_passes(wm_state *s)
         wm_lower_kept(s);
 }
 
-/* Everything but the plan's bytes. True if the map was proven for known names. */
-static bool analyse(compilation *c, wmap_error *err)
+/* What one stage of a chain gives is the source of the next. */
+static void side_of_result(const wm_state *before, wm_side *side)
 {
-    wm_state *s = &c->state;
-    const wmap_compile_options *o = c->options;
-    s->unit = &c->unit;
-    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, &s->source, err))
-        return false;
-    if (has_aliases(o->sources, o->source_count))
-        index_aliases(&c->unit, o->sources, o->source_count, &s->source);
-    if (o->target && !side_of_headers(&c->unit, o->target, 1, &s->target, err))
-        return false;
-    c->took_part = o->source_count || o->target;
-    wm_program *program = wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL,
-                                     s->target.known ? s->target.index : NULL);
-    s->program = program;
+    wm_unit *unit = before->unit;
+    side->label =
+        wm_format_text(unit->arena, "what %.*s gives", (int)before->program->map.len, before->program->map.p);
+    side->count = before->written_count;
+    side->tensors = wm_new(unit->arena, wm_side_tensor, side->count);
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_out *out = &before->outs[before->written[i]];
+        side->tensors[i] = (wm_side_tensor){.name = out->name,
+                                            .dtype = out->dtype,
+                                            .rank = out->rank,
+                                            .shape = out->shape,
+                                            .declared = &wm_nowhere_declared,
+                                            .label = side->label};
+    }
+    index_side(unit, side);
+}
+
+/* One stage. Its source is set if it is known beyond what the map declares; so is the target. True if it was
+ * proven for known names. */
+static bool analyse_stage(compilation *c, wm_state *s)
+{
+    const wm_program *program = s->program;
     if (program->failed)
         return false;
-    if (o->reverse)
-        wm_reverse_pass(&c->unit, program);
     size_t poisoned = 0;
     for (size_t i = 0; i < program->count; i++)
         poisoned += program->lines[i].poisoned;
@@ -343,6 +351,58 @@ static bool analyse(compilation *c, wmap_error *err)
     }
     run_passes(s);
     return c->unit.errors == 0;
+}
+
+static void set_program(compilation *c, wm_state *s, wm_program *program)
+{
+    if (c->options->reverse && !program->failed)
+        wm_reverse_pass(&c->unit, program);
+    s->program = program;
+}
+
+static wm_state *add_state(compilation *c)
+{
+    wm_state *s = wm_push(&c->arena, c->states, c->state_count, c->state_cap);
+    *s = (wm_state){.unit = &c->unit};
+    return s;
+}
+
+/* The stages behind the first; `target` is that of the last. What follows one that isn't proven for known
+ * names is checked as if no file were given. */
+static bool analyse_rest(compilation *c, bool proven, const wm_side *target)
+{
+    while (c->unit.errors == 0 && c->states[c->state_count - 1].program->then) {
+        wm_state *s = add_state(c);
+        const wm_state *before = s - 1;
+        if (proven)
+            side_of_result(before, &s->source);
+        set_program(c, s, wm_resolve_then(before->program, proven ? s->source.index : NULL));
+        if (!s->program->then)
+            s->target = *target;
+        proven = analyse_stage(c, s);
+    }
+    return proven;
+}
+
+/* Everything but the plan's bytes. True if the map was proven for known names. */
+static bool analyse(compilation *c, wmap_error *err)
+{
+    wm_state *s = add_state(c);
+    const wmap_compile_options *o = c->options;
+    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, &s->source, err))
+        return false;
+    if (has_aliases(o->sources, o->source_count))
+        index_aliases(&c->unit, o->sources, o->source_count, &s->source);
+    c->took_part = o->source_count || o->target;
+    wm_side target = {0};
+    if (o->target && !side_of_headers(&c->unit, o->target, 1, &target, err))
+        return false;
+    set_program(c, s,
+                wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL,
+                           target.known ? target.index : NULL));
+    if (!s->program->then)
+        s->target = target;
+    return analyse_rest(c, analyse_stage(c, s), &target);
 }
 
 static bool unreadable(const wmap_compile_options *options, int number, wmap_error *err)
@@ -424,7 +484,7 @@ static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
     }
     if (c->unit.errors)
         wm_fail(err, WMAP_E_SPEC, "the spec has errors");
-    else if (proven && !wm_emit_pass(&c->state, bytes, size))
+    else if (proven && !wm_emit_pass(c->states, c->state_count, bytes, size))
         wm_fail(err, WMAP_E_NOMEM, "out of memory");
     else
         ok = true;
@@ -445,8 +505,9 @@ static bool print_stage(compilation *c, const wanted *w, wmap_error *err)
         wm_ast_print(c->ast, w->out);
     else
         analyse(c, &other);
-    if (!tree && c->state.program)
-        wm_program_print(&c->unit, c->state.program, w->out);
+    for (size_t i = 0; !tree && i < c->state_count; i++)
+        if (c->states[i].program)
+            wm_program_print(&c->unit, c->states[i].program, w->out);
     *w->report = wm_report_of(&c->unit, c->took_part);
     if (!*w->report)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");

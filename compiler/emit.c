@@ -258,7 +258,28 @@ static void emit_metas(const wm_state *state, Wmap__Plan *plan)
         plan->dropped_metas[i] = key_pattern(arena, p->meta_drops[i]);
 }
 
-static void put_all(sink *out, const wm_state *state, const Wmap__Plan *plan)
+/* A varint, as protobuf writes one. */
+static void put_varint(sink *out, uint64_t value)
+{
+    uint8_t bytes[10];
+    size_t size = 0;
+    for (; value >= 0x80; value >>= 7)
+        bytes[size++] = (uint8_t)(value | 0x80);
+    bytes[size++] = (uint8_t)value;
+    put_bytes(out, bytes, size);
+}
+
+/* What there is once. */
+static Wmap__Plan plan_of(const wm_state *state)
+{
+    Wmap__Plan plan = WMAP__PLAN__INIT;
+    emit_files(state, &plan);
+    plan.map = wm_copy(state->unit->arena, state->program->map.p, state->program->map.len);
+    emit_metas(state, &plan);
+    return plan;
+}
+
+static void put_stage(sink *out, const wm_state *state, const Wmap__Plan *plan)
 {
     put(out, plan);
     for (size_t i = 0; i < state->source.count; i++) {
@@ -275,18 +296,31 @@ static void put_all(sink *out, const wm_state *state, const Wmap__Plan *plan)
     }
 }
 
-bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size)
+/* Later stages are plans in bytes fields of the first. */
+static void put_all(sink *out, const wm_state *states, size_t count, const Wmap__Plan *plans)
 {
-    Wmap__Plan plan = WMAP__PLAN__INIT; /* what there is once */
+    enum { BYTES = 2 }; /* the wire type of what has a length */
+    put_stage(out, &states[0], &plans[0]);
+    for (size_t i = 1; i < count; i++) {
+        sink size = {NULL, 0};
+        put_stage(&size, &states[i], &plans[i]);
+        put_varint(out, WM_PLAN_THEN << 3 | BYTES);
+        put_varint(out, size.size);
+        put_stage(out, &states[i], &plans[i]);
+    }
+}
+
+bool wm_emit_pass(const wm_state *states, size_t count, uint8_t **bytes, size_t *size)
+{
+    Wmap__Plan *plans = wm_new(states->unit->arena, Wmap__Plan, count);
     sink out = {NULL, 0};
-    emit_files(state, &plan);
-    plan.map = wm_copy(state->unit->arena, state->program->map.p, state->program->map.len);
-    emit_metas(state, &plan);
-    put_all(&out, state, &plan);
+    for (size_t i = 0; i < count; i++)
+        plans[i] = plan_of(&states[i]);
+    put_all(&out, states, count, plans);
     if (!wm_plan_alloc(out.size, bytes, size))
         return false;
     out = (sink){*bytes + WM_PLAN_HEADER_SIZE, 0};
-    put_all(&out, state, &plan);
+    put_all(&out, states, count, plans);
     wm_plan_seal(*bytes, *size);
     return true;
 }

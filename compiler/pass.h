@@ -281,7 +281,7 @@ const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from);
 void wm_emit_moves(wm_state *state, size_t out, const wm_move *moves);
 
 /* The plan's bytes (malloc). False: out of memory. */
-bool wm_emit_pass(const wm_state *state, uint8_t **bytes, size_t *size);
+bool wm_emit_pass(const wm_state *states, size_t count, uint8_t **bytes, size_t *size);
 
 /* ---- what the passes share: pass.c ---- */
 

@@ -214,7 +214,10 @@ typedef struct wm_program {
     bool keep_rest;
     wm_line *lost; /* turned drops: what they left behind can't be made again */
     size_t lost_count, lost_cap;
-    bool failed; /* so much is wrong that the map can't be known; nothing more to check */
+    bool failed;                  /* so much is wrong that the map can't be known; nothing more to check */
+    struct wm_resolver *resolver; /* for the next stage of a chain */
+    size_t stage;                 /* which one this is */
+    bool then;                    /* another one follows */
 } wm_program;
 
 #endif

@@ -531,6 +531,8 @@ static void check_sides(prover *p)
     if (left) {
         wm_diag *d = wm_error(p->unit, WM_E0522, nowhere, "%zu source tensor%s neither used nor dropped",
                               left, left == 1 ? " is" : "s are");
+        if (s->program->stage)
+            wm_diag_note(p->unit, d, "the source of this map is %s", s->source.label);
         list_families(p, d, &s->source, true, &pattern);
         show_idle_drop(p, d);
         wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop \"%s\"", left == 1 ? "it" : "them",

@@ -101,22 +101,88 @@ static void walk_body(wm_resolver *r, const wm_context *c, const wm_stmt *body)
     wm_walk(r, c, body);
 }
 
-/* `call`: what names the map and gives it arguments, NULL if that was the command line. */
-static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map, const wm_call *call)
+/* ---- the stages of a map ---- */
+
+/* `decl` as part of a chain; NULL: reported. */
+static const wm_decl *chained_map(wm_resolver *r, const wm_decl *chain, const wm_call *part)
+{
+    const wm_file *file = chain->file;
+    wm_str name = wm_qname_text(r->unit->arena, part->name);
+    const wm_decl *decl = wm_file_find(r->unit->arena, file, part->name, false);
+    if (decl && decl->item->kind == WM_IT_MAP)
+        return decl;
+    if (!decl && file->ast->failed) /* it may stand in what could not be read */
+        return NULL;
+    wm_diag *d = wm_error(r->unit, WM_E0126, part->name->span,
+                          decl ? "%s is a model, not a map" : "there is no map %s", wm_quote(r->unit, name));
+    if (!decl)
+        wm_suggest_decl(r, d, file, name, WM_IT_MAP);
+    return NULL;
+}
+
+static bool is_around(wm_resolver *r, const struct wm_used *used, const wm_decl *decl, wm_span span)
+{
+    for (const struct wm_used *u = used; u; u = u->up) {
+        if (u->map != decl)
+            continue;
+        wm_diag *d = wm_error(r->unit, WM_E0133, span, "the map %s is a part of itself",
+                              wm_quote(r->unit, decl->name));
+        wm_diag_also(r->unit, d, decl->span, "declared here");
+        return true;
+    }
+    return false;
+}
+
+/* Appends what `map` runs, one after the other. `call`: what names it and gives it arguments, NULL if that
+ * was the command line. Recurses at most as deep as maps may use each other. False: reported. */
+static bool add_stages(wm_resolver *r, wm_stage stage, const struct wm_used *around, uint32_t depth)
+{
+    const wm_decl *map = stage.map;
+    struct wm_used used = {map, around};
+    if (!map->item->chain) {
+        if (r->stage_count < WM_MAX_STAGES) {
+            *wm_push(r->unit->arena, r->stages, r->stage_count, r->stage_cap) = stage;
+            return true;
+        }
+        wm_error(r->unit, WM_E0901, stage.at, "a chain of more than %d maps", WM_MAX_STAGES);
+        return false;
+    }
+    if (depth >= WM_MAX_USES) {
+        wm_error(r->unit, WM_E0902, stage.at, "chains are parts of each other more than %d deep",
+                 WM_MAX_USES);
+        return false;
+    }
+    const wm_scope *scope = wm_bind_arguments(r, stage.caller, map, stage.call, stage.at);
+    bool ok = scope != NULL;
+    for (const wm_call *part = map->item->chain; part && ok; part = part->next) {
+        const wm_decl *decl = chained_map(r, map, part);
+        wm_stage inner = {.map = decl, .call = part, .caller = scope, .at = part->span};
+        ok = decl && !is_around(r, &used, decl, part->span) && add_stages(r, inner, &used, depth + 1);
+    }
+    return ok;
+}
+
+/* Backwards the last one runs first. */
+static void turn_stages(wm_resolver *r)
+{
+    for (size_t i = 0, k = r->stage_count; i + 1 < k; i++) {
+        wm_stage first = r->stages[i];
+        r->stages[i] = r->stages[--k];
+        r->stages[k] = first;
+    }
+}
+
+/* One map of statements: its models, then its lines. */
+static void walk_stage(wm_resolver *r, const wm_stage *stage)
 {
     wm_program *program = r->program;
+    const wm_decl *map = stage->map;
     const wm_item *item = map->item;
     struct wm_used used = {map, NULL};
-    wm_context c = {.scope = file->scope, .file = map->file, .round = "", .used = &used};
+    wm_context c = {.scope = stage->caller, .file = map->file, .round = "", .used = &used};
     program->map = map->name;
     program->span = map->span;
-    if (item->chain) {
-        wm_unsupported(r, &c, item->chain->span, "a chain of maps");
-        program->failed = true;
-        return;
-    }
-    wm_span at = call ? call->span : map->span;
-    c.scope = wm_bind_arguments(r, file->scope, map, call, at);
+    c.scope = wm_bind_arguments(r, stage->caller, map, stage->call, stage->at);
     if (!c.scope) {
         program->failed = true;
         return;
@@ -126,19 +192,33 @@ static void walk_map(wm_resolver *r, const wm_file *file, const wm_decl *map, co
         program->source = wm_make_model(r, &c, source);
     if (target)
         program->target = wm_make_model(r, &c, target);
-    r->target_known = r->options->target || program->target;
+    r->target_known = program->target || (r->options->target && !program->then);
     if (!r->read && program->source)
         r->read = model_names(r, program->source);
     const wm_model *asked = r->reverse ? program->target : program->source;
     if (!r->world.names && asked) {
         r->world.names = r->reverse ? model_names(r, asked) : r->read;
         wm_compute_values(r);
-        c.scope = wm_bind_arguments(r, file->scope, map, call, at);
+        c.scope = wm_bind_arguments(r, stage->caller, map, stage->call, stage->at);
     }
     if (c.scope)
         walk_body(r, &c, item->body);
     else
         program->failed = true;
+}
+
+/* The program of stage `number`, which is told the names that it reads. */
+static wm_program *make_stage(wm_resolver *r, size_t number, wm_names *read)
+{
+    wm_program *program = wm_new(r->unit->arena, wm_program, 1);
+    *program = (wm_program){.map = WM_STR(""), .span = WM_NOWHERE, .file = r->files[0]->source};
+    program->resolver = r;
+    program->stage = number;
+    program->then = number + 1 < r->stage_count;
+    r->program = program;
+    r->read = read;
+    r->world.names = !r->reverse ? read : program->then ? NULL : r->written;
+    return program;
 }
 
 static wm_resolver *new_resolver(wm_unit *unit, const wmap_compile_options *options)
@@ -167,6 +247,7 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     wm_resolver *r = new_resolver(unit, options);
     wm_program *program = wm_new(unit->arena, wm_program, 1);
     r->read = read;
+    r->written = written;
     r->world.names = r->reverse ? written : read;
     r->program = program;
     r->target_known = options->target != NULL;
@@ -183,9 +264,26 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     if (!options->test)
         wm_make_tests(r, main);
     const wm_decl *map = test ? wm_tested_map(r, main, test) : choose_map(r, main);
-    if (map)
-        walk_map(r, main, map, test ? test->of : NULL);
-    else
-        program->failed = true;
+    wm_stage whole = {.map = map, .call = test ? test->of : NULL, .caller = main->scope};
+    program->failed = !map;
+    if (map) {
+        whole.at = whole.call ? whole.call->span : map->span;
+        if (add_stages(r, whole, NULL, 0)) {
+            if (r->reverse)
+                turn_stages(r);
+            program = make_stage(r, 0, read);
+            walk_stage(r, &r->stages[0]);
+        } else {
+            program->failed = true;
+        }
+    }
+    return program;
+}
+
+wm_program *wm_resolve_then(const wm_program *before, wm_names *read)
+{
+    wm_resolver *r = before->resolver;
+    wm_program *program = make_stage(r, before->stage + 1, read);
+    walk_stage(r, &r->stages[program->stage]);
     return program;
 }

@@ -10,6 +10,15 @@
 #define WM_MAX_LINES  4000000
 #define WM_MAX_VARS   256
 #define WM_MAX_USES   32
+#define WM_MAX_STAGES 64
+
+/* A map of statements to run, alone or as a part of a chain. */
+typedef struct wm_stage {
+    const wm_decl *map;
+    const wm_call *call;    /* what names it and gives it arguments; NULL: the command line */
+    const wm_scope *caller; /* of the arguments */
+    wm_span at;             /* what to point at when a value is missing */
+} wm_stage;
 
 typedef struct wm_resolver {
     wm_unit *unit;
@@ -20,14 +29,17 @@ typedef struct wm_resolver {
     size_t file_count, file_cap;
     wm_file **finished; /* imported ones before those that import them */
     size_t finished_count, finished_cap;
-    wm_program *program;
-    bool reverse;      /* the map runs from its target to its source */
-    bool target_known; /* the names of the side that is written are declared, by a model or by a file */
-    wm_names *read;    /* of the side that is read; NULL if it is not known */
-    uint32_t rounds;   /* of loops and uses, so far */
-    bool spent;        /* too many: reported */
-    uint32_t axes_ids; /* given out so far */
-    wm_map info_map;   /* a rule's or fill's address -> infos */
+    wm_stage *stages; /* in the order in which they run */
+    size_t stage_count, stage_cap;
+    wm_program *program; /* of the stage that is walked */
+    bool reverse;        /* the map runs from its target to its source */
+    bool target_known;   /* the names of the side that is written are declared, by a model or by a file */
+    wm_names *read;      /* of the side that is read; NULL if it is not known */
+    wm_names *written;   /* of --target-like; NULL without */
+    uint32_t rounds;     /* of loops and uses, so far */
+    bool spent;          /* too many: reported */
+    uint32_t axes_ids;   /* given out so far */
+    wm_map info_map;     /* a rule's or fill's address -> infos */
     struct wm_rule_info **infos;
     size_t info_count, info_cap;
     const wm_val *distinct; /* the entries of the table that was last found to be distinct */

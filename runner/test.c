@@ -332,12 +332,13 @@ static bool expect_reverse(running *r, wmap_archive *made, wmap_archive *given, 
 static void mark_rules(running *r, const wmap_plan *plan)
 {
     char place[600];
-    for (size_t i = 0; i < plan->message->n_moves; i++) {
-        wm_move_place(plan, plan->message->moves[i], place, sizeof place);
-        uint32_t at = wm_map_get(&r->tests->rule_of, place, strlen(place));
-        if (at != WM_MAP_NONE)
-            r->tests->rules[at].exercised = true;
-    }
+    for (; plan; plan = plan->next)
+        for (size_t i = 0; i < plan->message->n_moves; i++) {
+            wm_move_place(plan, plan->message->moves[i], place, sizeof place);
+            uint32_t at = wm_map_get(&r->tests->rule_of, place, strlen(place));
+            if (at != WM_MAP_NONE)
+                r->tests->rules[at].exercised = true;
+        }
 }
 
 static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, const wmap_report *report,

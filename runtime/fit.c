@@ -90,7 +90,7 @@ bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
     wm_arena arena;
     wm_arena_init(&arena);
     wm_writer writer = {.format = f, .path = "", .arena = &arena, .trial = true};
-    bool ok = wm_fit_targets(&writer, plan, err);
+    bool ok = wm_fit_targets(&writer, wm_plan_last(plan), err);
     if (f->drop)
         f->drop(&writer);
     wm_arena_release(&arena);

@@ -82,12 +82,10 @@ static wmap_tensor *headers(wmap_plan *plan, Wmap__Tensor **list, size_t count, 
     return tensors;
 }
 
-static bool build(wmap_plan *plan, const uint8_t *bytes, size_t size, wmap_error *err)
+/* One stage from its message. */
+static bool build(wmap_plan *plan, const uint8_t *message, size_t size, wmap_error *err)
 {
-    const uint8_t *message;
-    size_t message_size;
-    if (!wm_plan_unwrap(bytes, size, &message, &message_size, err) ||
-        !unpack(plan, message, message_size, err))
+    if (!unpack(plan, message, size, err))
         return false;
     plan->sources = headers(plan, plan->message->sources, plan->message->n_sources, err);
     plan->targets =
@@ -95,15 +93,62 @@ static bool build(wmap_plan *plan, const uint8_t *bytes, size_t size, wmap_error
     return plan->targets && wm_plan_verify(plan, err);
 }
 
-wmap_plan *wmap_plan_parse(const uint8_t *bytes, size_t size, const char *label, wmap_error *err)
+static wmap_plan *new_plan(wmap_error *err)
 {
     wmap_plan *plan = calloc(1, sizeof *plan);
-    if (!plan) {
+    if (plan)
+        wm_arena_init(&plan->arena);
+    else
         wm_fail(err, WMAP_E_NOMEM, "out of memory for the plan");
-        return NULL;
+    return plan;
+}
+
+/* Does a stage read what the one before it writes? */
+static bool follows(const wmap_plan *plan, const wmap_plan *before)
+{
+    if (plan->message->n_sources != before->message->n_targets)
+        return false;
+    for (size_t i = 0; i < plan->message->n_sources; i++) {
+        const wmap_tensor *a = &plan->sources[i], *b = &before->targets[i];
+        if (a->name_len != b->name_len || memcmp(a->name, b->name, a->name_len) != 0 ||
+            a->dtype != b->dtype || a->rank != b->rank ||
+            (a->rank && memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) != 0))
+            return false;
     }
-    wm_arena_init(&plan->arena);
-    if (build(plan, bytes, size, err))
+    return true;
+}
+
+/* The stages behind the first. */
+static bool build_rest(wmap_plan *plan, wmap_error *err)
+{
+    const Wmap__Plan *whole = plan->message;
+    if (whole->n_then >= WM_PLAN_MAX_STAGES)
+        return wm_fail(err, WMAP_E_PLAN, "not a sound plan: it has more than %zu stages", WM_PLAN_MAX_STAGES);
+    for (size_t i = 0; i < whole->n_then; i++, plan = plan->next) {
+        plan->next = new_plan(err);
+        if (!plan->next || !build(plan->next, whole->then[i].data, whole->then[i].len, err))
+            return false;
+        if (plan->next->message->n_then)
+            return wm_fail(err, WMAP_E_PLAN, "not a sound plan: a stage has stages");
+        if (!follows(plan->next, plan))
+            return wm_fail(err, WMAP_E_PLAN,
+                           "not a sound plan: a stage reads other tensors than the one before it writes");
+    }
+    return true;
+}
+
+static bool open_plan(wmap_plan *plan, const uint8_t *bytes, size_t size, wmap_error *err)
+{
+    const uint8_t *message;
+    size_t message_size;
+    return wm_plan_unwrap(bytes, size, &message, &message_size, err) &&
+           build(plan, message, message_size, err) && build_rest(plan, err);
+}
+
+wmap_plan *wmap_plan_parse(const uint8_t *bytes, size_t size, const char *label, wmap_error *err)
+{
+    wmap_plan *plan = new_plan(err);
+    if (plan && open_plan(plan, bytes, size, err))
         return plan;
     wm_error_file(err, label);
     wmap_plan_free(plan);
@@ -163,10 +208,11 @@ wmap_plan *wmap_plan_open(const char *path, wmap_error *err)
 
 void wmap_plan_free(wmap_plan *plan)
 {
-    if (!plan)
-        return;
-    wm_arena_release(&plan->arena);
-    free(plan);
+    for (wmap_plan *next; plan; plan = next) {
+        next = plan->next;
+        wm_arena_release(&plan->arena);
+        free(plan);
+    }
 }
 
 bool wmap_plan_probe(const uint8_t *bytes, size_t size)
@@ -188,19 +234,29 @@ const wmap_tensor *wmap_plan_source(const wmap_plan *plan, size_t index, bool *d
     return &plan->sources[index];
 }
 
+const wmap_plan *wm_plan_last(const wmap_plan *plan)
+{
+    while (plan->next)
+        plan = plan->next;
+    return plan;
+}
+
 size_t wmap_plan_target_count(const wmap_plan *plan)
 {
-    return plan->message->n_targets;
+    return wm_plan_last(plan)->message->n_targets;
 }
 
 const wmap_tensor *wmap_plan_target(const wmap_plan *plan, size_t index)
 {
-    return &plan->targets[index];
+    return &wm_plan_last(plan)->targets[index];
 }
 
 size_t wmap_plan_move_count(const wmap_plan *plan)
 {
-    return plan->message->n_moves;
+    size_t count = 0;
+    for (; plan; plan = plan->next)
+        count += plan->message->n_moves;
+    return count;
 }
 
 int64_t wm_access_start(const Wmap__Access *access, uint32_t d)

@@ -17,6 +17,7 @@
 #define WM_PLAN_MAX_PATTERNS ((size_t)1000) /* of metadata that are left behind, and their bytes */
 #define WM_PLAN_MAX_PATTERN  ((size_t)1024)
 #define WM_PLAN_MAX_FILES    ((size_t)65536)
+#define WM_PLAN_MAX_STAGES   ((size_t)64)   /* of a chain */
 #define WM_PLAN_MAX_AXES     ((size_t)4096) /* of a move; all but 62 of them have an extent of 1 */
 
 struct wmap_plan {
@@ -24,6 +25,7 @@ struct wmap_plan {
     Wmap__Plan *message;
     wmap_tensor *sources, *targets;
     uint32_t *first; /* the moves of target i are first[i] .. first[i + 1] - 1 */
+    wmap_plan *next; /* the next stage of a chain, whose sources are these targets; NULL: the last one */
 };
 
 /* What a move does to an element. */
@@ -34,8 +36,12 @@ typedef struct wm_program {
     uint8_t element[WM_LARGEST_ELEMENT]; /* FILL */
 } wm_program;
 
-/* plan_verify.c: checks everything that protobuf does not, and fills `plan->first`. WMAP_E_PLAN or NOMEM. */
+/* plan_verify.c: checks everything that protobuf does not of one stage, and fills `plan->first`. WMAP_E_PLAN
+ * or NOMEM. */
 bool wm_plan_verify(wmap_plan *plan, wmap_error *err);
+
+/* The last stage: its targets are what is written in the end. */
+const wmap_plan *wm_plan_last(const wmap_plan *plan);
 
 /* The start of an access in dimension d, the coefficient of axis k there. */
 int64_t wm_access_start(const Wmap__Access *access, uint32_t d);

@@ -308,7 +308,7 @@ static void print_metas(FILE *out, const Wmap__Plan *p)
     }
 }
 
-void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
+static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
 {
     const Wmap__Plan *p = plan->message;
     size_t names[WM_PLAN_MAX_AXES] = {0}, dropped = 0;
@@ -339,4 +339,13 @@ void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
             print_header(out, &plan->sources[i]);
             fputc('\n', out);
         }
+}
+
+void wmap_plan_print(const wmap_plan *plan, FILE *out, bool moves)
+{
+    for (; plan; plan = plan->next) {
+        print_stage(plan, out, moves);
+        if (plan->next)
+            fputs("then ", out);
+    }
 }

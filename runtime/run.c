@@ -301,15 +301,20 @@ static bool have_data(wmap_archive *const *sources, size_t count, wmap_error *er
     return true;
 }
 
-static bool write_output(wm_run *run, wmap_error *err)
+static bool open_output(wm_run *run, wmap_error *err)
 {
     const wmap_run_options *o = run->options;
     run->output = (wm_output){.path = run->writer.path,
                               .force = o->force,
                               .no_sync = o->no_sync,
                               .make_folder = o->output[strlen(o->output) - 1] == '/'};
+    return wm_output_open(&run->output, run->writer.parts, run->writer.part_count, err);
+}
+
+static bool write_output(wm_run *run, wmap_error *err)
+{
     /* Opened first: what the disk has no room for costs no memory. */
-    if (!wm_output_open(&run->output, run->writer.parts, run->writer.part_count, err))
+    if (!open_output(run, err))
         return false;
     if (!wm_run_plan_jobs(run, err) || !wm_run_work(run, err) ||
         !run->writer.format->finish(&run->writer, err)) {
@@ -319,20 +324,38 @@ static bool write_output(wm_run *run, wmap_error *err)
     return wm_output_commit(&run->output, err);
 }
 
+/* The format to write; NULL if a dry run names none. */
+static bool choose_format(const wmap_run_options *o, const wm_format **format, wmap_error *err)
+{
+    bool named = o->output || o->to_format;
+    *format = NULL;
+    if (!o->dry_run && (!o->output || !o->output[0]))
+        return wm_fail(err, WMAP_E_USAGE, "no output is named");
+    if (named)
+        *format = format_for(o, err);
+    return !named || *format;
+}
+
 static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const *prefixes, size_t count,
                     wmap_error *err)
 {
-    const wmap_run_options *o = run->options;
-    bool to_file = !o->dry_run, to_format = o->output || o->to_format;
-    if (to_file && (!o->output || !o->output[0]))
-        return wm_fail(err, WMAP_E_USAGE, "no output is named");
-    const wm_format *format = to_format ? format_for(o, err) : NULL;
-    if (to_format && !format)
-        return false;
-    if (!match_sources(run, sources, prefixes, count, err) ||
+    bool to_file = !run->options->dry_run;
+    const wm_format *format;
+    if (!choose_format(run->options, &format, err) || !match_sources(run, sources, prefixes, count, err) ||
         (format && !lay_out(run, format, sources, count, err)))
         return false;
     return !to_file || (have_data(sources, count, err) && write_output(run, err));
+}
+
+/* Metadata go on with the tensors. */
+static bool keep_metas(wmap_archive *made, const wm_writer *w, wmap_error *err)
+{
+    for (size_t i = 0; i < w->meta_count; i++) {
+        const wmap_meta *m = &w->metas[i].pair;
+        if (!wm_archive_meta_add(made, m->key, m->key_len, m->value, m->value_len, w->metas[i].own, err))
+            return false;
+    }
+    return true;
 }
 
 /* Writes to an unlinked file, as for standard output, and keeps it. */
@@ -355,6 +378,46 @@ static wmap_archive *run_to_scratch(wm_run *run, wmap_archive *const *sources, c
             wm_fail_errno(err, WMAP_E_IO, errno, "cannot keep a temporary file");
     }
     wm_output_abandon(&run->output);
+    if (!made || keep_metas(made, w, err))
+        return made;
+    wmap_archive_close(made);
+    return NULL;
+}
+
+/* One stage, to a scratch archive. */
+static wmap_archive *scratch_stage(const wmap_plan *plan, wmap_archive *const *sources,
+                                   const char *const *prefixes, size_t count, const char *label,
+                                   const wmap_run_options *options, wmap_error *err)
+{
+    wm_run run = {.plan = plan, .options = options};
+    wm_arena_init(&run.arena);
+    pthread_mutex_init(&run.lock, NULL);
+    wmap_archive *made = run_to_scratch(&run, sources, prefixes, count, label, err);
+    pthread_mutex_destroy(&run.lock);
+    wm_arena_release(&run.arena);
+    return made;
+}
+
+/* All stages of a chain but the last, each over what the one before it gave: the source of the last, which
+ * is left in `*plan`. */
+static wmap_archive *scratch_stages(const wmap_plan **plan, wmap_archive *const *sources,
+                                    const char *const *prefixes, size_t count,
+                                    const wmap_run_options *options, wmap_error *err)
+{
+    wmap_archive *made = NULL;
+    wmap_run_options each = {
+        .output = "-", .jobs = options->jobs, .progress = options->progress, .user = options->user};
+    for (each.partial = options->partial; (*plan)->next; *plan = (*plan)->next, each.partial = false) {
+        char label[300], map[200];
+        const char *name = (*plan)->message->map;
+        snprintf(label, sizeof label, "what %s gives", wm_show(map, sizeof map, name, strlen(name)));
+        wmap_archive *next = scratch_stage(*plan, made ? &made : sources, made ? NULL : prefixes,
+                                           made ? 1 : count, label, &each, err);
+        wmap_archive_close(made);
+        if (!next)
+            return NULL;
+        made = next;
+    }
     return made;
 }
 
@@ -362,12 +425,12 @@ wmap_archive *wm_scratch_run(const wmap_plan *plan, wmap_archive *const *sources
                              size_t count, const char *label, wmap_error *err)
 {
     wmap_run_options options = {.output = "-", .jobs = 1}; /* what has no file is small */
-    wm_run run = {.plan = plan, .options = &options};
-    wm_arena_init(&run.arena);
-    pthread_mutex_init(&run.lock, NULL);
-    wmap_archive *made = run_to_scratch(&run, sources, prefixes, count, label, err);
-    pthread_mutex_destroy(&run.lock);
-    wm_arena_release(&run.arena);
+    wmap_archive *before = NULL;
+    if (plan->next && !(before = scratch_stages(&plan, sources, prefixes, count, &options, err)))
+        return NULL;
+    wmap_archive *made = scratch_stage(plan, before ? &before : sources, before ? NULL : prefixes,
+                                       before ? 1 : count, label, &options, err);
+    wmap_archive_close(before);
     return made;
 }
 
@@ -378,23 +441,73 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes, size_t count,
-              const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err)
+/* A plan of one stage. */
+static bool run_one(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
+                    size_t count, const wmap_run_options *options, uint64_t *bytes, wmap_error *err)
 {
-    double begin = seconds();
-    wmap_error unseen;
     wm_run run = {.plan = plan, .options = options};
     wm_arena_init(&run.arena);
     pthread_mutex_init(&run.lock, NULL);
-    bool ok = run_all(&run, sources, prefixes, count, err ? err : &unseen);
-    if (ok && stats) {
-        bool wrote = !options->dry_run;
-        *stats =
-            (wmap_run_stats){wrote ? run.total : 0, wrote ? plan->message->n_targets : 0, seconds() - begin};
-    }
+    bool ok = run_all(&run, sources, prefixes, count, err);
+    *bytes = run.total;
     if (run.writer.format && run.writer.format->drop)
         run.writer.format->drop(&run.writer);
     pthread_mutex_destroy(&run.lock);
     wm_arena_release(&run.arena);
+    return ok;
+}
+
+/* Whatever would keep the last stage from being written is found before the first one runs. */
+static bool check_end(const wmap_plan *last, const wmap_run_options *options, wmap_error *err)
+{
+    wmap_run_options quiet = *options;
+    wm_run run = {.plan = last, .options = &quiet};
+    const wm_format *format;
+    quiet.warning = NULL; /* the run itself warns */
+    if (!choose_format(options, &format, err))
+        return false;
+    wm_arena_init(&run.arena);
+    bool ok = !format || lay_out(&run, format, NULL, 0, err);
+    if (ok && !options->dry_run) {
+        ok = open_output(&run, err);
+        if (ok)
+            wm_output_abandon(&run.output);
+    }
+    if (format && format->drop)
+        format->drop(&run.writer);
+    wm_arena_release(&run.arena);
+    return ok;
+}
+
+static bool run_chain(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
+                      size_t count, const wmap_run_options *options, uint64_t *bytes, wmap_error *err)
+{
+    if (!check_end(wm_plan_last(plan), options, err))
+        return false;
+    if (options->dry_run) {
+        wmap_run_options fit = {.dry_run = true, .partial = options->partial};
+        return run_one(plan, sources, prefixes, count, &fit, bytes, err);
+    }
+    if (!have_data(sources, count, err))
+        return false;
+    wmap_archive *before = scratch_stages(&plan, sources, prefixes, count, options, err);
+    bool ok = before && run_one(plan, &before, NULL, 1, options, bytes, err);
+    wmap_archive_close(before);
+    return ok;
+}
+
+bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes, size_t count,
+              const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err)
+{
+    double begin = seconds();
+    uint64_t bytes = 0;
+    wmap_error unseen;
+    bool ok = (plan->next ? run_chain : run_one)(plan, sources, prefixes, count, options, &bytes,
+                                                 err ? err : &unseen);
+    if (ok && stats) {
+        bool wrote = !options->dry_run;
+        *stats =
+            (wmap_run_stats){wrote ? bytes : 0, wrote ? wmap_plan_target_count(plan) : 0, seconds() - begin};
+    }
     return ok;
 }

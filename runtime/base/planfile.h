@@ -14,6 +14,8 @@
 #define WM_PLAN_VERSION     1 /* of the format that we write */
 #define WM_PLAN_OLDEST      1 /* the oldest reader that understands what we write */
 
+#define WM_PLAN_THEN 8 /* the field of Plan that holds the stages of a chain behind the first */
+
 /* Longest message that is read. */
 #define WM_PLAN_MAX_MESSAGE ((uint64_t)1 << 30)
 

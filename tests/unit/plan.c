@@ -472,9 +472,84 @@ static void test_programs(void **state)
     }
 }
 
+/* "t" [3 2] becomes "u" [2 3], as a later stage. */
+static void turned_back(draft *d, const char *reads)
+{
+    draft_begin(d);
+    uint32_t s = draft_source(d, reads, WMAP_F32, 2, shape_32),
+             t = draft_target(d, "u", WMAP_F32, 2, shape_23);
+    draft_move(d, 2, shape_23, draft_access(d, t, 2, 2, NULL, NULL),
+               draft_access(d, s, 2, 2, NULL, (int64_t[]){0, 1, 1, 0}));
+}
+
+/* Packs `later` as one more stage of `d`. */
+static void add_stage(draft *d, const draft *later)
+{
+    ProtobufCBinaryData *then = wm_new(&d->arena, ProtobufCBinaryData, d->plan.n_then + 1);
+    if (d->plan.n_then)
+        memcpy(then, d->plan.then, d->plan.n_then * sizeof *then);
+    size_t size = wmap__plan__get_packed_size(&later->plan);
+    uint8_t *packed = wm_alloc(&d->arena, size);
+    wmap__plan__pack(&later->plan, packed);
+    then[d->plan.n_then++] = (ProtobufCBinaryData){size, packed};
+    d->plan.then = then;
+}
+
+static void test_stages(void **state)
+{
+    (void)state;
+    draft d, later, last;
+    transposed(&d);
+    turned_back(&later, "t");
+    add_stage(&d, &later);
+    wmap_plan *plan = draft_accept(&d);
+    assert_int_equal(wmap_plan_move_count(plan), 2);
+    assert_string_equal(wmap_plan_source(plan, 0, NULL)->name, "s");
+    assert_string_equal(wmap_plan_target(plan, 0)->name, "u");
+    wmap_plan_free(plan);
+    /* the second reads what the first writes, not its source, nor another tensor, nor one of another shape */
+    add_stage(&d, &later);
+    draft_refuse(&d, "a stage reads other tensors");
+    draft_end(&d);
+    draft_end(&later);
+    static const struct {
+        const char *reads;
+        uint64_t shape[2];
+        wmap_dtype dtype;
+    } rows[] = {{"x", {3, 2}, WMAP_F32}, {"t", {2, 3}, WMAP_F32}, {"t", {3, 2}, WMAP_I32}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        transposed(&d);
+        draft_begin(&later);
+        draft_source(&later, rows[i].reads, rows[i].dtype, 2, rows[i].shape);
+        add_stage(&d, &later);
+        draft_refuse(&d, "a stage reads other tensors");
+        draft_end(&later);
+        draft_end(&d);
+    }
+    /* stages have none, each is verified, and there are not too many */
+    transposed(&d);
+    turned_back(&later, "t");
+    turned_back(&last, "u");
+    add_stage(&later, &last);
+    add_stage(&d, &later);
+    draft_refuse(&d, "a stage has stages");
+    draft_end(&last);
+    later.plan.n_then = 0;
+    later.plan.moves[0]->extents[0] = 1;
+    d.plan.n_then = 0;
+    add_stage(&d, &later);
+    draft_refuse(&d, "written");
+    for (later.plan.n_moves = 0; d.plan.n_then < 64;)
+        add_stage(&d, &later);
+    draft_refuse(&d, "more than 64 stages");
+    draft_end(&later);
+    draft_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stages),
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_malformed_message),
