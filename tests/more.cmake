@@ -20,6 +20,7 @@ if(TARGET wmap-cli AND WMAP_BASH)
   wmap_script_test(library)
   wmap_script_test(readme)
   wmap_script_test(specs)
+  wmap_script_test(editors)
   add_test(NAME wmap-test COMMAND ${PROJECT_BINARY_DIR}/wmap test specs/ tests/cases/ -q
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(wmap-test PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs")
