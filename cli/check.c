@@ -40,9 +40,12 @@ int wm_cmd_check(const wm_args *args)
             status = wm_input_fits(plan, args);
         }
         if (status == WM_EXIT_DONE && !wm_args_has(args, WM_FLAG_QUIET)) {
+            const char *as = wm_args_value(args, WM_FLAG_AS);
             if (plan) {
                 say_sound(plan);
-            } else {
+            } else if (as && strcmp(as, "*") != 0) {
+                wm_say("ok: %s is %s", wmap_archive_path(input.archives[0]), as);
+            } else if (!as) {
                 wm_say(
                     "ok, as far as it can be told without a source: add the file, or `map ... from` a model");
             }

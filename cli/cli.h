@@ -104,6 +104,11 @@ typedef struct wm_settings {
     char beside[4200];   /* the library beside the program */
 } wm_settings;
 bool wm_settings_make(wm_settings *settings, const wm_args *args);
+
+/* A spec that is named as imports name it (`vgg/vgg`): its path, to be freed, in the folders of -I, WMAP_PATH
+ * and the library. NULL: there is none, or a file of just that name. */
+char *wm_settings_find(const wm_args *args, const char *name);
+
 void wm_settings_free(wm_settings *settings);
 
 /* input.c: spec, plan and sources of a command line. */
@@ -111,6 +116,7 @@ typedef struct wm_input {
     char *text; /* of the spec or plan, if it was read here (rules, or not a regular file); else NULL */
     size_t text_len;
     const char *path; /* its name; "-e" for rules */
+    char *found;      /* the same, if it was looked for in folders; else NULL */
     bool is_plan, is_rules;
 
     wmap_archive **archives;

@@ -7,6 +7,9 @@ int wm_cmd_explain(const wm_args *args)
 {
     wm_input input;
     const char *stage = wm_args_value(args, WM_FLAG_STAGE);
+    if (!stage && wm_args_has(args, WM_FLAG_FROM) && !wm_args_has(args, WM_FLAG_MOVES)) {
+        stage = "derived"; /* a map that nobody wrote is what one wants to see */
+    }
     int status = wm_input_open(&input, args);
     if (status == WM_EXIT_DONE && input.is_plan && (stage || input.archive_count)) {
         wm_say("explain: %s is a plan: it has no stages, and its sources are settled", input.path);

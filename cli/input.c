@@ -229,13 +229,24 @@ int wm_input_open(wm_input *input, const wm_args *args)
         input->is_rules = true;
         input->path = "-e";
     } else {
-        int status = open_spec(input, args->words[first++]);
+        input->found = wm_settings_find(args, args->words[first]);
+        int status = open_spec(input, input->found ? input->found : args->words[first]);
+        first++;
         if (status != WM_EXIT_DONE) {
             return status;
         }
     }
+    if (wm_args_has(args, WM_FLAG_FROM) != wm_args_has(args, WM_FLAG_TO)) {
+        wm_say("%s: `--from` and `--to` come together", args->command->name);
+        return WM_EXIT_FAILED;
+    }
+    if (wm_args_has(args, WM_FLAG_FROM) && (rules || wm_args_has(args, WM_FLAG_MAP))) {
+        wm_say("%s: `--from` and `--to` derive a map: `%s` names another", args->command->name,
+               rules ? "-e" : "--map");
+        return WM_EXIT_FAILED;
+    }
     if (input->is_plan) {
-        static const wm_flag_id settled[] = {WM_FLAG_MAP, WM_FLAG_DEFINE, WM_FLAG_TARGET_LIKE,
+        static const wm_flag_id settled[] = {WM_FLAG_MAP, WM_FLAG_FROM, WM_FLAG_DEFINE, WM_FLAG_TARGET_LIKE,
                                              WM_FLAG_REVERSE};
         for (size_t i = 0; i < sizeof settled / sizeof *settled; i++) {
             if (wm_args_has(args, settled[i])) {
@@ -260,6 +271,7 @@ void wm_input_free(wm_input *input)
     free(input->prefixes);
     free(input->owned);
     free(input->text);
+    free(input->found);
 }
 
 /* The tensors of an archive side by side, as the compiler wants them. */
@@ -372,6 +384,11 @@ int wm_compile(const wm_input *input, const wm_args *args, const char *stage, ui
         .text_len = input->is_rules ? strlen(rules) : input->text_len,
         .rules_only = input->is_rules,
         .map = wm_args_value(args, WM_FLAG_MAP),
+        .from = wm_args_value(args, WM_FLAG_FROM),
+        .to = wm_args_value(args, WM_FLAG_TO),
+        .without = wm_args_value(args, WM_FLAG_WITHOUT),
+        .only = wm_args_value(args, WM_FLAG_ONLY),
+        .as = wm_args_value(args, WM_FLAG_AS),
         .includes = b.settings.includes,
         .include_count = b.settings.include_count,
         .defines = b.settings.defines,

@@ -96,6 +96,38 @@ static bool split_defines(wm_settings *s, const wm_args *args)
     return true;
 }
 
+/* The file of that name in a folder, or with .wmap behind it. */
+static bool is_in(const char *folder, const char *name, char *path, size_t size)
+{
+    static const char *const ends[] = {"", ".wmap"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct stat info;
+        int len = snprintf(path, size, "%s%s%s%s", folder, *folder ? "/" : "", name, ends[i]);
+        if (len > 0 && (size_t)len < size && stat(path, &info) == 0 && S_ISREG(info.st_mode)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char *wm_settings_find(const wm_args *args, const char *name)
+{
+    struct stat info;
+    if (*name == '/' || strcmp(name, "-") == 0 || stat(name, &info) == 0) {
+        return NULL;
+    }
+    wm_settings s = {0};
+    char path[4096];
+    bool found = is_in("", name, path, sizeof path);
+    if (!found && find_folders(&s, args)) {
+        for (size_t i = 0; i < s.include_count && !found; i++) {
+            found = is_in(s.includes[i], name, path, sizeof path);
+        }
+    }
+    wm_settings_free(&s);
+    return found ? strdup(path) : NULL;
+}
+
 bool wm_settings_make(wm_settings *s, const wm_args *args)
 {
     memset(s, 0, sizeof *s);

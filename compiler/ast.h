@@ -38,7 +38,8 @@ typedef enum wm_expr_kind {
     WM_EX_NOT,    /* not a */
     WM_EX_BINARY, /* a op b */
     WM_EX_IF,     /* if a then b else c */
-    WM_EX_ANY     /* `_` as an argument (hub) */
+    WM_EX_ANY,    /* `_` as an argument (hub) */
+    WM_EX_NAMED   /* name ( named ) as an argument (hub) */
 } wm_expr_kind;
 
 typedef enum wm_op {
@@ -70,6 +71,7 @@ typedef struct wm_expr {
     wm_qname *name;
     struct wm_expr *a, *b, *c;
     struct wm_expr *args; /* chain */
+    struct wm_arg *named; /* NAMED */
     struct wm_expr *next;
 } wm_expr;
 
@@ -264,7 +266,7 @@ typedef struct wm_rule {
 
 typedef struct wm_arg {
     wm_word *name;
-    wm_expr *value; /* EX_ANY for `_`; a hub's call is an EX_CALL with named args (not in the core) */
+    wm_expr *value; /* EX_ANY for `_`, EX_NAMED for a hub's call: neither is a value of the core */
     struct wm_arg *next;
 } wm_arg;
 
@@ -297,7 +299,8 @@ typedef enum wm_stmt_kind {
     WM_ST_REVERSE, /* body */
     WM_ST_FOR,     /* string (pattern), or words in expr [.. expr2]; body */
     WM_ST_IF,      /* expr, body, otherwise (a chain of statements: else-body, or one WM_ST_IF) */
-    WM_ST_TENSOR   /* in a model: string : dtype shape */
+    WM_ST_TENSOR,  /* in a model: string : dtype shape */
+    WM_ST_HUB      /* hub (compiler/ast_hub.h) */
 } wm_stmt_kind;
 
 /* One struct for statements of maps and of models. Most of a long spec are rules, so what they lack stands
@@ -324,6 +327,7 @@ typedef struct wm_stmt_of {
     wm_shape *shape;
     wm_expr *expr, *expr2;
     wm_stmt *body, *otherwise;
+    struct wm_hub_stmt *hub;
 } wm_stmt_of;
 
 /* ---- tests ---- */
@@ -347,13 +351,16 @@ typedef struct wm_test_stmt {
 } wm_test_stmt;
 
 typedef enum wm_item_kind {
-    WM_IT_IMPORT, /* string, name (as; may be NULL); one item a string */
-    WM_IT_PARAM,  /* name = expr */
-    WM_IT_TABLE,  /* name = expr */
-    WM_IT_MODEL,  /* qname, params, body */
-    WM_IT_MAP,    /* name, params, from, to, body; or chain */
-    WM_IT_TEST,   /* string (its name), of, tests */
-    WM_IT_HUB     /* layer, dialect, architecture, block: recognised and skipped */
+    WM_IT_IMPORT,  /* string, name (as; may be NULL); one item a string */
+    WM_IT_PARAM,   /* name = expr */
+    WM_IT_TABLE,   /* name = expr */
+    WM_IT_MODEL,   /* qname, params, body; of the hub: dialect, from */
+    WM_IT_MAP,     /* name, params, from, to, body; or chain */
+    WM_IT_TEST,    /* string (its name), of, tests */
+    WM_IT_LAYER,   /* name, body */
+    WM_IT_DIALECT, /* name, params, from, body */
+    WM_IT_BLOCK,   /* name, params, body */
+    WM_IT_ARCH     /* name, params, body; or an instance: name, chain */
 } wm_item_kind;
 
 typedef struct wm_item {
@@ -366,6 +373,8 @@ typedef struct wm_item {
     wm_param *params;
     bool has_params;
     wm_call *from, *to, *chain; /* chain: map a = b then c */
+    wm_call *dialect;           /* of a model, after `:` */
+    bool of_hub;                /* a model of an architecture: with a dialect or `from` */
     wm_call *of;
     wm_stmt *body;
     wm_test_stmt *tests;

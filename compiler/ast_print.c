@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "compiler/ast_hub.h"
 #include "compiler/parse.h"
 
 typedef struct printer {
@@ -66,6 +67,7 @@ static void word_line(const printer *p, const char *what, const wm_word *word)
 /* ---- expressions and strings ---- */
 
 static void print_expr(printer *p, const wm_expr *expr);
+static void print_args(printer *p, const wm_arg *arg);
 
 static const char *op_text(wm_op op)
 {
@@ -181,6 +183,12 @@ static void print_expr(printer *p, const wm_expr *expr)
     case WM_EX_ANY:
         line(p, "any");
         break;
+    case WM_EX_NAMED:
+        start(p, "named");
+        qname(p, expr->name);
+        fputc('\n', p->out);
+        print_args(p, expr->named);
+        return;
     }
     print_children(p, expr);
 }
@@ -359,6 +367,16 @@ static void print_rule(printer *p, const wm_rule *rule)
 
 /* ---- statements and items ---- */
 
+static void print_args(printer *p, const wm_arg *arg)
+{
+    for (; arg; arg = arg->next) {
+        word_line(p, "argument", arg->name);
+        p->level++;
+        print_expr(p, arg->value);
+        p->level--;
+    }
+}
+
 static void print_calls(printer *p, const char *what, const wm_call *call)
 {
     for (; call; call = call->next) {
@@ -366,12 +384,7 @@ static void print_calls(printer *p, const char *what, const wm_call *call)
         qname(p, call->name);
         fputc('\n', p->out);
         p->level++;
-        for (const wm_arg *arg = call->args; arg; arg = arg->next) {
-            word_line(p, "argument", arg->name);
-            p->level++;
-            print_expr(p, arg->value);
-            p->level--;
-        }
+        print_args(p, call->args);
         p->level--;
     }
 }
@@ -388,11 +401,116 @@ static void print_body(printer *p, const char *what, const wm_stmt *body)
     p->level--;
 }
 
+/* ---- the hub ---- */
+
+static void print_refs(const printer *p, const wm_ref *ref)
+{
+    for (const wm_ref *r = ref; r; r = r->next) {
+        fputc(r == ref ? ' ' : '.', p->out);
+        put(p, r->name->text);
+        for (const wm_index *i = r->indices; i; i = i->next) {
+            fputc(i == r->indices ? '[' : ',', p->out);
+            if (i->word)
+                put(p, i->word->text);
+            else
+                fprintf(p->out, "%" PRId64, i->number->i);
+            if (i->compared)
+                fprintf(p->out, " %s ...", op_text(i->op));
+        }
+        fputs(r->indices ? "]" : "", p->out);
+    }
+}
+
+static void refs_line(printer *p, const char *what, const wm_word *tag, const wm_ref *ref)
+{
+    if (!ref)
+        return;
+    start(p, what);
+    words(p, tag);
+    if (tag)
+        fputc(':', p->out);
+    print_refs(p, ref);
+    fputc('\n', p->out);
+    p->level++;
+    for (const wm_ref *r = ref; r; r = r->next)
+        for (const wm_index *i = r->indices; i; i = i->next)
+            if (i->expr)
+                print_expr(p, i->expr);
+    p->level--;
+}
+
+static void print_hplace(printer *p, const wm_hplace *place)
+{
+    start(p, place->optional ? "place optional" : "place");
+    words(p, place->tag);
+    fputc('\n', p->out);
+    p->level++;
+    print_string(p, "string", place->name);
+    if (place->layout)
+        print_layout(p, place->layout);
+    print_below(p, "else", place->otherwise);
+    for (const wm_valueop *op = place->ops; op; op = op->next)
+        print_op(p, op);
+    p->level--;
+}
+
+static void print_hub(printer *p, const struct wm_hub_stmt *hub)
+{
+    static const char *const kinds[] = {"array", "fold", "name",   "format", "flatten", "all",
+                                        "meta",  "kind", "place",  "order",  "without", "member",
+                                        "let",   "part", "ignore", "fill"};
+    line(p, "%s%s", hub->buffer ? "buffer " : "", kinds[hub->kind]);
+    p->level++;
+    word_line(p, "name", hub->name);
+    for (const wm_hub_name *m = hub->members; m; m = m->next) {
+        start(p, "member");
+        fputc(' ', p->out);
+        put(p, m->name->text);
+        fputc('\n', p->out);
+        p->level++;
+        for (const wm_expr *e = m->indices; e; e = e->next)
+            print_expr(p, e);
+        p->level--;
+    }
+    if (hub->qname) {
+        start(p, "format");
+        qname(p, hub->qname);
+        fputc('\n', p->out);
+    }
+    word_line(p, "words", hub->words);
+    print_string(p, "string", hub->string);
+    print_string(p, "string", hub->string2);
+    for (const struct wm_string_list *s = hub->strings ? hub->strings->next : NULL; s; s = s->next)
+        print_string(p, "string", s->string);
+    if (hub->layout)
+        print_layout(p, hub->layout);
+    word_line(p, "dtype", hub->dtype);
+    if (hub->shape)
+        print_shape(p, hub->shape);
+    print_below(p, "constant", hub->constant);
+    refs_line(p, "first", NULL, hub->first);
+    refs_line(p, hub->op == WM_OP_SUB ? "minus" : "plus", NULL, hub->third);
+    refs_line(p, "second", NULL, hub->second);
+    for (const wm_owner *o = hub->owners; o; o = o->next)
+        refs_line(p, "owner", o->tag, o->ref);
+    for (const wm_hplace *h = hub->places; h; h = h->next)
+        print_hplace(p, h);
+    print_bindings(p, hub->where);
+    print_calls(p, "from", hub->from);
+    print_args(p, hub->args);
+    for (const wm_presence *w = hub->presence; w; w = w->next)
+        word_line(p, w->with ? "with" : "without", w->words);
+    if (hub->expr)
+        print_expr(p, hub->expr);
+    print_body(p, "body", hub->body);
+    p->level--;
+}
+
 static void print_stmt(printer *p, const wm_stmt *stmt)
 {
     static const char *const kinds[] = {"rule",    "fill",  "drop",   "drop meta", "meta", "keep rest",
                                         "use",     "error", "derive", "cast",      "axis", "forward",
-                                        "reverse", "for",   "if",     "tensor"};
+                                        "reverse", "for",   "if",     "tensor",    "hub"};
     if (stmt->kind == WM_ST_RULE) {
         print_rule(p, stmt->rule);
         return;
@@ -418,6 +536,8 @@ static void print_stmt(printer *p, const wm_stmt *stmt)
         print_expr(p, stmt->of->expr);
     if (stmt->of->expr2)
         print_expr(p, stmt->of->expr2);
+    if (stmt->of->hub)
+        print_hub(p, stmt->of->hub);
     print_body(p, "body", stmt->of->body);
     print_body(p, "else", stmt->of->otherwise);
     p->level--;
@@ -471,7 +591,8 @@ static void print_tests(printer *p, const wm_test_stmt *stmt)
 
 static void print_item(printer *p, const wm_item *item)
 {
-    static const char *const kinds[] = {"import", "param", "table", "model", "map", "test", "hub"};
+    static const char *const kinds[] = {"import", "param", "table",   "model", "map",
+                                        "test",   "layer", "dialect", "block", "architecture"};
     start(p, kinds[item->kind]);
     words(p, item->name);
     if (item->qname)
@@ -488,6 +609,7 @@ static void print_item(printer *p, const wm_item *item)
             print_expr(p, param->value);
         p->level--;
     }
+    print_calls(p, "dialect", item->dialect);
     print_calls(p, "from", item->from);
     print_calls(p, "to", item->to);
     print_calls(p, "part", item->chain);

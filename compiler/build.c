@@ -144,10 +144,12 @@ wm_expr *wm_make_parens(wm_span span, wm_expr *a)
     return a;
 }
 
-wm_expr *wm_hub_call(wm_parser *p, wm_span span)
+wm_expr *wm_hub_call(wm_parser *p, wm_span span, wm_qname *name, wm_arg *named)
 {
-    wm_not_yet(p, span, "an argument of this kind");
-    return wm_make_expr(p, WM_EX_ANY, span);
+    wm_expr *expr = wm_make_expr(p, WM_EX_NAMED, span);
+    expr->name = name;
+    expr->named = named;
+    return expr;
 }
 
 /* ---- strings ---- */
@@ -648,13 +650,6 @@ void wm_add_items(wm_parser *p, wm_item *first, wm_item *last)
     p->last_item = last;
 }
 
-void wm_add_hub(wm_parser *p, wm_span span)
-{
-    wm_item *item = wm_make_item(p, WM_IT_HUB, span);
-    wm_add_items(p, item, item);
-    wm_not_yet(p, span, NULL);
-}
-
 void wm_check_version(wm_parser *p, wm_span span, int64_t version)
 {
     p->ast->version = version;
@@ -669,14 +664,5 @@ void wm_check_version(wm_parser *p, wm_span span, int64_t version)
 
 void wm_not_yet(wm_parser *p, wm_span span, const char *what)
 {
-    if (what) {
-        wm_syntax(p, WM_E0199, span, "%s is not supported yet", what);
-        return;
-    }
-    wm_str text = wm_text_at(p, span);
-    uint32_t len = 0;
-    while (len < text.len && text.p[len] >= 'a' && text.p[len] <= 'z')
-        len++;
-    wm_span word = {span.file, span.beg, span.beg + len};
-    wm_syntax(p, WM_E0199, word, "%s is not supported yet", wm_quote(p->unit, (wm_str){text.p, len}));
+    wm_syntax(p, WM_E0199, span, "%s is not supported yet", what);
 }

@@ -289,6 +289,9 @@ static void run_passes(wm_state *s)
     size_t outs = s->target.known ? s->target.count : s->source.count;
     wm_map_init(&s->out_names, s->unit->arena, outs);
     s->outs = wm_grow(s->unit->arena, NULL, 0, outs, &s->out_cap, sizeof *s->outs);
+    wm_map_init(&s->wanted, s->unit->arena, s->program->order_count);
+    for (size_t i = 0; i < s->program->order_count; i++)
+        wm_map_put(&s->wanted, s->program->order[i].p, s->program->order[i].len, (uint32_t)i, NULL);
     wm_map_init(&s->shared.map, s->unit->arena, 0);
     for (size_t i = 0; i < s->program->count; i++) {
         const wm_axes *axes = shared_block(&s->program->lines[i]);
@@ -505,9 +508,14 @@ static bool print_stage(compilation *c, const wanted *w, wmap_error *err)
         wm_ast_print(c->ast, w->out);
     else
         analyse(c, &other);
-    for (size_t i = 0; !tree && i < c->state_count; i++)
-        if (c->states[i].program)
-            wm_program_print(&c->unit, c->states[i].program, w->out);
+    bool derived = strcmp(w->stage, "derived") == 0;
+    for (size_t i = 0; !tree && i < c->state_count; i++) {
+        const wm_program *program = c->states[i].program;
+        if (program && !derived)
+            wm_program_print(&c->unit, program, w->out);
+        else if (program && program->text && c->unit.errors == 0)
+            fwrite(program->text, 1, program->text_len, w->out);
+    }
     *w->report = wm_report_of(&c->unit, c->took_part);
     if (!*w->report)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
@@ -573,8 +581,8 @@ bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, 
                         wmap_report **report, wmap_error *err)
 {
     *report = NULL;
-    if (strcmp(stage, "ast") != 0 && strcmp(stage, "statements") != 0)
-        return wm_fail(err, WMAP_E_USAGE, "the stages are `ast` and `statements`");
+    if (strcmp(stage, "ast") != 0 && strcmp(stage, "statements") != 0 && strcmp(stage, "derived") != 0)
+        return wm_fail(err, WMAP_E_USAGE, "the stages are `ast`, `statements` and `derived`");
     return run(options, &(wanted){.stage = stage, .out = out, .report = report}, err);
 }
 

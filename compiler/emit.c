@@ -181,7 +181,7 @@ void wm_emit_moves(wm_state *state, size_t at, const wm_move *moves)
 {
     wm_out *out = &state->outs[at];
     /* Of a known target each tensor is written, so the number that is declared is the one it will have. */
-    uint32_t target = (uint32_t)(state->target.known ? out->order : at);
+    uint32_t target = (uint32_t)(state->target.known ? out->order : state->program->order ? out->place : at);
     sink all = {NULL, 0};
     for (const wm_move *m = moves; m; m = m->next)
         put_move(&all, state, m, out->rank, target);
@@ -204,11 +204,12 @@ static char *file_name(wm_arena *arena, const char *name)
 static void emit_files(const wm_state *state, Wmap__Plan *plan)
 {
     wm_arena *arena = state->unit->arena;
-    plan->n_files = state->unit->source_count;
-    plan->files = wm_new(arena, Wmap__SpecFile *, plan->n_files);
-    for (size_t i = 0; i < plan->n_files; i++) {
+    plan->files = wm_new(arena, Wmap__SpecFile *, state->unit->source_count);
+    for (size_t i = 0; i < state->unit->source_count; i++) {
         const wm_source *s = state->unit->sources[i];
-        Wmap__SpecFile *f = plan->files[i] = wm_new(arena, Wmap__SpecFile, 1);
+        if (s->option)
+            continue;
+        Wmap__SpecFile *f = plan->files[plan->n_files++] = wm_new(arena, Wmap__SpecFile, 1);
         wmap__spec_file__init(f);
         f->name = file_name(arena, s->name);
         f->sha256.len = WM_SHA256_SIZE;

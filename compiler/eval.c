@@ -635,10 +635,13 @@ static result eval_inner(const evaluator *e, const wm_expr *expr)
         return eval_binary(e, expr);
     case WM_EX_IF:
         return eval_if(e, expr);
-    case WM_EX_ANY:
+    case WM_EX_ANY: /* an extent to be solved */
+        return lost;
+    case WM_EX_NAMED:
         break;
     }
-    wm_error(e->unit, WM_E0199, expr->span, "`_` as an argument is not supported yet");
+    wm_error(e->unit, WM_E0303, expr->span, "%s with named arguments is no value",
+             wm_quote(e->unit, expr->name->parts->text));
     return failed;
 }
 

@@ -247,7 +247,7 @@ static void add_rest(wm_parser *p, wanted *w)
             add(w, quoted(p, *kind));
         }
     for (int i = 0; i < KINDS && w->count < 3; i++)
-        if (w->has[i] && quoted(p, i) && i != T_HUB_MODEL)
+        if (w->has[i] && quoted(p, i))
             add(w, quoted(p, i));
 }
 

@@ -4,7 +4,7 @@
 #ifndef WM_GRAMMAR_H
 #define WM_GRAMMAR_H
 
-#include "compiler/ast.h"
+#include "compiler/ast_hub.h"
 #include "compiler/diag.h"
 
 #define WM_MAX_NESTING 64   /* brackets, blocks and `else if` in one another */
@@ -50,6 +50,18 @@ typedef union wm_node {
     wm_item *item;
     wm_literal *literal;
     wm_test_stmt *test_stmt;
+    wm_index *index;
+    wm_ref *ref;
+    wm_owner *owner;
+    wm_hplace *hplace;
+    wm_presence *presence;
+    wm_hub_name *hub_name;
+    WM_CHAIN(wm_index) indices;
+    WM_CHAIN(wm_ref) refs;
+    WM_CHAIN(wm_owner) owners;
+    WM_CHAIN(wm_hplace) hplaces;
+    WM_CHAIN(wm_presence) presences;
+    WM_CHAIN(wm_hub_name) hub_names;
     WM_CHAIN(wm_word) words;
     WM_CHAIN(wm_expr) exprs;
     WM_CHAIN(wm_block) blocks;
@@ -128,6 +140,7 @@ typedef struct wm_parser {
     wm_ast *ast;
     wm_item *last_item;
     wm_expr *expr; /* result of START_EXPR */
+    wm_call *call; /* of START_CALL */
     int start;     /* START_...: what the text is; given to the parser first */
     bool quiet;    /* nothing is reported, `failed` is set only */
     bool failed;
@@ -243,7 +256,7 @@ wm_expr *wm_make_index(wm_parser *p, wm_span span, wm_expr *a, wm_expr *b);
 wm_expr *wm_make_call_expr(wm_parser *p, wm_span span, wm_qname *name, wm_expr *args);
 wm_expr *wm_make_list(wm_parser *p, wm_span span, wm_expr *args);
 wm_expr *wm_make_parens(wm_span span, wm_expr *a);
-wm_expr *wm_hub_call(wm_parser *p, wm_span span);
+wm_expr *wm_hub_call(wm_parser *p, wm_span span, wm_qname *name, wm_arg *named);
 
 void wm_string_begin(wm_parser *p);
 void wm_string_text(wm_parser *p, wm_span span, wm_str text);
@@ -299,10 +312,27 @@ wm_item *wm_make_item(wm_parser *p, wm_item_kind kind, wm_span span);
 wm_item *wm_make_map(wm_parser *p, wm_span span, wm_word *name, wm_param *params, wm_call *from, wm_call *to,
                      wm_stmt *body);
 void wm_add_items(wm_parser *p, wm_item *first, wm_item *last);
-void wm_add_hub(wm_parser *p, wm_span span);
 void wm_check_version(wm_parser *p, wm_span span, int64_t version);
-/* E0199; `what` NULL: the first word of the span. */
+/* E0199 */
 void wm_not_yet(wm_parser *p, wm_span span, const char *what);
+
+/* ---- build_hub.c ---- */
+
+wm_index *wm_make_hub_index(wm_parser *p, wm_span span, wm_word *word, wm_expr *number);
+wm_ref *wm_make_ref(wm_parser *p, wm_span span, wm_word *name, wm_index *indices);
+wm_owner *wm_make_owner(wm_parser *p, wm_span span, wm_word *tag, wm_ref *ref);
+wm_hplace *wm_make_hplace(wm_parser *p, wm_span span, wm_string *name, wm_layout *layout);
+wm_presence *wm_make_presence(wm_parser *p, wm_span span, bool with, wm_word *words);
+wm_hub_name *wm_make_hub_name(wm_parser *p, wm_span span, wm_word *name, wm_expr *indices);
+wm_stmt *wm_make_hub(wm_parser *p, wm_hub_kind kind, wm_span span);
+/* Statements that begin with a plain word, which says what they are. NULL: reported. */
+wm_stmt *wm_hub_word_string(wm_parser *p, wm_span span, wm_word *word, struct wm_string_list *strings);
+wm_stmt *wm_hub_let(wm_parser *p, wm_span span, wm_word *word, wm_word *name, wm_expr *expr);
+wm_stmt *wm_hub_order(wm_parser *p, wm_span span, wm_word *word, wm_owner *owners);
+/* That word, or E0110. */
+bool wm_is_word(wm_parser *p, const wm_word *word, const char *text);
+/* E0110 if a model that is none of the hub's holds what only those can. */
+void wm_check_model(wm_parser *p, const wm_item *item);
 
 /* ---- build_test.c ---- */
 

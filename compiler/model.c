@@ -159,6 +159,13 @@ const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const w
         wm_suggest_decl(r, d, context->file, name, WM_IT_MODEL);
         return NULL;
     }
+    if (decl->item->of_hub) {
+        wm_diag *d =
+            wm_error(r->unit, WM_E0199, call->name->span,
+                     "a model of an architecture as the side of a map without `derive` is not supported yet");
+        wm_diag_also(r->unit, d, decl->span, "the model");
+        return NULL;
+    }
     const wm_scope *scope = wm_bind_arguments(r, context->scope, decl, call, call->span);
     if (!scope)
         return NULL;

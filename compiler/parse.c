@@ -116,7 +116,7 @@ static bool opens_item(int kind)
 static bool has_block(wm_parser *p, int first, uint32_t depth)
 {
     if (depth == 0 && p->start != T_START_RULES)
-        return first == T_MAP || first == T_MODEL || first == T_TEST;
+        return first == T_MAP || first == T_MODEL || first == T_TEST || is_hub(first);
     return first == T_FOR || first == T_IF || first == T_MAP;
 }
 
@@ -312,26 +312,6 @@ void wm_recover(wm_parser *p)
         skip_block(p);
 }
 
-/* Reads an item of the hub, or the rest of one, up to its end, and makes one token of it. */
-static void swallow(wm_parser *p, wm_token *t, int kind)
-{
-    wm_token rest = *t;
-    t->kind = kind;
-    p->first = kind; /* its blocks are none that a map has */
-    deliver(p, &rest);
-    while (rest.kind != T_END && rest.kind != 0) {
-        t->span.end = rest.span.end;
-        do
-            next(p, &rest);
-        while (p->depth > 0 && rest.kind != 0);
-    }
-    p->previous = T_END;
-    if (rest.kind == 0) {
-        p->held = rest;
-        p->holds = true;
-    }
-}
-
 /* A list with an error in it that is not closed: what comes is clearly no part of it. */
 static bool list_is_over(wm_parser *p, const wm_token *t, bool newline)
 {
@@ -383,13 +363,6 @@ int wm_yylex(wm_node *value, wm_span *span, wm_parser *p)
         return p->start;
     }
     next(p, &t);
-    if (p->start != T_START_RULES && p->depth == 0 && !p->recovering) {
-        bool first = p->given == 1;
-        if (first && is_hub(t.kind))
-            swallow(p, &t, T_HUB);
-        else if (!first && p->first == T_MODEL && (t.kind == ':' || t.kind == T_FROM))
-            swallow(p, &t, T_HUB_MODEL);
-    }
     if (p->stopped)
         t.kind = 0;
     *value = t.value;
@@ -520,14 +493,26 @@ wm_lexeme *wm_lexemes(wm_unit *unit, uint32_t file, size_t *count)
     return list;
 }
 
-wm_expr *wm_parse_expr(wm_unit *unit, uint32_t file)
+static wm_parser *parse_quietly(wm_unit *unit, uint32_t file, int start)
 {
-    wm_parser *p = open_parser(unit, file, T_START_EXPR);
+    wm_parser *p = open_parser(unit, file, start);
     p->quiet = true;
     if (!text_is_sound(p))
         return NULL;
     open_scanner(p);
     bool parsed = wm_yyparse(p) == 0;
     wm_scan_close(p->scanner);
-    return parsed && !p->failed ? p->expr : NULL;
+    return parsed && !p->failed ? p : NULL;
+}
+
+wm_expr *wm_parse_expr(wm_unit *unit, uint32_t file)
+{
+    wm_parser *p = parse_quietly(unit, file, T_START_EXPR);
+    return p ? p->expr : NULL;
+}
+
+wm_call *wm_parse_call(wm_unit *unit, uint32_t file)
+{
+    wm_parser *p = parse_quietly(unit, file, T_START_CALL);
+    return p ? p->call : NULL;
 }

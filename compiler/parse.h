@@ -22,6 +22,9 @@ wm_ast *wm_parse(wm_unit *unit, uint32_t file);
 /* Parses a text as one expression (for -D). NULL if it is none; reports nothing. */
 wm_expr *wm_parse_expr(wm_unit *unit, uint32_t file);
 
+/* The same for a call, `vgg16.keras (classes = 10)` (for --from and --to). */
+wm_call *wm_parse_call(wm_unit *unit, uint32_t file);
+
 /* Prints the tree, one node a line, indented (explain --stage ast). */
 void wm_ast_print(const wm_ast *ast, FILE *out);
 

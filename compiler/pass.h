@@ -165,6 +165,7 @@ typedef struct wm_out {
     wm_span span;         /* of what writes it */
     uint32_t kept;        /* keep rest: the source tensor; WM_NONE otherwise */
     size_t order;         /* declared order, if there is one */
+    uint32_t place;       /* by program->order, if there is one */
     const uint8_t *moves; /* as they stand in the plan */
     size_t moves_size;
 } wm_out;
@@ -229,6 +230,8 @@ typedef struct wm_state {
     wm_out *outs;
     size_t out_count, out_cap;
     wm_map out_names;
+    size_t wanted_written, unwanted;
+    wm_map wanted;     /* name -> place in program->order */
     uint32_t *written; /* the order of outs, without failed ones */
     size_t written_count;
     const wm_pattern **idle_drops; /* patterns of `drop` that matched nothing, the first of them */

@@ -212,6 +212,10 @@ typedef struct wm_program {
     wm_pattern **meta_drops; /* of `drop meta` */
     size_t meta_drop_count, meta_drop_cap;
     bool keep_rest;
+    const wm_str *order; /* names that the target is to have, in this order; NULL: it is what is written */
+    size_t order_count;
+    const char *text; /* of the map that the hub derived; NULL if none was */
+    size_t text_len;
     wm_line *lost; /* turned drops: what they left behind can't be made again */
     size_t lost_count, lost_cap;
     bool failed;                  /* so much is wrong that the map can't be known; nothing more to check */

@@ -265,6 +265,11 @@ static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)
     *out = (wm_out){.name = name, .span = span, .kept = WM_NONE};
     size_t at = s->target.known ? wm_names_find(s->target.index, name) : WM_NO_NAME;
     out->order = at;
+    if (s->program->order && !s->target.known) {
+        uint32_t place = wm_map_get(&s->wanted, name.p, name.len);
+        s->wanted_written += place != WM_MAP_NONE;
+        out->place = place != WM_MAP_NONE ? place : (uint32_t)(s->program->order_count + s->unwanted++);
+    }
     if (at != WM_NO_NAME) {
         s->target.tensors[at].written = true;
     } else if (s->target.known) {
@@ -516,6 +521,19 @@ static void doubt_file(prover *p)
                      s->source.label);
 }
 
+/* What the target's model has and nothing writes. */
+static void list_wanted(prover *p, wm_span nowhere)
+{
+    wm_state *s = p->state;
+    size_t missing = s->program->order_count - s->wanted_written, said = 0;
+    wm_diag *d = wm_error(p->unit, WM_E0523, nowhere, "%zu target tensor%s not written", missing,
+                          missing == 1 ? " is" : "s are");
+    for (size_t i = 0; i < s->program->order_count && said < MAX_LISTED; i++)
+        if (wm_map_get(&s->out_names, s->program->order[i].p, s->program->order[i].len) == WM_MAP_NONE &&
+            ++said)
+            wm_diag_note(p->unit, d, "%s", wm_quote(p->unit, s->program->order[i]));
+}
+
 static void check_sides(prover *p)
 {
     wm_state *s = p->state;
@@ -538,6 +556,9 @@ static void check_sides(prover *p)
         wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop \"%s\"", left == 1 ? "it" : "them",
                      pattern);
     }
+    bool derived = s->program->order && !s->target.known;
+    if (derived && s->wanted_written < s->program->order_count && p->unit->errors == 0)
+        list_wanted(p, nowhere);
     if (missing) {
         wm_diag *d = wm_error(p->unit, WM_E0523, nowhere, "%zu target tensor%s not written", missing,
                               missing == 1 ? " is" : "s are");
@@ -546,6 +567,13 @@ static void check_sides(prover *p)
 }
 
 /* ---- order ---- */
+
+static int by_place(const void *a, const void *b, void *user)
+{
+    const wm_out *outs = user;
+    uint32_t x = outs[*(const uint32_t *)a].place, y = outs[*(const uint32_t *)b].place;
+    return (x > y) - (x < y);
+}
 
 static int by_order(const void *a, const void *b, void *user)
 {
@@ -580,6 +608,7 @@ void wm_prove_rest(wm_state *state)
     for (size_t i = 0; i < state->out_count; i++)
         state->written[i] = (uint32_t)i;
     state->written_count = state->out_count;
-    if (state->target.known && state->out_count > 1)
-        qsort_r(state->written, state->out_count, sizeof *state->written, by_order, state->outs);
+    int (*order)(const void *, const void *, void *) = state->target.known ? by_order : by_place;
+    if ((state->target.known || state->program->order) && state->out_count > 1)
+        qsort_r(state->written, state->out_count, sizeof *state->written, order, state->outs);
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "compiler/resolve_internal.h"
+#include "compiler/hub.h"
 
 static bool needs_nothing(const wm_decl *decl)
 {
@@ -81,7 +81,8 @@ static const wm_decl *choose_map(wm_resolver *r, const wm_file *file)
         return only;
     if (main)
         return main;
-    which_map(r, file, maps);
+    if (maps || !wm_hub_check_file(r, file))
+        which_map(r, file, maps);
     return NULL;
 }
 
@@ -99,6 +100,113 @@ static void walk_body(wm_resolver *r, const wm_context *c, const wm_stmt *body)
 {
     r->world.undeclared = r->reverse && r->read && !r->world.names;
     wm_walk(r, c, body);
+}
+
+/* ---- the hub ---- */
+
+/* A call of the command line. NULL: reported. */
+const wm_call *wm_option_call(wm_resolver *r, const char *flag, const char *text)
+{
+    uint32_t source = wm_add_source(r->unit, flag, text, strlen(text));
+    r->unit->sources[source]->option = true;
+    const wm_call *call = wm_parse_call(r->unit, source);
+    if (!call) {
+        wm_error(r->unit, WM_E0110, (wm_span){source, 0, (uint32_t)strlen(text)},
+                 "expected a model, as in `vgg16.keras (classes = 10)`");
+    }
+    return call;
+}
+
+/* "top, fc" */
+static const wm_word *option_words(wm_resolver *r, const char *flag, const char *text)
+{
+    wm_word *first = NULL, **tail = &first;
+    if (!text)
+        return NULL;
+    uint32_t source = wm_add_source(r->unit, flag, text, strlen(text));
+    r->unit->sources[source]->option = true;
+    for (const char *p = text; *p;) {
+        size_t len = strcspn(p, ", ");
+        if (len) {
+            *tail = wm_new(r->unit->arena, wm_word, 1);
+            **tail = (wm_word){.text = {p, (uint32_t)len},
+                               .span = {source, (uint32_t)(p - text), (uint32_t)(p - text) + (uint32_t)len}};
+            tail = &(*tail)->next;
+        }
+        p += len + (p[len] != 0);
+    }
+    return first;
+}
+
+static bool has_derive(const wm_stmt *s)
+{
+    for (; s; s = s->next)
+        if (s->kind == WM_ST_DERIVE || (s->of && (has_derive(s->of->body) || has_derive(s->of->otherwise))))
+            return true;
+    return false;
+}
+
+/* What the hub makes of two models joins the map. Its names were resolved where they stand. */
+static void derive(wm_resolver *r, wm_hub_wish *wish)
+{
+    wm_program *program = r->program;
+    wm_buffer text = {.arena = r->unit->arena};
+    if (r->reverse) {
+        const wm_call *from = wish->from;
+        wish->from = wish->to;
+        wish->to = from;
+    }
+    wish->text = &text;
+    wm_stmt *stmts = wm_hub_run(r, wish);
+    program->text = text.text;
+    program->text_len = text.len;
+    if (program->failed)
+        return;
+    wm_scope *empty = wm_new(r->unit->arena, wm_scope, 1);
+    wm_context c = {
+        .scope = empty, .file = wish->file, .round = "", .direction = r->reverse ? WM_REVERSE : WM_FORWARD};
+    if (stmts)
+        wm_walk(r, &c, stmts);
+}
+
+static void derive_in_map(wm_resolver *r, const wm_context *c, const wm_item *item)
+{
+    const wm_stmt *stmt = r->deriving.stmt;
+    if (!stmt || r->program->failed)
+        return;
+    if (r->program->stage) {
+        wm_error(r->unit, WM_E0199, stmt->span,
+                 "`derive` behind the first map of a chain is not supported yet");
+        r->program->failed = true;
+        return;
+    }
+    if (!wm_hub_is_model(r, c->file, item->from) || !wm_hub_is_model(r, c->file, item->to)) {
+        wm_diag *d = wm_error(
+            r->unit, WM_E1015, stmt->span,
+            "nothing can be derived: the map's `from` and `to` are not two models of an architecture");
+        wm_diag_also(r->unit, d, r->program->span, "the map");
+        r->program->failed = true;
+        return;
+    }
+    wm_hub_wish wish = {
+        .file = c->file, .scope = c->scope, .from = item->from, .to = item->to, .without = stmt->of->words};
+    derive(r, &wish);
+}
+
+/* --from A --to B, without a map. */
+static void derive_for_options(wm_resolver *r, const wm_file *file)
+{
+    wm_hub_wish wish = {.file = file, .scope = file->scope};
+    const wmap_compile_options *o = r->options;
+    wish.from = wm_option_call(r, "--from", o->from);
+    wish.to = wm_option_call(r, "--to", o->to);
+    wish.without = option_words(r, "--without", o->without);
+    wish.only = option_words(r, "--only", o->only);
+    r->program->map = WM_STR("derived");
+    if (wish.from && wish.to)
+        derive(r, &wish);
+    else
+        r->program->failed = true;
 }
 
 /* ---- the stages of a map ---- */
@@ -188,9 +296,11 @@ static void walk_stage(wm_resolver *r, const wm_stage *stage)
         return;
     }
     const wm_call *source = r->reverse ? item->to : item->from, *target = r->reverse ? item->from : item->to;
-    if (source)
+    bool hub = wm_hub_is_model(r, map->file, source) && wm_hub_is_model(r, map->file, target) &&
+               has_derive(item->body);
+    if (source && !hub)
         program->source = wm_make_model(r, &c, source);
-    if (target)
+    if (target && !hub)
         program->target = wm_make_model(r, &c, target);
     r->target_known = program->target || (r->options->target && !program->then);
     if (!r->read && program->source)
@@ -201,10 +311,12 @@ static void walk_stage(wm_resolver *r, const wm_stage *stage)
         wm_compute_values(r);
         c.scope = wm_bind_arguments(r, stage->caller, map, stage->call, stage->at);
     }
-    if (c.scope)
+    if (c.scope) {
         walk_body(r, &c, item->body);
-    else
+        derive_in_map(r, &c, item);
+    } else {
         program->failed = true;
+    }
 }
 
 /* The program of stage `number`, which is told the names that it reads. */
@@ -216,6 +328,7 @@ static wm_program *make_stage(wm_resolver *r, size_t number, wm_names *read)
     program->stage = number;
     program->then = number + 1 < r->stage_count;
     r->program = program;
+    r->deriving = (wm_deriving){0};
     r->read = read;
     r->world.names = !r->reverse ? read : program->then ? NULL : r->written;
     return program;
@@ -258,6 +371,18 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     if (unit->sources[file]->rules_only) {
         wm_context c = {.scope = main->scope, .file = main, .round = ""};
         walk_body(r, &c, ast->rules);
+        return program;
+    }
+    if (options->as) {
+        wm_hub_check(r, main, options->as);
+        program->failed = true; /* there is no map */
+        return program;
+    }
+    if (options->from) {
+        if (ast->failed)
+            program->failed = true;
+        else
+            derive_for_options(r, main);
         return program;
     }
     const wm_item *test = wm_find_test(ast, options->test);

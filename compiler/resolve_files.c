@@ -122,6 +122,14 @@ static const char *kind_of(const wm_decl *decl)
         return "table";
     case WM_IT_MODEL:
         return "model";
+    case WM_IT_LAYER:
+        return "layer";
+    case WM_IT_DIALECT:
+        return "dialect";
+    case WM_IT_BLOCK:
+        return "block";
+    case WM_IT_ARCH:
+        return "architecture";
     default:
         return "map";
     }
@@ -161,10 +169,12 @@ static void declare(wm_resolver *r, wm_file *file, const wm_item *item)
 
 static void import_names(wm_resolver *r, wm_file *file, const wm_item *item, wm_file *from)
 {
+    *wm_push(r->unit->arena, file->imports, file->import_count, file->import_cap) = from;
     if (!item->name) {
         for (size_t i = 0; i < from->decl_count; i++) {
             wm_decl *decl = from->decls[i];
-            if (decl->file == from && (decl->item->kind == WM_IT_MAP || decl->item->kind == WM_IT_MODEL))
+            if (decl->file == from && decl->item->kind != WM_IT_PARAM && decl->item->kind != WM_IT_TABLE &&
+                decl->item->kind != WM_IT_BLOCK)
                 add_name(r, file, decl, item->string->span);
         }
         return;
@@ -278,10 +288,13 @@ static wm_file *load(wm_resolver *r, uint32_t source, const wm_ast *ast, const c
         case WM_IT_TABLE:
         case WM_IT_MODEL:
         case WM_IT_MAP:
+        case WM_IT_LAYER:
+        case WM_IT_DIALECT:
+        case WM_IT_BLOCK:
+        case WM_IT_ARCH:
             declare(r, file, item);
             break;
         case WM_IT_TEST: /* tests.c; those of imported files don't run */
-        case WM_IT_HUB:
             break;
         }
     }
@@ -549,7 +562,10 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
         }
         const wm_arg *arg = find_argument(r, call, p, &ok);
         wm_evaluated done = WM_EVAL_ERROR;
-        if (arg) {
+        if (arg && arg->value->kind == WM_EX_ANY && decl->item->kind == WM_IT_MAP) {
+            wm_error(r->unit, WM_E0131, arg->value->span,
+                     "a map's argument has a value: only extents of an architecture are solved");
+        } else if (arg) {
             done = wm_eval(r->unit, caller, NULL, arg->value, &n->value);
         } else if (p->value) {
             done = wm_eval(r->unit, scope, NULL, p->value, &n->value);

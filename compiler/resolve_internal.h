@@ -20,6 +20,13 @@ typedef struct wm_stage {
     wm_span at;             /* what to point at when a value is missing */
 } wm_stage;
 
+/* A `derive` that was met: it comes after all that is written beside it. */
+typedef struct wm_deriving {
+    const wm_stmt *stmt;
+    const wm_scope *scope;
+    const wm_file *file;
+} wm_deriving;
+
 typedef struct wm_resolver {
     wm_unit *unit;
     wm_arena *statement; /* what is known of a statement: the scratch if it is walked but once */
@@ -31,15 +38,16 @@ typedef struct wm_resolver {
     size_t finished_count, finished_cap;
     wm_stage *stages; /* in the order in which they run */
     size_t stage_count, stage_cap;
-    wm_program *program; /* of the stage that is walked */
-    bool reverse;        /* the map runs from its target to its source */
-    bool target_known;   /* the names of the side that is written are declared, by a model or by a file */
-    wm_names *read;      /* of the side that is read; NULL if it is not known */
-    wm_names *written;   /* of --target-like; NULL without */
-    uint32_t rounds;     /* of loops and uses, so far */
-    bool spent;          /* too many: reported */
-    uint32_t axes_ids;   /* given out so far */
-    wm_map info_map;     /* a rule's or fill's address -> infos */
+    wm_program *program;  /* of the stage that is walked */
+    wm_deriving deriving; /* stmt NULL: none */
+    bool reverse;         /* the map runs from its target to its source */
+    bool target_known;    /* the names of the side that is written are declared, by a model or by a file */
+    wm_names *read;       /* of the side that is read; NULL if it is not known */
+    wm_names *written;    /* of --target-like; NULL without */
+    uint32_t rounds;      /* of loops and uses, so far */
+    bool spent;           /* too many: reported */
+    uint32_t axes_ids;    /* given out so far */
+    wm_map info_map;      /* a rule's or fill's address -> infos */
     struct wm_rule_info **infos;
     size_t info_count, info_cap;
     const wm_val *distinct; /* the entries of the table that was last found to be distinct */
@@ -92,6 +100,11 @@ const wm_scope *wm_bind_arguments(wm_resolver *r, const wm_scope *caller, const 
 
 /* A hint over the maps or models that a file sees. */
 void wm_suggest_decl(wm_resolver *r, wm_diag *diag, const wm_file *file, wm_str name, wm_item_kind kind);
+
+/* ---- resolve.c ---- */
+
+/* A call of the command line. NULL: reported. */
+const wm_call *wm_option_call(wm_resolver *r, const char *flag, const char *text);
 
 /* ---- tests.c ---- */
 

@@ -507,6 +507,17 @@ static void drop_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     }
 }
 
+static void add_derive(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
+{
+    if (r->deriving.stmt) {
+        wm_diag *d = wm_error(r->unit, WM_E0123, stmt->span, "`derive` stands twice in this map");
+        wm_diag_also(r->unit, d, r->deriving.stmt->span, "the first");
+        return;
+    }
+    if (c->direction == WM_BOTH_WAYS || (c->direction == WM_REVERSE) == r->reverse)
+        r->deriving = (wm_deriving){stmt, c->scope, c->file};
+}
+
 static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
 {
     switch (stmt->kind) {
@@ -526,7 +537,7 @@ static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *st
         add_meta(r, c, stmt);
         break;
     case WM_ST_DERIVE:
-        wm_unsupported(r, c, stmt->span, "`derive`");
+        add_derive(r, c, stmt);
         break;
     case WM_ST_KEEP_REST:
         add_keep_rest(r, c, stmt);
@@ -555,6 +566,7 @@ static void add_statement(wm_resolver *r, const wm_context *c, const wm_stmt *st
         break;
     case WM_ST_AXIS: /* block_axes saw it */
     case WM_ST_TENSOR:
+    case WM_ST_HUB:
         break;
     }
 }

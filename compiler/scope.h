@@ -23,7 +23,7 @@ typedef enum wm_decl_state {
     WM_DECL_FAILED   /* reported */
 } wm_decl_state;
 
-/* A param, table, map or model of a file. */
+/* A param, table, map, model or declaration of the hub of a file. */
 typedef struct wm_decl {
     const wm_item *item;
     struct wm_file *file;
@@ -51,7 +51,10 @@ typedef struct wm_file {
     size_t decl_count, decl_cap;
     wm_alias *aliases;
     size_t alias_count, alias_cap;
+    struct wm_file **imports; /* for the hub, which looks through all of them */
+    size_t import_count, import_cap;
     bool loading;
+    bool seen;         /* scratch of such a search */
     wm_span importing; /* the import that is being followed */
     struct wm_scope *scope;
 } wm_file;

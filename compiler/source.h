@@ -43,6 +43,7 @@ typedef struct wm_source {
     uint32_t line_count;
     uint64_t dev, ino; /* the real file, so that one is loaded once; 0 for texts */
     bool rules_only;   /* -e: the statements of one map */
+    bool option;       /* a value of the command line: no file */
     uint32_t *marks;   /* characters before each 4096th byte, made with `lines` */
 } wm_source;
 

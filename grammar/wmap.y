@@ -1,4 +1,4 @@
-/* wmap.y: the grammar of the core of the language (docs/language.md section 3). Actions only build nodes
+/* wmap.y: the grammar of the language (docs/language.md section 3, docs/hub.md section 1). Actions only build nodes
  * (compiler/build.c). Statements end with END, which a filter between scanner and parser makes of newlines, `;` and
  * `}` (compiler/parse.c); it also keeps the nesting, so the stack below never has to grow. */
 %require "3.7"
@@ -43,9 +43,8 @@ void wm_yyerror(wm_span *span, wm_parser *p, const char *message);
     } while (0)
 }
 
-%token START_FILE START_ITEMS START_RULES START_EXPR
+%token START_FILE START_ITEMS START_RULES START_EXPR START_CALL
 %token END
-%token HUB HUB_MODEL /* a whole item of the hub with its END; a model's header from `:` or `from` on, and its END */
 %token <i> INT
 %token <f> FLOAT
 %token WORD META
@@ -104,6 +103,26 @@ void wm_yyerror(wm_span *span, wm_parser *p, const char *message);
 %type <items> imports
 %type <literal> literal
 %type <test_stmt> test_stmt
+%type <stmt> hub_item let layer_item array fold dial_item place_item if_place arch_item if_member
+%type <stmts> layer_body layer_items dial_body dial_items place_body place_items arch_body arch_items model_body_opt
+%type <otherwise> else_place_opt else_member_opt
+%type <call> dialect_opt
+%type <word> dtype_opt
+%type <expr> neutral_opt
+%type <op> sign
+%type <refs> aref
+%type <ref> ref
+%type <indices> indices
+%type <index> index
+%type <owners> owners plain_owners
+%type <owner> owner
+%type <hplaces> hplaces
+%type <hplace> hplace hplaced
+%type <presences> presences
+%type <hub_names> hub_members
+%type <hub_name> hub_member
+%type <exprs> ariths
+%type <args> args_opt
 %type <test_stmts> test_body test_stmts
 
 %%
@@ -112,6 +131,7 @@ start: START_FILE header items
      | START_ITEMS items
      | START_RULES stmts                    { p->ast->rules = $2.first; }
      | START_EXPR expr END                  { p->expr = $2; }
+     | START_CALL call END                  { p->call = $2; }
      ;
 
 header: "wmap" INT END                      { wm_check_version(p, @2, $2); }
@@ -123,8 +143,6 @@ header: "wmap" INT END                      { wm_check_version(p, @2, $2); }
 items: %empty
      | items item END                       { wm_add_items(p, $2, $2); yyerrok; }
      | items "import" imports END           { wm_add_items(p, $3.first, $3.last); }
-     | items HUB                            { wm_add_hub(p, @2); }
-     | items "model" qname params_opt HUB_MODEL   { wm_not_yet(p, wm_join(@2, @4), "a model of an architecture"); }
      | items error END                      { yyerrok; }
      ;
 
@@ -141,8 +159,28 @@ as_name: %empty                             { $$ = NULL; }
 
 item: "param" word '=' expr                 { $$ = wm_make_item(p, WM_IT_PARAM, @$); $$->name = $2; $$->expr = $4; }
     | "table" word '=' expr                 { $$ = wm_make_item(p, WM_IT_TABLE, @$); $$->name = $2; $$->expr = $4; }
-    | "model" qname params_opt model_body
-        { $$ = wm_make_item(p, WM_IT_MODEL, @$); $$->qname = $2; $$->params = $3.first; $$->has_params = $3.first; $$->body = $4.first; }
+    | "model" qname params_opt dialect_opt from_opt model_body_opt
+        { $$ = wm_make_item(p, WM_IT_MODEL, @$); $$->qname = $2; $$->params = $3.first; $$->has_params = $3.first;
+          $$->dialect = $4; $$->from = $5; $$->of_hub = $4 || $5; $$->body = $6.first; wm_check_model(p, $$); }
+    | "layer" word layer_body
+        { $$ = wm_make_item(p, WM_IT_LAYER, @$); $$->name = $2; $$->body = $3.first; }
+    | "layer" error                         { $$ = NULL; }
+    | "layer" error layer_body              { $$ = NULL; }
+    | "dialect" word params_opt from_opt dial_body
+        { $$ = wm_make_item(p, WM_IT_DIALECT, @$); $$->name = $2; $$->params = $3.first; $$->has_params = $3.first;
+          $$->from = $4; $$->body = $5.first; }
+    | "dialect" error                       { $$ = NULL; }
+    | "dialect" error dial_body             { $$ = NULL; }
+    | "block" word params_opt arch_body
+        { $$ = wm_make_item(p, WM_IT_BLOCK, @$); $$->name = $2; $$->params = $3.first; $$->has_params = $3.first; $$->body = $4.first; }
+    | "block" error                         { $$ = NULL; }
+    | "block" error arch_body               { $$ = NULL; }
+    | "architecture" word params_opt arch_body
+        { $$ = wm_make_item(p, WM_IT_ARCH, @$); $$->name = $2; $$->params = $3.first; $$->has_params = $3.first; $$->body = $4.first; }
+    | "architecture" word '=' call
+        { $$ = wm_make_item(p, WM_IT_ARCH, @$); $$->name = $2; $$->chain = $4; }
+    | "architecture" error                  { $$ = NULL; }
+    | "architecture" error arch_body        { $$ = NULL; }
     | "model" error                         { $$ = NULL; }
     | "model" error model_body              { $$ = NULL; }
     | "map" word params_opt from_opt to_opt body
@@ -190,8 +228,14 @@ named: word '=' arg                         { LIST($$, wm_make_arg(p, $1, $3)); 
      ;
 arg: expr
    | '_'                                    { $$ = wm_make_expr(p, WM_EX_ANY, @$); }
-   | qname '(' named ')'                    { $$ = wm_hub_call(p, @$); }
+   | qname '(' named ')'                    { $$ = wm_hub_call(p, @$, $1, $3.first); }
    ;
+dialect_opt: %empty                         { $$ = NULL; }
+           | ':' call                       { $$ = $2; }
+           ;
+model_body_opt: %empty                      { LIST($$, NULL); }
+              | model_body
+              ;
 
 open: '{'                                   { yyerrok; }
     ;
@@ -210,6 +254,22 @@ model_item: string ':' word shape
           | "for" error model_body          { $$ = NULL; }
           | "for" error                     { $$ = NULL; }
           | if_item
+          | hub_item
+          | META key '=' string
+              { $$ = wm_make_hub(p, WM_HS_META, @$); $$->of->hub->string = $2; $$->of->hub->string2 = $4; }
+          | owners '=' hplaces where_opt from_opt presences
+              { $$ = wm_make_hub(p, WM_HS_PLACE, @$); $$->of->hub->owners = $1.first; $$->of->hub->places = $3.first;
+                $$->of->hub->where = $4.first; $$->of->hub->from = $5; $$->of->hub->presence = $6.first; }
+          | owners '=' hplaces where_opt from_opt presences model_body
+              { $$ = wm_make_hub(p, WM_HS_PLACE, @$); $$->of->hub->owners = $1.first; $$->of->hub->places = $3.first;
+                $$->of->hub->where = $4.first; $$->of->hub->from = $5; $$->of->hub->presence = $6.first;
+                $$->of->hub->body = $7.first; $$->of->hub->with_body = true; }
+          | "fill" const "->" string ':' word shape
+              { $$ = wm_make_hub(p, WM_HS_FILL, @$); $$->of->hub->constant = $2; $$->of->hub->string = $4;
+                $$->of->hub->dtype = $6; $$->of->hub->shape = $7; }
+          | word strings "if" "all" const
+              { $$ = wm_hub_word_string(p, @$, $1, $2.first); if ($$) $$->of->hub->constant = $5; }
+          | word plain_owners          { $$ = wm_hub_order(p, @$, $1, $2.first); }
           ;
 if_item: "if" expr model_body else_item_opt { $$ = wm_make_if_stmt(p, @$, $2, $3.first, $4.body); }
        | "if" error model_body else_item_opt { $$ = NULL; }
@@ -290,6 +350,168 @@ axis_items: axis_item                       { LIST($$, $1); }
 axis_item: name                             { $$ = wm_make_binding(p, @$, $1, NULL, NULL); }
          | name '=' arith                   { $$ = wm_make_binding(p, @$, $1, $3, NULL); }
          ;
+
+/* ---- the hub: layers, dialects, architectures; models are above ---- */
+
+hub_item: word strings                      { $$ = wm_hub_word_string(p, @$, $1, $2.first); }
+        | "without" words                   { $$ = wm_make_hub(p, WM_HS_WITHOUT, @$); $$->of->hub->words = $2.first; }
+        | let
+        ;
+let: word word '=' expr                     { $$ = wm_hub_let(p, @$, $1, $2, $4); }
+   | "table" word '=' expr                  { $$ = wm_hub_let(p, @$, NULL, $2, $4); }
+   ;
+layer_body: open layer_items '}'            { $$ = $2; }
+          ;
+layer_items: %empty                         { LIST($$, NULL); }
+           | layer_items layer_item END     { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
+           | layer_items error END          { $$ = $1; yyerrok; }
+           ;
+layer_item: array
+          | "buffer" array                  { $$ = $2; $$->span = @$; $$->of->hub->buffer = true; }
+          | fold
+          ;
+array: word layout dtype_opt neutral_opt where_opt
+         { $$ = wm_make_hub(p, WM_HS_ARRAY, @$); $$->of->hub->name = $1; $$->of->hub->layout = $2;
+           $$->of->hub->dtype = $3; $$->of->hub->constant = $4; $$->of->hub->where = $5.first; }
+     ;
+dtype_opt: %empty                           { $$ = NULL; }
+         | ':' word                         { $$ = $2; }
+         ;
+neutral_opt: %empty                         { $$ = NULL; }
+           | '=' const                      { $$ = $2; }
+           ;
+fold: "fold" aref "->" aref sign aref
+        { $$ = wm_make_hub(p, WM_HS_FOLD, @$); $$->of->hub->first = $2.first; $$->of->hub->second = $4.first;
+          $$->of->hub->op = $5; $$->of->hub->third = $6.first; }
+    ;
+sign: '+'                                   { $$ = WM_OP_ADD; }
+    | '-'                                   { $$ = WM_OP_SUB; }
+    ;
+aref: ref                                   { LIST($$, $1); }
+    | aref '.' ref                          { MORE($$, $1, $3); }
+    ;
+ref: word                                   { $$ = wm_make_ref(p, @$, $1, NULL); }
+   | word '[' indices ']'                   { $$ = wm_make_ref(p, @$, $1, $3.first); }
+   ;
+indices: index                              { LIST($$, $1); }
+       | indices ',' index                  { MORE($$, $1, $3); }
+       ;
+index: INT                                  { $$ = wm_make_hub_index(p, @$, NULL, wm_make_number(p, WM_EX_INT, @1, $1, 0)); }
+     | word                                 { $$ = wm_make_hub_index(p, @$, $1, NULL); }
+     | word compare arith
+         { $$ = wm_make_hub_index(p, @$, $1, NULL); $$->compared = true; $$->op = $2; $$->expr = $3; }
+     ;
+owners: owner                               { LIST($$, $1); }
+      | owners ',' owner                    { MORE($$, $1, $3); }
+      ;
+owner: aref                                 { $$ = wm_make_owner(p, @$, NULL, $1.first); }
+     | name ':' aref                        { $$ = wm_make_owner(p, @$, $1, $3.first); }
+     ;
+plain_owners: aref                          { LIST($$, wm_make_owner(p, @1, NULL, $1.first)); }
+            | plain_owners ',' aref         { MORE($$, $1, wm_make_owner(p, @3, NULL, $3.first)); }
+            ;
+hplaces: hplace                             { LIST($$, $1); }
+       | hplaces ',' hplace                 { MORE($$, $1, $3); }
+       ;
+hplace: hplaced ops                         { $$ = $1; $$->span = @$; $$->ops = $2.first; }
+      | name ':' hplaced ops                { $$ = $3; $$->span = @$; $$->tag = $1; $$->ops = $4.first; }
+      ;
+hplaced: place
+           { $$ = wm_make_hplace(p, @$, $1->name, $1->layout); $$->otherwise = $1->otherwise; $$->optional = $1->optional; }
+       | layout                             { $$ = wm_make_hplace(p, @$, NULL, $1); }
+       | layout "else" const                { $$ = wm_make_hplace(p, @$, NULL, $1); $$->otherwise = $3; }
+       | layout "optional"                  { $$ = wm_make_hplace(p, @$, NULL, $1); $$->optional = true; }
+       | layout "else" const "optional"
+           { $$ = wm_make_hplace(p, @$, NULL, $1); $$->otherwise = $3; $$->optional = true; }
+       ;
+presences: %empty                           { LIST($$, NULL); }
+         | presences "with" words           { MORE($$, $1, wm_make_presence(p, wm_join(@2, @3), true, $3.first)); }
+         | presences "without" words        { MORE($$, $1, wm_make_presence(p, wm_join(@2, @3), false, $3.first)); }
+         ;
+dial_body: open dial_items '}'              { $$ = $2; }
+         ;
+dial_items: %empty                          { LIST($$, NULL); }
+          | dial_items dial_item END        { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
+          | dial_items error END            { $$ = $1; yyerrok; }
+          ;
+dial_item: word strings                     { $$ = wm_hub_word_string(p, @$, $1, $2.first); }
+         | word qname
+             { $$ = wm_make_hub(p, WM_HS_FORMAT, @$); $$->of->hub->qname = $2; if (!wm_is_word(p, $1, "format")) $$ = NULL; }
+         | word '(' names ')'
+             { $$ = wm_make_hub(p, WM_HS_FLATTEN, @$); $$->of->hub->words = $3.first; if (!wm_is_word(p, $1, "flatten")) $$ = NULL; }
+         | "all" '=' string                 { $$ = wm_make_hub(p, WM_HS_ALL, @$); $$->of->hub->string = $3; }
+         | META key '=' string
+             { $$ = wm_make_hub(p, WM_HS_META, @$); $$->of->hub->string = $2; $$->of->hub->string2 = $4; }
+         | word place_body
+             { $$ = wm_make_hub(p, WM_HS_KIND, @$); $$->of->hub->name = $1; $$->of->hub->body = $2.first; }
+         | word word STRING place_body
+             { $$ = wm_make_hub(p, WM_HS_KIND, @$); $$->of->hub->name = $1; $$->of->hub->body = $4.first;
+               $$->of->hub->string = wm_make_string(p, @3, $3, false); if (!wm_is_word(p, $2, "class")) $$ = NULL; }
+         ;
+place_body: open place_items '}'            { $$ = $2; }
+          ;
+place_items: %empty                         { LIST($$, NULL); }
+           | place_items place_item END     { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
+           | place_items error END          { $$ = $1; yyerrok; }
+           ;
+place_item: owners '=' hplaces where_opt
+              { $$ = wm_make_hub(p, WM_HS_PLACE, @$); $$->of->hub->owners = $1.first; $$->of->hub->places = $3.first;
+                $$->of->hub->where = $4.first; }
+          | "all" '=' string                { $$ = wm_make_hub(p, WM_HS_ALL, @$); $$->of->hub->string = $3; }
+          | word strings                    { $$ = wm_hub_word_string(p, @$, $1, $2.first); }
+          | "without" words                 { $$ = wm_make_hub(p, WM_HS_WITHOUT, @$); $$->of->hub->words = $2.first; }
+          | if_place
+          ;
+if_place: "if" expr place_body else_place_opt  { $$ = wm_make_if_stmt(p, @$, $2, $3.first, $4.body); }
+        | "if" error place_body else_place_opt { $$ = NULL; }
+        | "if" error                        { $$ = NULL; }
+        ;
+else_place_opt: %empty                      { $$.body = NULL; }
+              | "else" place_body           { $$.body = $2.first; }
+              | "else" if_place             { $$.body = $2; }
+              ;
+arch_body: open arch_items '}'              { $$ = $2; }
+         ;
+arch_items: %empty                          { LIST($$, NULL); }
+          | arch_items arch_item END        { MORE($$, $1, wm_sound(p, $2)); yyerrok; }
+          | arch_items error END            { $$ = $1; yyerrok; }
+          ;
+arch_item: hub_members ':' word args_opt presences
+             { $$ = wm_make_hub(p, WM_HS_MEMBER, @$); $$->of->hub->members = $1.first; $$->of->hub->name = $3;
+               $$->of->hub->args = $4.first; $$->of->hub->presence = $5.first; }
+         | hub_members ':' word layout presences
+             { $$ = wm_make_hub(p, WM_HS_MEMBER, @$); $$->of->hub->members = $1.first; $$->of->hub->name = $3;
+               $$->of->hub->layout = $4; $$->of->hub->presence = $5.first; if (!wm_is_word(p, $3, "array")) $$ = NULL; }
+         | fold
+         | let
+         | word word arch_body
+             { $$ = wm_make_hub(p, WM_HS_PART, @$); $$->of->hub->name = $2; $$->of->hub->body = $3.first;
+               if (!wm_is_word(p, $1, "part")) $$ = NULL; }
+         | "for" range arch_body            { $$ = $2; $$->span = @$; $$->of->body = $3.first; }
+         | "for" error arch_body            { $$ = NULL; }
+         | "for" error                      { $$ = NULL; }
+         | if_member
+         ;
+if_member: "if" expr arch_body else_member_opt { $$ = wm_make_if_stmt(p, @$, $2, $3.first, $4.body); }
+         | "if" error arch_body else_member_opt { $$ = NULL; }
+         | "if" error                       { $$ = NULL; }
+         ;
+else_member_opt: %empty                     { $$.body = NULL; }
+               | "else" arch_body           { $$.body = $2.first; }
+               | "else" if_member           { $$.body = $2; }
+               ;
+hub_members: hub_member                     { LIST($$, $1); }
+           | hub_members ',' hub_member     { MORE($$, $1, $3); }
+           ;
+hub_member: word                            { $$ = wm_make_hub_name(p, @$, $1, NULL); }
+          | word '[' ariths ']'             { $$ = wm_make_hub_name(p, @$, $1, $3.first); }
+          ;
+ariths: arith                               { LIST($$, $1); }
+      | ariths ',' arith                    { MORE($$, $1, $3); }
+      ;
+args_opt: %empty                            { LIST($$, NULL); }
+        | args
+        ;
 
 /* ---- rules ---- */
 

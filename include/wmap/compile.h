@@ -33,9 +33,14 @@ typedef struct wmap_compile_options {
     size_t text_len;  /* bytes of `text` */
     bool rules_only;  /* `text` holds the statements of one map (`-e`) */
     const char *map;  /* --map, or NULL */
-    size_t test;      /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
-    bool reverse;     /* --reverse: the map runs from its target to its source. `sources` are files of its
-                         target then, `target` is one of its source */
+    const char *from; /* --from, --to: calls of two models of one architecture, in place of a map; or NULL */
+    const char *to;
+    const char *without; /* --without: parts that such a map leaves out, `top, fc`; or NULL */
+    const char *only;    /* --only: those that it has; or NULL */
+    const char *as;      /* --as: the sources are compared with this model, and that is all; or NULL */
+    size_t test;         /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
+    bool reverse;        /* --reverse: the map runs from its target to its source. `sources` are files of its
+                            target then, `target` is one of its source */
     const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
     size_t include_count;
     const wmap_define *defines; /* -D */
@@ -74,8 +79,9 @@ WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);
 WMAP_API void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
                                 size_t max_errors);
 
-/* For tools: prints the tree (`stage` "ast") or the unrolled statements ("statements") of a spec that
- * parses. Same options, report and errors as wmap_compile; WMAP_E_USAGE for another stage. */
+/* For tools: prints the tree (`stage` "ast"), the unrolled statements ("statements") or the map that was
+ * derived from two models ("derived") of a spec that parses. Same options, report and errors as wmap_compile;
+ * WMAP_E_USAGE for another stage. */
 WMAP_API bool wmap_compile_stage(const wmap_compile_options *options, const char *stage, FILE *out,
                                  wmap_report **report, wmap_error *err);
 

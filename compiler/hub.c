@@ -1,0 +1,391 @@
+/* hub.c: the driver of the hub. Two calls of models in, statements of a map out; what the models say of the
+ * two sides (names, shapes, order) goes to the program. */
+#include "compiler/hub.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler/pass.h"
+
+wm_hub *wm_hub_new(wm_resolver *r, const wm_file *file)
+{
+    wm_hub *h = wm_new(r->unit->arena, wm_hub, 1);
+    h->r = r;
+    h->arena = r->unit->arena;
+    h->file = file;
+    h->sides[1].number = 1;
+    return h;
+}
+
+bool wm_hub_is_model(wm_resolver *r, const wm_file *file, const wm_call *call)
+{
+    if (!call)
+        return false;
+    const wm_decl *decl = wm_file_find(r->unit->arena, file, call->name, false);
+    if (decl && decl->item->kind == WM_IT_MODEL)
+        return decl->item->of_hub;
+    /* One of an instance is declared under the architecture's own name. */
+    wm_qname first = *call->name;
+    wm_word *copy = NULL, **tail = &copy;
+    for (const wm_word *w = call->name->parts; w->next; w = w->next) {
+        *tail = wm_new(r->unit->arena, wm_word, 1);
+        (*tail)->text = w->text;
+        tail = &(*tail)->next;
+    }
+    if (!copy)
+        return false;
+    first.parts = copy;
+    decl = wm_file_find(r->unit->arena, file, &first, false);
+    return decl && decl->item->kind == WM_IT_ARCH;
+}
+
+/* ---- opening ---- */
+
+static void note_used(wm_givens *to, const wm_givens *from)
+{
+    for (size_t i = 0; i < to->count; i++)
+        for (size_t k = 0; k < from->count; k++)
+            if (from->items[k].used && wm_str_eq(to->items[i].name->text, from->items[k].name->text))
+                to->items[i].used = true;
+}
+
+/* The architecture has what either call gives it. */
+static bool open_arch(wm_hub *h, wm_givens *a, wm_givens *b)
+{
+    wm_givens all = {0};
+    for (int side = 0; side < 2; side++) {
+        const wm_givens *from = side ? b : a;
+        for (size_t i = 0; from && i < from->count; i++) {
+            bool known = false;
+            for (size_t k = 0; k < all.count; k++)
+                known |= wm_str_eq(all.items[k].name->text, from->items[i].name->text);
+            if (!known)
+                *wm_push(h->arena, all.items, all.count, all.cap) = from->items[i];
+        }
+    }
+    if (!wm_hub_open_arch(h, &all, h->sides[0].model->span))
+        return false;
+    note_used(a, &all);
+    if (b)
+        note_used(b, &all);
+    return true;
+}
+
+bool wm_hub_open(wm_hub *h, const wm_scope *scope, const wm_call *from, const wm_call *to)
+{
+    wm_givens a = {0}, b = {0};
+    h->sides[0].model = wm_hub_open_model(h, from, scope, &a);
+    if (!h->sides[0].model)
+        return false;
+    if (to) {
+        h->sides[1].model = wm_hub_open_model(h, to, scope, &b);
+        if (!h->sides[1].model)
+            return false;
+    }
+    if (!open_arch(h, &a, to ? &b : NULL) || !wm_hub_open_levels(h, h->sides[0].model, &a) ||
+        !wm_hub_all_used(h, &a, h->sides[0].model->decl))
+        return false;
+    return !to ||
+           (wm_hub_open_levels(h, h->sides[1].model, &b) && wm_hub_all_used(h, &b, h->sides[1].model->decl));
+}
+
+/* ---- parts ---- */
+
+static bool in_words(const wm_word *words, const wm_member *m)
+{
+    for (; words; words = words->next)
+        if (wm_str_eq(words->text, m->name) || (m->part.len && wm_str_eq(words->text, m->part)))
+            return true;
+    return false;
+}
+
+/* Does a word name a part, or a member? */
+static void check_words(wm_hub *h, const wm_word *words)
+{
+    for (; words; words = words->next) {
+        bool found = false;
+        wm_near near;
+        wm_near_init(&near, words->text);
+        const wm_word one = {.text = words->text};
+        for (size_t i = 0; i < h->member_count && !found; i++) {
+            found = in_words(&one, h->members[i]);
+            wm_near_try(&near, h->members[i]->name);
+            if (h->members[i]->part.len)
+                wm_near_try(&near, h->members[i]->part);
+        }
+        if (found)
+            continue;
+        wm_diag *d = wm_error(h->r->unit, WM_E1003, words->span, "there is no part or member %s in %s",
+                              wm_quote(h->r->unit, words->text), wm_quote(h->r->unit, h->named->name));
+        if (wm_near_found(&near))
+            wm_diag_hint(h->r->unit, d, "did you mean %s?", wm_quote(h->r->unit, near.best));
+        h->failed = true;
+    }
+}
+
+static void leave_out(wm_hub *h, const wm_word *without, const wm_word *only)
+{
+    check_words(h, without);
+    check_words(h, only);
+    for (size_t i = 0; i < h->member_count; i++) {
+        wm_member *m = (wm_member *)(uintptr_t)h->members[i];
+        bool around = m->parent && m->parent->parent && !m->parent->left_out;
+        m->left_out = (m->parent && m->parent->left_out) || in_words(without, m) ||
+                      (only && !in_words(only, m) && !around);
+    }
+}
+
+/* ---- the sides ---- */
+
+size_t wm_hub_count_found(wm_hub *h)
+{
+    const wmap_compile_options *o = h->r->options;
+    size_t found = 0;
+    for (size_t s = 0; s < o->source_count; s++)
+        for (size_t i = 0; i < o->sources[s].count; i++) {
+            const wmap_tensor *t = &o->sources[s].tensors[i];
+            wm_str name = {t->name, (uint32_t)t->name_len};
+            if (o->sources[s].prefix && *o->sources[s].prefix) {
+                name.p = wm_format_text(h->arena, "%s/%.*s", o->sources[s].prefix, (int)name.len, name.p);
+                name.len = (uint32_t)strlen(name.p);
+            }
+            const char *alias = o->sources[s].aliases ? o->sources[s].aliases[i] : NULL;
+            found += wm_map_get(&h->sides[0].names, name.p, name.len) != WM_MAP_NONE ||
+                     (alias && wm_map_get(&h->sides[0].names, alias, strlen(alias)) != WM_MAP_NONE);
+        }
+    return found;
+}
+
+/* Without a file the source is what its model says, in single precision. */
+static void declare_source(wm_hub *h)
+{
+    const wm_hub_side *side = &h->sides[0];
+    wm_model *model = wm_new(h->arena, wm_model, 1);
+    model->name = (wm_str){side->model->name, (uint32_t)strlen(side->model->name)};
+    model->span = side->model->decl->span;
+    model->tensors = wm_new(h->arena, wm_declared, side->count);
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_hub_place *place = side->places[i];
+        uint64_t shape[WMAP_MAX_RANK];
+        wm_declared *d = &model->tensors[model->count++];
+        *d = (wm_declared){.name = place->name,
+                           .span = place->span,
+                           .dtype_span = place->span,
+                           .shape_span = place->tensor->span,
+                           .dtype = place->owners[0].item->array->dtype};
+        if (d->dtype == WMAP_DTYPE_NONE)
+            d->dtype = WMAP_F32;
+        if (!wm_hub_shape(h, place, shape, &d->rank))
+            return;
+        uint64_t *copy = wm_new(h->arena, uint64_t, d->rank);
+        memcpy(copy, shape, d->rank * sizeof *copy);
+        d->shape = copy;
+    }
+    h->r->program->source = model;
+}
+
+static void tell_program(wm_hub *h)
+{
+    wm_program *p = h->r->program;
+    const wm_hub_side *side = &h->sides[1];
+    wm_str *order = wm_new(h->arena, wm_str, side->count);
+    for (size_t i = 0; i < side->count; i++)
+        order[i] = side->places[i]->name;
+    p->order = order;
+    p->order_count = side->count;
+    if (!h->r->options->source_count)
+        declare_source(h);
+}
+
+/* ---- written rules ---- */
+
+typedef struct taker {
+    wm_hub *h;
+    const wm_line *line;
+} taker;
+
+static void take_target(taker *t, const wm_term *term, const wm_capture *captures)
+{
+    wm_hub_side *side = &t->h->sides[1];
+    wm_str name = term->name.text;
+    for (uint32_t i = 0; !term->name.literal && i < term->name.count; i++) {
+        uint32_t var = term->name.holes[i].var;
+        if (term->name.holes[i].kind != WM_HOLE_TEXT &&
+            (!captures || var == WM_NO_VAR || !captures[var].bound))
+            return;
+    }
+    if (!term->name.literal &&
+        !wm_name_write(t->h->r->unit, &term->name, t->line->vars, t->line->var_count, captures, &name))
+        return;
+    uint32_t at = wm_map_get(&side->names, name.p, name.len);
+    if (at != WM_MAP_NONE)
+        side->places[at]->taken = true;
+}
+
+static void take_source(void *user, size_t name, const wm_capture *captures)
+{
+    taker *t = user;
+    t->h->sides[0].places[name]->taken = true;
+    for (uint32_t i = 0; i < t->line->right_count; i++)
+        take_target(t, &t->line->right[i], captures);
+}
+
+/* Half a group: what would be lost. */
+static bool whole_group(wm_hub *h, const wm_hub_place *place)
+{
+    for (uint32_t o = 0; o < place->owner_count; o++)
+        for (int side = 0; side < 2; side++) {
+            const struct wm_hub_side_of *of = &place->owners[o].item->sides[side];
+            for (size_t i = 0; i < of->count; i++) {
+                if (of->places[i]->taken)
+                    continue;
+                wm_diag *d = wm_error(h->r->unit, WM_E1014, h->taking,
+                                      "the rules written here take part of `%s`: %s would be lost",
+                                      wm_item_text(h, place->owners[o].item),
+                                      wm_quote(h->r->unit, of->places[i]->name));
+                wm_diag_also(h->r->unit, d, of->places[i]->span, "the placement");
+                wm_diag_note(h->r->unit, d, "they take %s", wm_quote(h->r->unit, place->name));
+                h->failed = true;
+                return false;
+            }
+        }
+    return true;
+}
+
+/* Written rules take over what they read and write. */
+static void take_written(wm_hub *h)
+{
+    wm_program *p = h->r->program;
+    wm_hub_side *a = &h->sides[0];
+    if (!p->count)
+        return;
+    wm_str *names = wm_new(h->arena, wm_str, a->count);
+    for (size_t i = 0; i < a->count; i++)
+        names[i] = a->places[i]->name;
+    wm_names *index = wm_names_index(h->r->unit, names, a->count);
+    for (size_t l = 0; l < p->count; l++) {
+        const wm_line *line = &p->lines[l];
+        taker t = {.h = h, .line = line};
+        for (uint32_t i = 0; i < line->left_count && !line->poisoned; i++)
+            wm_names_match(index, h->r->unit, &line->left[i].name, line->vars, line->var_count, NULL,
+                           take_source, &t);
+        if (line->dropped && !line->poisoned)
+            wm_names_match(index, h->r->unit, line->dropped, line->vars, line->var_count, NULL, take_source,
+                           &t);
+        for (uint32_t i = 0; i < line->right_count && !line->poisoned; i++)
+            take_target(&t, &line->right[i], NULL);
+        h->taking = line->span;
+    }
+    for (int side = 0; side < 2; side++)
+        for (size_t i = 0; i < h->sides[side].count; i++) {
+            const wm_hub_place *place = h->sides[side].places[i];
+            if (!place->taken || !whole_group(h, place))
+                continue;
+            for (uint32_t o = 0; o < place->owner_count; o++)
+                place->owners[o].item->taken = true;
+        }
+}
+
+/* ---- text ---- */
+
+static void put(wm_buffer *b, const char *text)
+{
+    wm_buffer_add(b, text, strlen(text));
+}
+
+static const char *place_text(wm_hub *h, wm_span span)
+{
+    uint32_t line, column;
+    if (span.file == WM_NO_FILE)
+        return "?";
+    wm_source_position(h->arena, h->r->unit->sources[span.file], span.beg, &line, &column);
+    return wm_format_text(h->arena, "%s:%u", h->r->unit->sources[span.file]->name, line);
+}
+
+static void put_origin(wm_hub *h, const wm_hub_out *out, wm_buffer *b)
+{
+    if (!out->member)
+        return;
+    put(b, "  # ");
+    const wm_member *m = out->member;
+    put(b,
+        out->rows > 1 ? wm_format_text(h->arena, "%.*s", (int)m->name.len, m->name.p) : wm_member_text(h, m));
+    if (m->layer->decl)
+        put(b, wm_format_text(h->arena, " : %.*s", (int)m->layer->decl->name.len, m->layer->decl->name.p));
+    if (out->rows > 1)
+        put(b, wm_format_text(h->arena, ", %zu members", out->rows));
+    put(b, wm_format_text(h->arena, ", %s; named", place_text(h, m->span)));
+    for (int s = 0; s < 2; s++)
+        if (out->sides[s])
+            put(b, wm_format_text(h->arena, "%s %s", s && out->sides[0] ? "," : "",
+                                  place_text(h, out->sides[s]->span)));
+    put(b, "\n");
+}
+
+static void put_map(wm_hub *h, const wm_hub_outs *outs, wm_buffer *b)
+{
+    uint64_t elements = 0;
+    bool known = true;
+    for (size_t i = 0; i < h->sides[1].count; i++) {
+        uint64_t shape[WMAP_MAX_RANK], count = 1;
+        uint32_t rank;
+        known &= wm_hub_shape(h, h->sides[1].places[i], shape, &rank);
+        for (uint32_t d = 0; known && d < rank; d++)
+            count *= shape[d];
+        elements += count;
+    }
+    put(b, "wmap 1\n");
+    put(b, wm_format_text(h->arena, "# derived from %s to %s: %zu -> %zu tensors", h->sides[0].model->name,
+                          h->sides[1].model->name, h->sides[0].count, h->sides[1].count));
+    if (known)
+        put(b, wm_format_text(h->arena, ", %llu elements", (unsigned long long)elements));
+    put(b, "\nmap derived {\n");
+    wm_span last = WM_NOWHERE;
+    for (size_t i = 0; i < outs->count; i++) {
+        const wm_hub_out *out = &outs->items[i];
+        bool same = out->member && out->member->span.beg == last.beg && out->member->span.file == last.file &&
+                    out->rows <= 1 && i && outs->items[i - 1].member == out->member;
+        if (!same)
+            put_origin(h, out, b);
+        last = out->member ? out->member->span : WM_NOWHERE;
+        wm_hub_print(out->stmt, 1, b, NULL);
+    }
+    put(b, "}\n");
+}
+
+/* ---- all of it ---- */
+
+wm_stmt *wm_hub_run(wm_resolver *r, const wm_hub_wish *wish)
+{
+    wm_hub *h = wm_hub_new(r, wish->file);
+    h->taking = wish->from->span;
+    if (!wm_hub_open(h, wish->scope, wish->from, wish->to) || !wm_hub_expand(h)) {
+        r->program->failed = true;
+        return NULL;
+    }
+    leave_out(h, wish->without, wish->only);
+    for (int side = 0; side < 2 && !h->failed; side++)
+        wm_hub_place_side(h, side);
+    wm_hub_outs outs = {0};
+    if (!h->failed && wm_hub_right_file(h))
+        wm_hub_solve(h, r->options);
+    if (!h->failed)
+        take_written(h);
+    if (!h->failed)
+        wm_hub_derive(h, &outs);
+    if (h->failed) {
+        r->program->failed = true;
+        return NULL;
+    }
+    wm_hub_loops(h, &outs);
+    tell_program(h);
+    if (wish->text)
+        put_map(h, &outs, wish->text);
+    wm_stmt *first = NULL, **tail = &first;
+    for (size_t i = 0; i < outs.count; i++) {
+        *tail = outs.items[i].stmt;
+        tail = &(*tail)->next;
+    }
+    *tail = NULL;
+    return first;
+}

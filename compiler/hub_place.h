@@ -1,0 +1,41 @@
+/* hub_place.h: what hub_place.c and hub_direct.c share: the state in which one side is placed. */
+#ifndef WM_HUB_PLACE_H
+#define WM_HUB_PLACE_H
+
+#include "compiler/hub.h"
+
+/* A layer with what names it. */
+typedef struct wm_leaf {
+    wm_member *member;
+    const wm_hub_line *line; /* NULL: its arrays are placed directly */
+    const wm_scope *scope;
+    wm_str prefix;
+} wm_leaf;
+
+typedef struct wm_placer {
+    wm_hub *h;
+    wm_hub_side *side;
+    wm_leaf *leaves;
+    size_t count, cap;
+    const wm_member *nameless; /* the last one without a name */
+    size_t nameless_count;     /* more like it */
+} wm_placer;
+
+/* Does a string ask for that name in one of its holes? */
+bool wm_string_asks(const wm_string *string, wm_str name);
+
+/* The text of a name. False: reported. */
+bool wm_place_text(wm_placer *p, const wm_scope *scope, const wm_string *string, wm_str *text);
+
+wm_str wm_place_joined(wm_hub *h, wm_str a, wm_str b);
+
+/* The number of an array of a layer, which it has; has it one? */
+bool wm_has_array(const wm_hub_kind_of *layer, const wm_word *word);
+size_t wm_array_number(const wm_hub_kind_of *layer, wm_str name);
+
+/* ---- hub_direct.c ---- */
+
+/* Notes the places of a statement that places arrays itself: they wait for their turn in the order. */
+void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_line *line, wm_str prefix);
+
+#endif

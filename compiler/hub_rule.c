@@ -1,0 +1,430 @@
+/* hub_rule.c: one rule of the core for a group of arrays that share tensors on either side. In a group of
+ * several arrays each array's name is its tag on both sides, whatever tags the dialects used. */
+#include <string.h>
+
+#include "compiler/hub.h"
+
+typedef struct ruler {
+    wm_hub *h;
+    wm_hub_item **items;
+    size_t count;
+    const wm_word **tags; /* of the items, in a group of several; NULL in one of one */
+    wm_str **axes;        /* of the items: names of the axes of their members */
+    bool renamed;
+    bool ok;
+} ruler;
+
+wm_string *wm_hub_string(wm_hub *h, wm_str text, wm_span span)
+{
+    wm_string *s = wm_new(h->arena, wm_string, 1);
+    s->span = span;
+    if (text.len) {
+        s->parts = wm_new(h->arena, wm_part, 1);
+        s->parts->span = span;
+        s->parts->text = text;
+    }
+    return s;
+}
+
+wm_expr *wm_hub_int(wm_hub *h, int64_t i, wm_span span)
+{
+    wm_expr *e = wm_new(h->arena, wm_expr, 1);
+    *e = (wm_expr){.kind = WM_EX_INT, .span = span, .i = i};
+    return e;
+}
+
+static size_t number_of(const ruler *r, const wm_hub_item *item)
+{
+    size_t i = 0;
+    while (i + 1 < r->count && r->items[i] != item)
+        i++;
+    return i;
+}
+
+/* ---- names ---- */
+
+static bool is_axis_name(const ruler *r, wm_str name)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (wm_hub_find_axis(r->items[i]->member, name))
+            return true;
+    return false;
+}
+
+static bool is_label_name(const ruler *r, wm_str name)
+{
+    for (size_t i = 0; i < r->count; i++)
+        for (const wm_factor *f = r->items[i]->array->layout->factors; f; f = f->next)
+            for (const wm_block *b = f->kind == WM_FA_LABELS ? f->blocks : NULL; b; b = b->next)
+                if (b->tag && wm_str_eq(b->tag->text, name))
+                    return true;
+    return false;
+}
+
+static bool tag_taken(const ruler *r, size_t until, wm_str name)
+{
+    for (size_t i = 0; i < until; i++)
+        if (wm_str_eq(r->tags[i]->text, name))
+            return true;
+    return is_axis_name(r, name) || is_label_name(r, name);
+}
+
+static void name_tags(ruler *r)
+{
+    wm_hub *h = r->h;
+    r->tags = wm_new(h->arena, const wm_word *, r->count);
+    for (size_t i = 0; i < r->count; i++) {
+        const wm_hub_item *item = r->items[i];
+        bool shared = false;
+        for (size_t k = 0; k < r->count; k++)
+            shared |= k != i && wm_str_eq(r->items[k]->array->name, item->array->name);
+        const wm_member *m = item->member;
+        wm_str name = item->array->name;
+        if (shared && m->layer->decl)
+            name.p =
+                wm_format_text(h->arena, "%.*s_%.*s", (int)m->name.len, m->name.p, (int)name.len, name.p);
+        name.len = shared && m->layer->decl ? name.len + m->name.len + 1 : name.len;
+        wm_str base = name;
+        for (unsigned n = 2; tag_taken(r, i, name); n++) {
+            name.p = wm_format_text(h->arena, "%.*s_%u", (int)base.len, base.p, n);
+            name.len = (uint32_t)strlen(name.p);
+        }
+        wm_word *word = wm_new(h->arena, wm_word, 1);
+        word->text = name;
+        word->span = item->array->span;
+        r->tags[i] = word;
+    }
+}
+
+static bool same_cell(const wm_hub_axis *a, const wm_hub_axis *b)
+{
+    if (!a->cell || !b->cell || a->cell == b->cell)
+        return a->cell == b->cell;
+    return a->cell->known && b->cell->known && a->cell->value == b->cell->value;
+}
+
+/* Axes of one name and of different extents are renamed apart. */
+static void name_axes(ruler *r)
+{
+    wm_hub *h = r->h;
+    r->axes = wm_new(h->arena, wm_str *, r->count);
+    for (size_t i = 0; i < r->count; i++) {
+        const wm_member *m = r->items[i]->member;
+        r->axes[i] = wm_new(h->arena, wm_str, m->axis_count);
+        for (uint32_t a = 0; a < m->axis_count; a++) {
+            r->axes[i][a] = m->axes[a].name;
+            for (size_t k = 0; k < i; k++) {
+                const wm_hub_axis *other = wm_hub_find_axis(r->items[k]->member, m->axes[a].name);
+                if (!other || same_cell(&m->axes[a], other) || m->axes[a].parts)
+                    continue;
+                r->axes[i][a].p =
+                    wm_format_text(h->arena, "%.*s%zu", (int)m->axes[a].name.len, m->axes[a].name.p, i + 1);
+                r->axes[i][a].len = (uint32_t)strlen(r->axes[i][a].p);
+                r->renamed = true;
+            }
+        }
+    }
+}
+
+/* ---- operands ---- */
+
+static wm_place *make_place(ruler *r, const wm_hub_place *place, const wm_word **tag)
+{
+    wm_hub *h = r->h;
+    wm_hub_rename rename = {0};
+    *tag = place->owner_count == 1 ? place->tensor->tag : NULL;
+    const wm_word **tags = wm_new(h->arena, const wm_word *, place->owner_count);
+    const wm_str **axes = wm_new(h->arena, const wm_str *, place->owner_count);
+    for (uint32_t o = 0; o < place->owner_count; o++) {
+        size_t i = number_of(r, place->owners[o].item);
+        tags[o] = r->tags ? r->tags[i] : NULL;
+        axes[o] = r->axes[i];
+    }
+    rename.to = (const wm_str *const *)axes;
+    if (r->tags && place->owner_count > 1)
+        rename.tags = tags;
+    else if (r->tags && *tag)
+        rename.single = tags[0];
+    else if (r->tags)
+        *tag = tags[0];
+    wm_place *made = wm_new(h->arena, wm_place, 1);
+    made->span = place->span;
+    made->name = wm_hub_string(h, place->name, place->span);
+    made->layout = wm_hub_layout(h, place, &rename);
+    made->optional = place->tensor->optional;
+    made->optional_span = place->tensor->span;
+    if (place->tensor->otherwise) {
+        wm_val value;
+        if (wm_eval(h->r->unit, place->tensor->scope, NULL, place->tensor->otherwise, &value) != WM_EVAL_OK ||
+            (value.kind != WM_VAL_INT && value.kind != WM_VAL_FLOAT)) {
+            wm_error(h->r->unit, WM_E0304, place->tensor->otherwise->span,
+                     "a constant is a number that is known");
+            r->ok = false;
+            return made;
+        }
+        made->otherwise = wm_hub_int(h, value.i, place->tensor->otherwise->span);
+        if (value.kind == WM_VAL_FLOAT) {
+            made->otherwise->kind = WM_EX_FLOAT;
+            made->otherwise->f = value.f;
+        }
+        made->else_span = place->tensor->otherwise->span;
+    }
+    return made;
+}
+
+static bool block_has(const wm_factor *factors, wm_str tag)
+{
+    for (const wm_factor *f = factors; f; f = f->next) {
+        if (f->kind == WM_FA_GROUP && block_has(f->factors, tag))
+            return true;
+        for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next)
+            if ((b->tag && wm_str_eq(b->tag->text, tag)) || block_has(b->factors, tag))
+                return true;
+    }
+    return false;
+}
+
+/* Appends an operation to an operand of the source, for the pieces that have `tag` (NULL: all). */
+static void append_op(ruler *r, wm_operand *operand, const wm_valueop *op, const wm_word *tag)
+{
+    wm_value *value = operand->value;
+    const wm_place *place = value->place ? value->place : value->a->place;
+    bool all = !tag || (operand->tag && wm_str_eq(operand->tag->text, tag->text));
+    if (!all && !block_has(place->layout->factors, tag->text))
+        return; /* nothing of it is here */
+    wm_valueop *copy = wm_new(r->h->arena, wm_valueop, 1);
+    *copy = *op;
+    copy->next = NULL;
+    copy->tag = all ? NULL : (wm_word *)(uintptr_t)tag;
+    wm_valueop **tail = &value->ops;
+    while (*tail)
+        tail = &(*tail)->next;
+    *tail = copy;
+}
+
+/* The tag of an operation as the rule has it. */
+static const wm_word *op_tag(const ruler *r, const wm_hub_place *place, const wm_word *tag)
+{
+    for (uint32_t o = 0; tag && r->tags && o < place->owner_count; o++)
+        if (place->owners[o].tag && wm_str_eq(place->owners[o].tag->text, tag->text))
+            return r->tags[number_of(r, place->owners[o].item)];
+    return tag;
+}
+
+static wm_operand *make_source(ruler *r, const wm_hub_place *place)
+{
+    wm_hub *h = r->h;
+    const wm_word *tag;
+    wm_operand *operand = wm_new(h->arena, wm_operand, 1);
+    operand->span = place->span;
+    wm_value *value = wm_new(h->arena, wm_value, 1);
+    *value = (wm_value){.kind = WM_VA_PLACE, .span = place->span};
+    value->place = make_place(r, place, &tag);
+    operand->tag = (wm_word *)(uintptr_t)tag;
+    operand->value = value;
+    bool ok;
+    wm_valueop *ops = wm_hub_ops(h, place, &ok);
+    r->ok &= ok;
+    for (; ops; ops = ops->next)
+        append_op(r, operand, ops, op_tag(r, place, ops->tag));
+    return operand;
+}
+
+/* The arrays folded into the one array of a rule: `"bias" + "rbias"`. */
+static void add_folds(ruler *r, wm_operand *operand, const wm_hub_item *item)
+{
+    wm_hub *h = r->h;
+    for (const struct wm_hub_folded *f = item->folds; f; f = f->next) {
+        const struct wm_hub_side_of *of = &f->item->sides[0];
+        if (of->count != 1 || of->places[0]->owner_count != 1 || r->tags || operand->next || operand->tag) {
+            wm_error(h->r->unit, WM_E0199, of->places[0]->tensor->span,
+                     "folding `%s`, which shares tensors or is stored in several, is not supported yet",
+                     wm_item_text(h, f->item));
+            r->ok = false;
+            return;
+        }
+        /* Its axes take the names of the other's, in canonical order. */
+        const wm_member *m = f->item->member;
+        wm_str *names = wm_new(h->arena, wm_str, m->axis_count);
+        const wm_factor *x = f->item->array->layout->factors, *y = item->array->layout->factors;
+        for (uint32_t a = 0; a < m->axis_count; a++)
+            names[a] = m->axes[a].name;
+        for (; x && y; x = x->next, y = y->next)
+            for (uint32_t a = 0; x->kind == WM_FA_AXIS && y->kind == WM_FA_AXIS && a < m->axis_count; a++)
+                if (wm_str_eq(m->axes[a].name, x->name->text))
+                    names[a] = y->name->text;
+        ruler one = {
+            .h = h, .items = (wm_hub_item *[]){f->item}, .count = 1, .axes = (wm_str *[]){names}, .ok = true};
+        wm_operand *second = make_source(&one, of->places[0]);
+        wm_value *sum = wm_new(h->arena, wm_value, 1);
+        *sum = (wm_value){.kind = WM_VA_BINARY,
+                          .span = operand->span,
+                          .op = f->op,
+                          .op_span = operand->span,
+                          .depth = operand->value->depth + 1,
+                          .a = operand->value,
+                          .b = second->value};
+        operand->value = sum;
+        r->ok &= one.ok;
+    }
+}
+
+/* The inverses of what the target's place says, on the side of the source. */
+static void add_inverse(ruler *r, wm_operand *sources, const wm_hub_place *target)
+{
+    wm_hub *h = r->h;
+    bool ok;
+    wm_valueop *ops = wm_hub_inverse(h, target, &ok);
+    r->ok &= ok;
+    for (; ops; ops = ops->next) {
+        const wm_word *tag = op_tag(r, target, ops->tag);
+        if (!tag && target->owner_count == 1)
+            tag = target->tensor->tag;
+        else if (tag && target->owner_count == 1 && target->tensor->tag) {
+            wm_error(h->r->unit, WM_E0199, ops->span,
+                     "an operation on a part of a part is not supported yet");
+            r->ok = false;
+            return;
+        }
+        bool whole = target->owner_count == r->count;
+        for (wm_operand *s = sources; s; s = s->next) {
+            if (whole || tag) {
+                append_op(r, s, ops, tag);
+                continue;
+            }
+            for (uint32_t o = 0; o < target->owner_count; o++)
+                append_op(r, s, ops, r->tags[number_of(r, target->owners[o].item)]);
+        }
+    }
+}
+
+static wm_operand *make_target(ruler *r, const wm_hub_place *place)
+{
+    const wm_word *tag;
+    wm_operand *operand = wm_new(r->h->arena, wm_operand, 1);
+    operand->span = place->span;
+    operand->place = make_place(r, place, &tag);
+    operand->tag = (wm_word *)(uintptr_t)tag;
+    return operand;
+}
+
+/* ---- extents ---- */
+
+static bool layout_names(const wm_factor *factors, wm_str name)
+{
+    for (const wm_factor *f = factors; f; f = f->next) {
+        if (wm_names_axis(f) && wm_str_eq(f->name->text, name))
+            return true;
+        if (f->kind == WM_FA_GROUP && layout_names(f->factors, name))
+            return true;
+        for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next)
+            if (layout_names(b->factors, name))
+                return true;
+    }
+    return false;
+}
+
+static bool rule_names(const wm_rule *rule, wm_str name)
+{
+    for (const wm_operand *o = rule->right; o; o = o->next)
+        if (layout_names(o->place->layout->factors, name))
+            return true;
+    return false;
+}
+
+static wm_binding **bind(ruler *r, const wm_rule *rule, wm_str name, const wm_cell *cell, wm_binding **tail,
+                         wm_binding *first)
+{
+    if (!cell || !cell->known || !rule_names(rule, name))
+        return tail;
+    for (const wm_binding *b = first; b; b = b->next)
+        if (wm_str_eq(b->names->text, name))
+            return tail;
+    wm_binding *b = wm_new(r->h->arena, wm_binding, 1);
+    wm_word *word = wm_new(r->h->arena, wm_word, 1);
+    word->text = name;
+    word->span = cell->span;
+    *b = (wm_binding){.span = cell->span, .names = word, .expr = wm_hub_int(r->h, cell->value, cell->span)};
+    *tail = b;
+    return &b->next;
+}
+
+static wm_binding *make_where(ruler *r, const wm_rule *rule)
+{
+    wm_binding *first = NULL, **tail = &first;
+    for (size_t i = 0; i < r->count; i++) {
+        const wm_member *m = r->items[i]->member;
+        for (uint32_t a = 0; a < m->axis_count; a++) {
+            tail = bind(r, rule, r->axes[i][a], m->axes[a].cell, tail, first);
+            for (uint32_t k = 0; k < m->axes[a].part_count; k++)
+                tail = bind(r, rule, m->axes[a].parts[k].name, m->axes[a].parts[k].cell, tail, first);
+        }
+    }
+    return first;
+}
+
+/* ---- the rule ---- */
+
+/* Untagged places of one array beside each other are copies. */
+static bool has_copies(const wm_hub_item *item)
+{
+    size_t whole = 0;
+    for (size_t i = 0; i < item->sides[0].count; i++)
+        whole += item->sides[0].places[i]->owner_count > 1 || !item->sides[0].places[i]->tensor->tag;
+    return whole > 1;
+}
+
+void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
+{
+    ruler r = {.h = h, .items = items, .count = count, .ok = true};
+    wm_stmt *stmt = wm_new(h->arena, wm_stmt, 1);
+    wm_rule *rule = wm_new(h->arena, wm_rule, 1);
+    wm_operand **left = &rule->left, **right = &rule->right;
+    bool where = false;
+    if (count > 1)
+        name_tags(&r);
+    name_axes(&r);
+    for (size_t i = 0; i < count; i++) {
+        for (int side = 0; side < 2; side++)
+            for (size_t p = 0; p < items[i]->sides[side].count; p++)
+                items[i]->sides[side].places[p]->done = false;
+        rule->equal |= has_copies(items[i]);
+    }
+    const wm_hub_place *sides[2] = {items[0]->sides[0].places[0], items[0]->sides[1].places[0]};
+    for (size_t i = 0; i < count; i++)
+        for (size_t p = 0; p < items[i]->sides[0].count; p++) {
+            wm_hub_place *place = items[i]->sides[0].places[p];
+            if (place->done)
+                continue;
+            place->done = true;
+            where |= wm_hub_needs_where(h, place);
+            *left = make_source(&r, place);
+            if (count == 1)
+                add_folds(&r, *left, items[i]);
+            left = &(*left)->next;
+        }
+    for (size_t i = 0; i < count; i++)
+        for (size_t p = 0; p < items[i]->sides[1].count; p++) {
+            wm_hub_place *place = items[i]->sides[1].places[p];
+            if (place->done)
+                continue;
+            place->done = true;
+            add_inverse(&r, rule->left, place);
+            *right = make_target(&r, place);
+            right = &(*right)->next;
+        }
+    if (count == 1 && items[0]->folds && rule->left->next) {
+        wm_error(h->r->unit, WM_E0199, sides[0]->tensor->span,
+                 "folding into `%s`, which is stored in several tensors, is not supported yet",
+                 wm_item_text(h, items[0]));
+        r.ok = false;
+    }
+    rule->span = stmt->span = sides[0]->span;
+    rule->equal_span = rule->optional_span = rule->arrow = sides[0]->span;
+    rule->where = where ? make_where(&r, rule) : NULL;
+    stmt->kind = WM_ST_RULE;
+    stmt->rule = rule;
+    h->failed |= !r.ok;
+    *wm_push(h->arena, out->items, out->count, out->cap) = (wm_hub_out){
+        .stmt = stmt, .member = items[0]->member, .item = items[0], .sides = {sides[0], sides[1]}};
+}
