@@ -180,11 +180,12 @@ static void derive_in_map(wm_resolver *r, const wm_context *c, const wm_item *it
         r->program->failed = true;
         return;
     }
-    if (!wm_hub_is_model(r, c->file, item->from) || !wm_hub_is_model(r, c->file, item->to)) {
+    if (!item || !wm_hub_is_model(r, c->file, item->from) || !wm_hub_is_model(r, c->file, item->to)) {
         wm_diag *d = wm_error(
             r->unit, WM_E1015, stmt->span,
             "nothing can be derived: the map's `from` and `to` are not two models of an architecture");
-        wm_diag_also(r->unit, d, r->program->span, "the map");
+        if (item)
+            wm_diag_also(r->unit, d, r->program->span, "the map");
         r->program->failed = true;
         return;
     }
@@ -371,6 +372,7 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     if (unit->sources[file]->rules_only) {
         wm_context c = {.scope = main->scope, .file = main, .round = ""};
         walk_body(r, &c, ast->rules);
+        derive_in_map(r, &c, NULL);
         return program;
     }
     if (options->as) {
