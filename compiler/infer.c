@@ -133,8 +133,66 @@ static uint32_t axis_named(const inference *i, wm_str name)
     return WM_NONE;
 }
 
+/* "a * b = 3 * 4" */
+static const char *show_product(inference *i, const wm_recount *r, int side)
+{
+    const char *text = "";
+    for (uint32_t k = 0; k < r->count[side]; k++)
+        text = wm_format_text(i->unit->arena, "%s%s%s = %lld", text, k ? ", " : "",
+                              wm_quote(i->unit, i->form->axes[r->axes[side][k]].name),
+                              (long long)i->in->extents[r->axes[side][k]]);
+    return text;
+}
+
+/* One side of `( ) = ( )`: the product of the known extents, and the unknown axis if there is just one.
+ * False: several unknowns, or the product is 2^63 or more. */
+static bool product_of(const inference *i, const wm_recount *r, int side, int64_t *product, uint32_t *unknown)
+{
+    *product = 1;
+    *unknown = WM_NONE;
+    for (uint32_t k = 0; k < r->count[side]; k++) {
+        int64_t extent = i->in->extents[r->axes[side][k]];
+        if (extent < 0 && *unknown != WM_NONE)
+            return false;
+        if (extent < 0)
+            *unknown = r->axes[side][k];
+        else if (__builtin_mul_overflow(*product, extent, product))
+            return false;
+    }
+    return true;
+}
+
+/* Two products are one; an unknown whose factor is 0 stays unknown. */
+static void use_recount(inference *i, const wm_recount *r)
+{
+    int64_t product[2];
+    uint32_t unknown[2];
+    if (!product_of(i, r, 0, &product[0], &unknown[0]) || !product_of(i, r, 1, &product[1], &unknown[1]) ||
+        (unknown[0] != WM_NONE && unknown[1] != WM_NONE))
+        return;
+    int side = unknown[1] != WM_NONE;
+    if (unknown[side] == WM_NONE) {
+        if (product[0] != product[1])
+            wm_note_tensors(i->state, i->in,
+                            wm_instance_error(i->state, i->in, WM_E0503, r->span,
+                                              "the sides of `( ) = ( )` count %lld and %lld elements: %s; %s",
+                                              (long long)product[0], (long long)product[1],
+                                              show_product(i, r, 0), show_product(i, r, 1)));
+    } else if (product[side] != 0 && product[!side] % product[side] == 0) {
+        learn(i, unknown[side], product[!side] / product[side], r->span, "given here");
+    } else if (product[side] != 0) {
+        wm_note_tensors(i->state, i->in,
+                        wm_instance_error(
+                            i->state, i->in, WM_E0502, r->span,
+                            "no whole extent of %s makes both sides of `( ) = ( )` %lld elements",
+                            wm_quote(i->unit, i->form->axes[unknown[side]].name), (long long)product[!side]));
+    }
+}
+
 static void use_where(inference *i)
 {
+    for (size_t r = 0; r < i->form->recount_count && !i->in->failed; r++)
+        use_recount(i, &i->form->recounts[r]);
     for (const wm_binding *b = i->line->where; b && !i->in->failed; b = b->next) {
         uint32_t axis = axis_named(i, b->names->text);
         wm_val value;

@@ -17,12 +17,28 @@ typedef struct layouter {
 
 /* ---- axes, tags ---- */
 
-static uint32_t add_axis(layouter *l, wm_str name, wm_span span)
+static uint32_t find_axis(const wm_form *f, wm_str name)
 {
-    wm_form *f = l->form;
     for (size_t a = 0; name.len && a < f->axis_count; a++)
         if (wm_str_eq(f->axes[a].name, name))
             return (uint32_t)a;
+    return WM_NONE;
+}
+
+static bool among(const uint32_t *list, uint32_t count, uint32_t axis)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i] == axis)
+            return true;
+    return false;
+}
+
+static uint32_t add_axis(layouter *l, wm_str name, wm_span span)
+{
+    wm_form *f = l->form;
+    uint32_t known = find_axis(f, name);
+    if (known != WM_NONE)
+        return known;
     wm_axis *axis = wm_push(l->unit->scratch, f->axes, f->axis_count, f->axis_cap);
     *axis = (wm_axis){.name = name, .span = span, .var = WM_NO_VAR, .fixed = -1};
     for (uint32_t v = 0; name.len && v < f->line->var_count; v++) {
@@ -298,6 +314,111 @@ static void gather_node(gather *g, const wm_node *node)
     }
 }
 
+/* A name on the left of `where` must be an axis. */
+static void check_bound(layouter *l, const wm_word *word)
+{
+    wm_form *f = l->form;
+    bool found = find_axis(f, word->text) != WM_NONE;
+    wm_near near;
+    wm_near_init(&near, word->text);
+    for (size_t a = 0; a < f->axis_count; a++)
+        wm_near_try(&near, f->axes[a].name);
+    for (const wm_axes *axes = f->line->axes; axes; axes = axes->up)
+        for (uint32_t i = 0; i < axes->count; i++)
+            found |= wm_str_eq(axes->items[i].name, word->text);
+    if (found)
+        return;
+    bool captured = false;
+    for (uint32_t v = 0; v < f->line->var_count; v++)
+        captured |= wm_str_eq(f->line->vars[v].name, word->text);
+    wm_diag *d = wm_error(l->unit, WM_E0301, word->span,
+                          captured ? "%s is captured from a name; `where` gives extents of axes"
+                                   : "%s is not an axis of this rule",
+                          wm_quote(l->unit, word->text));
+    if (wm_near_found(&near) && !captured)
+        wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    f->failed = true;
+}
+
+/* The axes that `( ) = ( )` relates. */
+static void find_recounts(layouter *l)
+{
+    wm_form *f = l->form;
+    for (const wm_binding *b = f->line->where; b; b = b->next) {
+        if (!b->other)
+            continue;
+        wm_recount r = {.span = b->span};
+        bool ok = true;
+        for (int side = 0; side < 2; side++) {
+            size_t cap = 0, count = 0;
+            for (const wm_word *w = side ? b->other : b->names; w; w = w->next) {
+                uint32_t a = find_axis(f, w->text);
+                check_bound(l, w);
+                ok &= a != WM_NONE;
+                if (a == WM_NONE)
+                    continue;
+                if (f->axes[a].var != WM_NO_VAR) {
+                    wm_error(l->unit, WM_E0216, w->span,
+                             "the axis %s numbers tensors: it can't be counted in another way",
+                             wm_quote(l->unit, w->text));
+                    f->failed = true;
+                }
+                *wm_push(l->unit->scratch, r.axes[side], count, cap) = a;
+            }
+            r.count[side] = (uint32_t)count;
+        }
+        if (ok)
+            *wm_push(l->unit->scratch, f->recounts, f->recount_count, f->recount_cap) = r;
+    }
+}
+
+static bool has_all(const wm_piece *piece, const uint32_t *axes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!bsearch(&axes[i], piece->axes, piece->axis_count, sizeof *axes, ascending))
+            return false;
+    return true;
+}
+
+/* All axes of one side of a `( ) = ( )` stand for those of the other. Numbers from axis_count on are such. */
+static void make_keys(layouter *l, wm_piece *piece)
+{
+    wm_form *f = l->form;
+    piece->keys = piece->axes;
+    piece->key_count = piece->axis_count;
+    for (size_t r = 0; r < f->recount_count; r++) {
+        const wm_recount *re = &f->recounts[r];
+        bool here[2] = {has_all(piece, re->axes[0], re->count[0]), has_all(piece, re->axes[1], re->count[1])};
+        if (here[0] && here[1] && !f->failed) {
+            wm_error(l->unit, WM_E0216, re->span, "both sides of this `( ) = ( )` stand in one layout");
+            f->failed = true;
+        }
+        if (here[0] == here[1])
+            continue;
+        const uint32_t *axes = re->axes[here[1]];
+        uint32_t *keys = wm_new(l->unit->scratch, uint32_t, piece->key_count + 1), count = 0;
+        for (uint32_t k = 0; k < piece->key_count; k++)
+            if (!among(axes, re->count[here[1]], piece->keys[k]))
+                keys[count++] = piece->keys[k];
+        keys[count++] = (uint32_t)(f->axis_count + r);
+        piece->keys = keys;
+        piece->key_count = count;
+    }
+}
+
+/* An axis that is there under another name isn't missed. */
+static void mark_recounted(wm_form *f, const wm_piece *piece, bool left)
+{
+    for (uint32_t k = 0; k < piece->key_count; k++) {
+        if (piece->keys[k] < f->axis_count)
+            continue;
+        const wm_recount *re = &f->recounts[piece->keys[k] - f->axis_count];
+        for (int side = 0; side < 2; side++)
+            for (uint32_t i = 0; i < re->count[side]; i++)
+                *(left ? &f->axes[re->axes[side][i]].left : &f->axes[re->axes[side][i]].right) = true;
+    }
+}
+
 static void fill_piece(layouter *l, wm_piece *piece, uint32_t term_tag)
 {
     wm_placement *p = l->placement;
@@ -315,6 +436,7 @@ static void fill_piece(layouter *l, wm_piece *piece, uint32_t term_tag)
         qsort(piece->tags, g.tags, sizeof *piece->tags, ascending);
     if (g.axes > 1)
         qsort(piece->axes, g.axes, sizeof *piece->axes, ascending);
+    make_keys(l, piece);
     piece->pair = WM_NONE;
 }
 
@@ -341,50 +463,18 @@ static void expand(layouter *l, uint32_t term, wm_placement *placement, bool lef
             continue;
         for (uint32_t a = 0; a < piece->axis_count && !piece->unnamed; a++)
             *(left ? &f->axes[piece->axes[a]].left : &f->axes[piece->axes[a]].right) = true;
+        if (!piece->unnamed)
+            mark_recounted(f, piece, left);
         for (uint32_t a = 0; a < piece->tag_count && !piece->unnamed; a++)
             *(left ? &f->tags[piece->tags[a]].left : &f->tags[piece->tags[a]].right) = true;
     }
 }
 
-/* Before the pieces are paired: the axes that `( ) = ( )` relates stand on one side only. */
-static void refuse_recount(layouter *l)
-{
-    for (const wm_binding *b = l->form->line->where; b; b = b->next)
-        if (b->other) {
-            wm_error(l->unit, WM_E0199, b->span, "`( ) = ( )` in `where` is not supported yet");
-            l->form->failed = true;
-        }
-}
-
 static void check_where(layouter *l)
 {
-    wm_form *f = l->form;
-    for (const wm_binding *b = f->line->where; b; b = b->next) {
-        if (b->other)
-            continue;
-        bool found = false;
-        wm_near near;
-        wm_near_init(&near, b->names->text);
-        for (size_t a = 0; a < f->axis_count; a++) {
-            found |= wm_str_eq(f->axes[a].name, b->names->text);
-            wm_near_try(&near, f->axes[a].name);
-        }
-        for (const wm_axes *axes = f->line->axes; axes; axes = axes->up)
-            for (uint32_t i = 0; i < axes->count; i++)
-                found |= wm_str_eq(axes->items[i].name, b->names->text);
-        if (found)
-            continue;
-        bool captured = false;
-        for (uint32_t v = 0; v < f->line->var_count; v++)
-            captured |= wm_str_eq(f->line->vars[v].name, b->names->text);
-        wm_diag *d = wm_error(l->unit, WM_E0301, b->names->span,
-                              captured ? "%s is captured from a name; `where` gives extents of axes"
-                                       : "%s is not an axis of this rule",
-                              wm_quote(l->unit, b->names->text));
-        if (wm_near_found(&near) && !captured)
-            wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
-        f->failed = true;
-    }
+    for (const wm_binding *b = l->form->line->where; b; b = b->next)
+        if (!b->other)
+            check_bound(l, b->names);
 }
 
 wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line)
@@ -404,7 +494,7 @@ wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line)
         find_name_axes(&l, &f->left[t]);
     for (uint32_t t = 0; t < line->right_count; t++)
         find_name_axes(&l, &f->right[t]);
-    refuse_recount(&l);
+    find_recounts(&l);
     for (uint32_t t = 0; t < line->left_count && !f->failed; t++)
         expand(&l, t, &f->left[t], true);
     for (uint32_t t = 0; t < line->right_count && !f->failed; t++)

@@ -8,6 +8,7 @@
 #include "compiler/pass.h"
 
 #define MAX_MOVES 20000000
+#define MAX_PARTS 65536 /* of a piece, by `( ) = ( )` */
 
 /* A move being made: axes with a coefficient a dimension on each side. */
 typedef struct move_list {
@@ -133,12 +134,6 @@ static void fix_axes(const placed *p, const uint32_t *numbered, uint32_t count, 
     }
 }
 
-static void copy_coefs(const placed *p, uint32_t axis, int64_t *coef)
-{
-    for (uint32_t d = 0; d < p->rank; d++)
-        coef[d] = p->coef[(size_t)d * p->axes + axis];
-}
-
 /* The pieces of further places that a program loads. */
 typedef struct seconds {
     placed *placed;
@@ -174,78 +169,208 @@ static bool numbers_any(const seconds *s, uint32_t axis)
     return false;
 }
 
-/* What a move does to its elements, if it is more than a cast. */
-static void set_program(lowerer *l, wm_move *m, const wm_piece *source, uint32_t target,
-                        const seconds *others, const uint32_t *numbered, uint32_t numbered_count,
-                        const uint32_t *moving, const int64_t *values)
+/* A pair of pieces, placed. The dimensions of all its operands stand in a row: of the target, of the source,
+ * of the further places. */
+typedef struct pairing {
+    const wm_piece *target, *source; /* source NULL: a fill */
+    const wm_placement *tp, *sp;
+    placed t, s;
+    seconds others;
+    uint32_t dims;
+    uint32_t *numbered, numbered_count; /* axes that number tensors */
+} pairing;
+
+/* What runs along an axis. */
+static void fill_digit(lowerer *l, const pairing *p, uint32_t axis, wm_digit *digit)
 {
-    m->code = wm_pair_code(l->state, l->in, source, target, &m->code_count);
+    int64_t *to = digit->steps = wm_new(l->arena, int64_t, p->dims);
+    digit->extent = (uint64_t)l->in->extents[axis];
+    for (uint32_t k = 0; k < 2 + p->others.count; k++) {
+        const placed *at = k == 0 ? &p->t : k == 1 ? &p->s : &p->others.placed[k - 2];
+        for (uint32_t d = 0; d < at->rank; d++)
+            *to++ = at->coef[(size_t)d * at->axes + axis];
+    }
+}
+
+static wm_digit *digits_of(lowerer *l, const pairing *p, const uint32_t *axes, uint32_t count)
+{
+    wm_digit *digits = wm_new(l->arena, wm_digit, count);
+    for (uint32_t i = 0; i < count; i++)
+        fill_digit(l, p, axes[i], &digits[i]);
+    return digits;
+}
+
+static bool has_all(const wm_piece *piece, const wm_recount *r, int side)
+{
+    for (uint32_t i = 0; i < r->count[side]; i++)
+        if (!has(piece->axes, piece->axis_count, r->axes[side][i]))
+            return false;
+    return true;
+}
+
+/* Every box with every part. */
+static wm_box *multiply(lowerer *l, uint32_t dims, const wm_box *boxes, const wm_box *parts, size_t *count,
+                        size_t part_count)
+{
+    wm_box *all = wm_new(l->arena, wm_box, *count * part_count);
+    for (size_t i = 0; i < *count * part_count; i++) {
+        const wm_box *a = &boxes[i / part_count], *b = &parts[i % part_count];
+        all[i] = (wm_box){wm_new(l->arena, int64_t, dims), wm_new(l->arena, wm_digit, a->count + b->count),
+                          a->count + b->count};
+        for (uint32_t d = 0; d < dims; d++)
+            all[i].start[d] = a->start[d] + b->start[d];
+        for (uint32_t k = 0; k < all[i].count; k++)
+            all[i].digits[k] = k < a->count ? a->digits[k] : b->digits[k - a->count];
+    }
+    *count *= part_count;
+    return all;
+}
+
+/* Cuts the only box where `( ) = ( )` counts what runs on both sides by different axes. */
+static wm_box *cut_boxes(lowerer *l, const pairing *p, wm_box *boxes, size_t *count)
+{
+    const wm_form *f = l->form;
+    for (size_t r = 0; p->source && r < f->recount_count; r++) {
+        const wm_recount *re = &f->recounts[r];
+        for (int from = 0; from < 2; from++) {
+            if (!has_all(p->source, re, from) || !has_all(p->target, re, !from))
+                continue;
+            size_t parts = 0;
+            wm_box *cut =
+                wm_recount_boxes(l->arena, digits_of(l, p, re->axes[from], re->count[from]), re->count[from],
+                                 digits_of(l, p, re->axes[!from], re->count[!from]), re->count[!from],
+                                 p->dims, MAX_PARTS / *count, &parts);
+            if (!cut) {
+                wm_error(l->state->unit, WM_E0903, re->span,
+                         "this `( ) = ( )` cuts a piece into more than %d", MAX_PARTS);
+                *count = 0;
+                return boxes;
+            }
+            boxes = multiply(l, p->dims, boxes, cut, count, parts);
+        }
+    }
+    return boxes;
+}
+
+/* Does `( ) = ( )` put another axis in its place? */
+static bool is_recounted(const lowerer *l, const pairing *p, uint32_t axis)
+{
+    const wm_form *f = l->form;
+    for (size_t r = 0; p->source && r < f->recount_count; r++)
+        for (int side = 0; side < 2; side++)
+            if (has(f->recounts[r].axes[side], f->recounts[r].count[side], axis) &&
+                has_all(p->target, &f->recounts[r], side) && has_all(p->source, &f->recounts[r], !side))
+                return true;
+    return false;
+}
+
+/* What a pair's elements run along; false if it has none. */
+static bool find_axes(lowerer *l, pairing *p, wm_box *box)
+{
+    uint32_t count = axes_of(l), moving_count = 0;
+    uint32_t *moving = wm_new(l->arena, uint32_t, count);
+    p->numbered = wm_new(l->arena, uint32_t, count);
+    for (uint32_t a = 0; a < count; a++) {
+        bool dot = a >= l->form->axis_count;
+        if (dot ? p->tp->dots == WM_NONE : !has(p->target->axes, p->target->axis_count, a))
+            continue;
+        if (l->in->extents[a] == 0)
+            return false;
+        bool number = has(p->tp->name_axes, p->tp->name_axis_count, a) ||
+                      (p->sp && has(p->sp->name_axes, p->sp->name_axis_count, a)) ||
+                      numbers_any(&p->others, a);
+        if (number)
+            p->numbered[p->numbered_count++] = a;
+        else if (l->in->extents[a] != 1 && !(l->form->recount_count && is_recounted(l, p, a)))
+            moving[moving_count++] = a;
+    }
+    *box = (wm_box){wm_new(l->arena, int64_t, p->dims), digits_of(l, p, moving, moving_count), moving_count};
+    return true;
+}
+
+/* The part of a start and of coefficients that stands at dimension `from` of the row. */
+static void set_access(const placed *at, const wm_box *box, uint32_t from, int64_t *start, int64_t *coef)
+{
+    for (uint32_t d = 0; d < at->rank; d++)
+        start[d] += box->start[from + d];
+    for (uint32_t i = 0; i < box->count; i++)
+        memcpy(coef + (size_t)i * at->rank, box->digits[i].steps + from, at->rank * sizeof *coef);
+}
+
+/* What a move does to its elements, if it is more than a cast. */
+static void set_program(lowerer *l, wm_move *m, const pairing *p, const wm_box *box, const int64_t *values)
+{
+    const seconds *others = &p->others;
+    uint32_t from = p->t.rank + p->s.rank;
+    m->code = wm_pair_code(l->state, l->in, p->source, p->target->term, &m->code_count);
     m->extra_count = others->count;
     m->extras = wm_new(l->arena, wm_extra, others->count);
     for (uint32_t k = 0; k < others->count; k++) {
-        const placed *p = &others->placed[k];
+        const placed *at = &others->placed[k];
         wm_extra *e = &m->extras[k];
-        *e = (wm_extra){tensor_at(l, others->placements[k], others->bounds[k], values), p->rank,
-                        wm_new(l->arena, int64_t, p->rank),
-                        wm_new(l->arena, int64_t, (size_t)m->axis_count * p->rank)};
-        fix_axes(p, numbered, numbered_count, values, e->start);
-        for (uint32_t i = 0; i < m->axis_count; i++)
-            copy_coefs(p, moving[i], e->coef + (size_t)i * p->rank);
+        *e = (wm_extra){tensor_at(l, others->placements[k], others->bounds[k], values), at->rank,
+                        wm_new(l->arena, int64_t, at->rank),
+                        wm_new(l->arena, int64_t, (size_t)m->axis_count * at->rank)};
+        fix_axes(at, p->numbered, p->numbered_count, values, e->start);
+        set_access(at, box, from, e->start, e->coef);
+        from += at->rank;
+    }
+}
+
+static void lower_box(lowerer *l, const pairing *p, const wm_box *box, const int64_t *values)
+{
+    const wm_line *line = l->form->line;
+    const wm_bound *tb = &l->in->right[p->target->term],
+                   *sb = p->source ? &l->in->left[p->source->term] : NULL;
+    uint32_t out = tensor_at(l, p->tp, tb, values);
+    wm_move *m = new_move(l, out, p->source ? tensor_at(l, p->sp, sb, values) : WM_NONE, box->count,
+                          p->t.rank, p->s.rank, line->span);
+    for (uint32_t i = 0; i < box->count; i++)
+        m->extents[i] = box->digits[i].extent;
+    fix_axes(&p->t, p->numbered, p->numbered_count, values, m->target_start);
+    set_access(&p->t, box, 0, m->target_start, m->target_coef);
+    if (!p->source) {
+        set_constant(m, &line->fill->value);
+        return;
+    }
+    fix_axes(&p->s, p->numbered, p->numbered_count, values, m->source_start);
+    set_access(&p->s, box, p->t.rank, m->source_start, m->source_coef);
+    if (line->left[p->source->term].steps || line->right[p->target->term].steps) {
+        set_program(l, m, p, box, values);
+    } else if (l->state->outs[out].dtype != sb->dtype) {
+        m->cast = l->state->outs[out].dtype;
+        const wm_cast *cast = line->left[p->source->term].cast;
+        if (!cast)
+            cast = wm_map_cast(l->state, sb->dtype);
+        m->policy = cast ? cast->policy : WM_POLICY_CHECK;
     }
 }
 
 /* One pair of pieces; `source` is NULL for a fill. */
 static void lower_pair(lowerer *l, const wm_piece *target, const wm_piece *source)
 {
-    const wm_line *line = l->form->line;
-    const wm_placement *tp = &l->form->right[target->term],
-                       *sp = source ? &l->form->left[source->term] : NULL;
-    const wm_bound *tb = &l->in->right[target->term], *sb = source ? &l->in->left[source->term] : NULL;
-    placed t = place(l, tp, target), s = {0, axes_of(l), NULL, NULL};
-    if (source)
-        s = place(l, sp, source);
-    seconds others = place_seconds(l, source);
-    uint32_t count = axes_of(l), numbered_count = 0, moving_count = 0;
-    uint32_t *numbered = wm_new(l->arena, uint32_t, count), *moving = wm_new(l->arena, uint32_t, count);
-    for (uint32_t a = 0; a < count; a++) {
-        bool dot = a >= l->form->axis_count;
-        if (dot ? tp->dots == WM_NONE : !has(target->axes, target->axis_count, a))
-            continue;
-        if (l->in->extents[a] == 0)
-            return;
-        bool number = has(tp->name_axes, tp->name_axis_count, a) ||
-                      (sp && has(sp->name_axes, sp->name_axis_count, a)) || numbers_any(&others, a);
-        if (number)
-            numbered[numbered_count++] = a;
-        else if (l->in->extents[a] != 1)
-            moving[moving_count++] = a;
+    pairing p = {.target = target, .source = source, .tp = &l->form->right[target->term]};
+    wm_box box, *boxes = &box;
+    size_t count = 1;
+    p.t = place(l, p.tp, target);
+    p.s = (placed){0, axes_of(l), NULL, NULL};
+    if (source) {
+        p.sp = &l->form->left[source->term];
+        p.s = place(l, p.sp, source);
     }
-    int64_t *values = wm_new(l->arena, int64_t, count);
+    p.others = place_seconds(l, source);
+    p.dims = p.t.rank + p.s.rank;
+    for (uint32_t k = 0; k < p.others.count; k++)
+        p.dims += p.others.placed[k].rank;
+    if (!find_axes(l, &p, &box))
+        return;
+    if (l->form->recount_count)
+        boxes = cut_boxes(l, &p, boxes, &count);
+    int64_t *values = wm_new(l->arena, int64_t, axes_of(l));
     do {
-        uint32_t out = tensor_at(l, tp, tb, values);
-        wm_move *m = new_move(l, out, source ? tensor_at(l, sp, sb, values) : WM_NONE, moving_count, t.rank,
-                              s.rank, line->span);
-        fix_axes(&t, numbered, numbered_count, values, m->target_start);
-        if (source)
-            fix_axes(&s, numbered, numbered_count, values, m->source_start);
-        for (uint32_t i = 0; i < moving_count; i++) {
-            m->extents[i] = (uint64_t)l->in->extents[moving[i]];
-            copy_coefs(&t, moving[i], m->target_coef + (size_t)i * t.rank);
-            if (source)
-                copy_coefs(&s, moving[i], m->source_coef + (size_t)i * s.rank);
-        }
-        if (!source) {
-            set_constant(m, &line->fill->value);
-        } else if (line->left[source->term].steps || line->right[target->term].steps) {
-            set_program(l, m, source, target->term, &others, numbered, numbered_count, moving, values);
-        } else if (l->state->outs[out].dtype != sb->dtype) {
-            m->cast = l->state->outs[out].dtype;
-            const wm_cast *cast = line->left[source->term].cast;
-            if (!cast)
-                cast = wm_map_cast(l->state, sb->dtype);
-            m->policy = cast ? cast->policy : WM_POLICY_CHECK;
-        }
-    } while (numbered_count && step(l, numbered, numbered_count, values));
+        for (size_t i = 0; i < count; i++)
+            lower_box(l, &p, &boxes[i], values);
+    } while (p.numbered_count && step(l, p.numbered, p.numbered_count, values));
 }
 
 /* ---- what `else` fills ---- */

@@ -11,13 +11,13 @@ typedef struct pairer {
 
 static wm_str piece_key(pairer *l, const wm_piece *p)
 {
-    uint32_t len = (1 + p->tag_count + p->axis_count) * (uint32_t)sizeof(uint32_t);
+    uint32_t len = (1 + p->tag_count + p->key_count) * (uint32_t)sizeof(uint32_t);
     uint32_t *key = wm_alloc(l->unit->scratch, len);
     key[0] = p->tag_count;
     if (p->tag_count)
         memcpy(key + 1, p->tags, p->tag_count * sizeof *key);
-    if (p->axis_count)
-        memcpy(key + 1 + p->tag_count, p->axes, p->axis_count * sizeof *key);
+    if (p->key_count)
+        memcpy(key + 1 + p->tag_count, p->keys, p->key_count * sizeof *key);
     return (wm_str){(const char *)key, len};
 }
 
@@ -202,9 +202,9 @@ static void only_tags(pairer *l, bool left, const uint32_t *other)
 
 static bool same_key(const wm_piece *a, const wm_piece *b)
 {
-    return a->tag_count == b->tag_count && a->axis_count == b->axis_count &&
+    return a->tag_count == b->tag_count && a->key_count == b->key_count &&
            (!a->tag_count || memcmp(a->tags, b->tags, a->tag_count * sizeof *a->tags) == 0) &&
-           (!a->axis_count || memcmp(a->axes, b->axes, a->axis_count * sizeof *a->axes) == 0);
+           (!a->key_count || memcmp(a->keys, b->keys, a->key_count * sizeof *a->keys) == 0);
 }
 
 /* The reached pieces of a side by tags and axes. Few are compared one by one, which needs no memory. */

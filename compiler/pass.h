@@ -79,6 +79,8 @@ typedef struct wm_piece {
     uint32_t tag_count;
     uint32_t *axes; /* sorted, distinct; those that number tensors too */
     uint32_t axis_count;
+    uint32_t *keys; /* what it is paired by beside the tags: the axes, where those of a `( ) = ( )` are one */
+    uint32_t key_count;
     bool unnamed;      /* some `_` was chosen: reached by no index */
     bool twice;        /* an axis stands in two dimensions: only their diagonal is reached */
     bool second;       /* source: of another place of arithmetic */
@@ -97,6 +99,12 @@ typedef struct wm_placement {
     bool unnamed; /* it has a `_` */
 } wm_placement;
 
+/* `where (a b) = (q p)`: the same elements, counted by other axes. */
+typedef struct wm_recount {
+    wm_span span;
+    uint32_t *axes[2], count[2]; /* of each side of the `=`, the slowest first */
+} wm_recount;
+
 typedef struct wm_form {
     const wm_line *line;
     wm_axis *axes;
@@ -110,6 +118,8 @@ typedef struct wm_form {
     wm_placement *left, *right; /* as the line's terms */
     wm_piece *sources, *targets;
     size_t source_count, source_cap, target_count, target_cap;
+    wm_recount *recounts;
+    size_t recount_count, recount_cap;
     bool *is_axis; /* by variable of the line */
     bool failed;
 } wm_form;
@@ -285,6 +295,24 @@ void wm_emit_moves(wm_state *state, size_t out, const wm_move *moves);
 
 /* The plan's bytes (malloc). False: out of memory. */
 bool wm_emit_pass(const wm_state *states, size_t count, uint8_t **bytes, size_t *size);
+
+/* recount.c: what runs along in a move: an extent, and a step in each dimension of all its operands. */
+typedef struct wm_digit {
+    uint64_t extent;
+    int64_t *steps;
+} wm_digit;
+
+/* A part of a move: where it starts in each dimension, and what runs, the slowest first. */
+typedef struct wm_box {
+    int64_t *start;
+    wm_digit *digits;
+    uint32_t count;
+} wm_box;
+
+/* The parts in which digits `from` and digits `to`, which count the same elements, can run together: each as
+ * few boxes as it can be. `dims` are the steps of a digit. Gives at most `most`, else NULL. */
+wm_box *wm_recount_boxes(wm_arena *arena, const wm_digit *from, uint32_t from_count, const wm_digit *to,
+                         uint32_t to_count, uint32_t dims, size_t most, size_t *count);
 
 /* ---- what the passes share: pass.c ---- */
 

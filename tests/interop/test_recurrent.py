@@ -93,6 +93,29 @@ class Recurrent(Case):
         y = onnx.reference.ReferenceEvaluator(model).run(None, {"X": X.transpose(1, 0, 2), **state})[0]
         return y.transpose(2, 1, 0, 3)
 
+    def cudnn(self, case, gates, layer, shapes):
+        """The case's spec against the rules by which Keras 2 loads weights of CuDNN's layers."""
+        from tf_keras.src.saving.legacy import hdf5_format
+
+        tf_keras.Sequential([K.InputLayer((STEPS, IN)), layer])
+        for width in (IN, UNITS, 9):
+            if width != IN:
+                layer = type(layer).from_config(layer.get_config())
+                tf_keras.Sequential([K.InputLayer((STEPS, width)), layer])
+            weights = [numbers(width, gates * UNITS), numbers(UNITS, gates * UNITS, seed=2), numbers(2 * gates * UNITS, seed=3)]
+            theirs = hdf5_format._convert_rnn_weights(layer, [w.copy() for w in weights])
+            names = ("kernel", "recurrent_kernel", "bias")
+            ours = self.convert(case, dict(zip(names, weights)), ".npz", "--force", *shapes)
+            for name, array in zip(names, theirs):
+                with self.subTest(width=width, name=name):
+                    np.testing.assert_array_equal(ours[name], array)
+
+    def test_04_cudnn_lstm(self):
+        self.cudnn(4, 4, K.LSTM(UNITS), [])
+
+    def test_05_cudnn_gru(self):
+        self.cudnn(5, 3, K.GRU(UNITS, reset_after=True), ["-D", f"units={UNITS}"])
+
     def test_06_torch_gru_to_keras(self):
         module = nn.GRU(IN, UNITS, batch_first=True)
         state = {k: numbers(*v.shape, seed=i) for i, (k, v) in enumerate(module.state_dict().items())}
