@@ -499,6 +499,7 @@ static void check_idle(wm_placer *p, const wm_member *parent, const wm_hub_lines
             continue;
         const wm_ref *ref = line->stmt->owners->ref;
         size_t there = 0;
+        bool hidden = false, skipped = false; /* another statement named it; it isn't here */
         const wm_member *first = NULL, *last = NULL;
         wm_near near;
         wm_near_init(&near, ref->name->text);
@@ -508,12 +509,12 @@ static void check_idle(wm_placer *p, const wm_member *parent, const wm_hub_lines
             if (wm_str_eq(m->name, ref->name->text)) {
                 first = there++ ? first : m;
                 last = m;
+                skipped |= m->left_out || left_out(lines, m);
             }
         }
-        bool hidden = false; /* another statement named it */
         for (size_t k = 0; k < lines->count; k++)
             hidden |= lines->items[k].level < line->level;
-        if (hidden || (there && !only_numbers(ref)) ||
+        if (hidden || skipped || (there && !only_numbers(ref)) ||
             (!there && is_declared(parent->block->item->body, ref->name->text)))
             continue;
         wm_str text = {h->r->unit->sources[ref->span.file]->text + ref->span.beg,

@@ -54,7 +54,8 @@ static void print(const wmap_report *report)
     free(text);
 }
 
-/* The first byte: bit 0, statements alone; bit 1, no source; bit 2, with a target. */
+/* The first byte: bit 0, statements alone; bit 1, no source; bit 2, with a target; bit 3, the map of two
+ * models that are called net.a and net.b; bit 4, parts of it; bit 5, `check --as`, of one or of all. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const wmap_header source = {.label = "source",
@@ -78,6 +79,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .sources = &source,
                                     .source_count = data[0] & 2 ? 0 : 1,
                                     .target = data[0] & 4 ? &target : NULL};
+    if (data[0] & 8) {
+        options.from = "net.a";
+        options.to = "b";
+        options.without = data[0] & 16 ? "t" : NULL;
+    } else if (data[0] & 32) {
+        options.as = data[0] & 16 ? "*" : "net.a";
+    }
     uint8_t *bytes = NULL;
     size_t length = 0;
     wmap_report *report = NULL;

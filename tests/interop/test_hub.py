@@ -1,0 +1,224 @@
+"""The hub: maps derived from two models, against the frameworks whose names and layouts the library states."""
+
+import gc
+import itertools
+import os
+import re
+import unittest
+
+from common import LIBRARY, SPECS, Case, distance, randomize, settings
+import keras
+import numpy as np
+import safetensors.numpy
+import torch
+from torch import nn
+from test_vgg16 import Vgg16
+
+
+class Vgg(Case):
+    def test_full_size(self):
+        """vgg16.h5 of keras.applications to torchvision's names, by the library's family alone."""
+        if settings["quick"]:
+            raise unittest.SkipTest("--quick")
+        keras.backend.clear_session()
+        model = keras.applications.VGG16(weights=None, classifier_activation=None)
+        randomize(model, 21)
+        x = np.random.default_rng(22).normal(size=(1, 224, 224, 3)).astype("float32")
+        expected = model.predict(x, verbose=0)
+        source, target = self.path("vgg16.h5"), self.path("vgg16.pth")
+        model.save(source)
+        del model
+        gc.collect()
+        self.wmap_ok("run", "vgg/vgg", "--from", "vgg16.keras", "--to", "torchvision", source, "-o", target)
+        os.unlink(source)
+        module = Vgg16()
+        module.load_state_dict(torch.load(target, weights_only=True), strict=True)
+        os.unlink(target)
+        with torch.no_grad():
+            y = module.eval()(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1))))
+        self.assertLessEqual(distance(expected, y), 1e-4)
+
+    def random_source(self, spec, model):
+        """A file with what the model says, in random numbers."""
+        text = self.wmap_ok("explain", spec, "--from", model, "--to", model.split(".")[1].split(" ")[0], "--moves")
+        rng, tensors = np.random.default_rng(1), {}
+        for name, dtype, shape in re.findall(r'^"(.*?)" (f32|i64) \[(.*?)\]', text, re.M):
+            shape = [int(n) for n in shape.split()]
+            values = rng.standard_normal(shape).astype("float32") if dtype == "f32" else np.zeros(shape, "int64")
+            tensors[name] = abs(values) if "var" in name else values
+        path = self.path("random.safetensors")
+        safetensors.numpy.save_file(tensors, path)
+        return path
+
+    def every_pair(self, spec, arch, models, args=""):
+        """All ordered pairs: what A gives B is what the first model gives B, so round trips return the bits."""
+        first = models[0]
+        random = self.random_source(spec, f"{arch}.{first}{args}")
+        for m in models:
+            self.wmap_ok("run", spec, "--from", f"{arch}.{first}{args}", "--to", m, random, "-f", "-o",
+                         self.path(m + ".safetensors"))  # fmt: skip
+        out = self.path("out.safetensors")
+        for a, b in itertools.permutations(models, 2):
+            self.wmap_ok("run", spec, "--from", f"{arch}.{a}{args}", "--to", b, self.path(a + ".safetensors"), "-f",
+                         "-o", out)  # fmt: skip
+            with open(out, "rb") as x, open(self.path(b + ".safetensors"), "rb") as y:
+                self.assertEqual(x.read(), y.read(), f"{a} -> {b}")
+
+    def test_pairs(self):
+        self.every_pair("vgg/vgg", "vgg11", ["torchvision", "timm", "keras", "keras2", "keras3_weights", "keras_path",
+                                             "slim", "lasagne", "lasagne_npz"], " (hidden=8, classes=5)")  # fmt: skip
+        self.every_pair("vgg/vgg", "vgg13_bn", ["torchvision", "timm"], " (hidden=4, classes=2)")
+
+    def test_without(self):
+        """Features only: the classifier is left behind."""
+        spec, model = "vgg/vgg", "vgg11.torchvision (hidden=8)"
+        random = self.random_source(spec, model)
+        out = self.path("features.safetensors")
+        self.wmap_ok("run", spec, "--from", model, "--to", "keras", "--without", "top", random, "-o", out)
+        names = list(safetensors.numpy.load_file(out))
+        self.assertEqual(len(names), 16)
+        self.assertFalse([n for n in names if n.startswith(("fc", "pred"))])
+
+    def test_text(self):
+        """What explain prints compiles to the same moves."""
+        for spec, a, b in [("vgg/vgg", "vgg11.slim (hidden=8)", "keras"), ("vgg/vgg", "vgg11.keras3_weights", "timm"),
+                           ("lstm_lm/lstm_lm", "lstm_lm.ptb", "torch"), ("lstm_lm/lstm_lm", "lstm_lm.torch", "keras"),
+                           ("lstm_lm/lstm_lm", "lstm_lm.ptb", "lasagne_npz")]:  # fmt: skip
+            source = self.random_source(spec, a)
+            flags = [spec, "--from", a, "--to", b, source]
+            text = self.write("derived.wmap", self.wmap_ok("explain", *flags))
+            plans = [self.wmap_ok("explain", "--moves", *flags), self.wmap_ok("explain", "--moves", text, source)]
+            blocks = [sorted(re.split(r"\n(?=\S)", re.sub(r" at \S+:\d+:\d+", "", p))) for p in plans]
+            self.assertEqual(blocks[0], blocks[1], (a, b))
+
+
+class LanguageModel(Vgg):
+    """Two LSTM layers: torch.nn.LSTM and keras.layers.LSTM compute the same."""
+
+    def test_forward(self):
+        torch.manual_seed(3)
+        net = nn.ModuleDict({"encoder": nn.Embedding(11, 4), "rnn": nn.LSTM(4, 4, 2, batch_first=True),
+                             "decoder": nn.Linear(4, 11)}).eval()  # fmt: skip
+        source, target = self.path("lm.pth"), self.path("lm.weights.h5")
+        torch.save(net.state_dict(), source)
+        args = " (vocab=11, emb=4, units=4)"
+        self.wmap_ok("run", "lstm_lm/lstm_lm", "--from", "lstm_lm.torch" + args, "--to", "keras3_weights", source, "-o",
+                     target)  # fmt: skip
+        keras.backend.clear_session()
+        model = keras.Sequential([keras.layers.Input((6,), dtype="int32"), keras.layers.Embedding(11, 4),
+                                  keras.layers.LSTM(4, return_sequences=True),
+                                  keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(11)])  # fmt: skip
+        model.load_weights(target)
+        tokens = np.random.default_rng(4).integers(0, 11, (2, 6))
+        with torch.no_grad():
+            expected = net["decoder"](net["rnn"](net["encoder"](torch.from_numpy(tokens)))[0])
+        self.assertLessEqual(distance(expected.numpy(), model.predict(tokens, verbose=0)), 1e-5)
+
+    def test_pairs(self):
+        """Of those that have one bias; the file that TF1 wrote is without the forget bias that its code adds."""
+        self.every_pair("lstm_lm/lstm_lm", "lstm_lm", ["keras", "keras2", "keras3_weights", "keras_path"],
+                        " (vocab=11, emb=4, units=4)")  # fmt: skip
+        spec, args = "lstm_lm/lstm_lm", " (vocab=11, emb=4, units=4)"
+        source = self.random_source(spec, "lstm_lm.ptb" + args)
+        there, back = self.path("there.safetensors"), self.path("back.safetensors")
+        for m in ("torch", "keras"):
+            self.wmap_ok("run", spec, "--from", "lstm_lm.ptb" + args, "--to", m, source, "-o", there, "-f")
+            self.wmap_ok("run", spec, "--from", f"lstm_lm.{m}{args}", "--to", "ptb", there, "-o", back, "-f")
+            a, b = safetensors.numpy.load_file(source), safetensors.numpy.load_file(back)
+            self.assertEqual({k: v.tobytes() for k, v in a.items()}, {k: v.tobytes() for k, v in b.items()})
+
+    test_full_size = test_without = test_text = None
+
+
+class Zoo(Case):
+    """The layers of specs/std, one by one."""
+
+    spec = os.path.join(SPECS, "zoo.wmap")
+
+    def networks(self):
+        keras.backend.clear_session()
+        k, torch_of = keras.layers, {}
+        rows = {  # name: the Keras layer, PyTorch's, the input's shape without batch, channels last
+            "dense": (k.Dense(3), nn.Linear(5, 3), (5,)),
+            "embed": (k.Embedding(7, 3), nn.Embedding(7, 3), (6,)),
+            "conv1": (k.Conv1D(5, 3), nn.Conv1d(4, 5, 3), (8, 4)),
+            "conv2": (k.Conv2D(5, (3, 2)), nn.Conv2d(4, 5, (3, 2)), (7, 8, 4)),
+            "conv3": (k.Conv3D(3, (2, 3, 2)), nn.Conv3d(2, 3, (2, 3, 2)), (5, 6, 7, 2)),
+            "depth1": (k.DepthwiseConv1D(3, depth_multiplier=2), nn.Conv1d(4, 8, 3, groups=4), (8, 4)),
+            "depth2": (k.DepthwiseConv2D((3, 2), depth_multiplier=2), nn.Conv2d(4, 8, (3, 2), groups=4), (7, 8, 4)),
+            "grouped": (k.Conv2D(6, 3, groups=2), nn.Conv2d(4, 6, 3, groups=2), (7, 8, 4)),
+            "up1": (k.Conv1DTranspose(5, 3), nn.ConvTranspose1d(4, 5, 3), (8, 4)),
+            "up2": (k.Conv2DTranspose(5, (3, 2)), nn.ConvTranspose2d(4, 5, (3, 2)), (7, 8, 4)),
+            "up3": (k.Conv3DTranspose(3, (2, 3, 2)), nn.ConvTranspose3d(2, 3, (2, 3, 2)), (5, 6, 7, 2)),
+            "bn": (k.BatchNormalization(epsilon=1e-5), nn.BatchNorm1d(4, eps=1e-5), (8, 4)),
+            "ln": (k.LayerNormalization(epsilon=1e-5), nn.LayerNorm(4, eps=1e-5), (8, 4)),
+            "gn": (k.GroupNormalization(2, epsilon=1e-5), nn.GroupNorm(2, 4, eps=1e-5), (8, 4)),
+            "rms": (k.RMSNormalization(epsilon=1e-5), nn.RMSNorm(4, eps=1e-5), (8, 4)),
+            "lstm": (k.LSTM(3, return_sequences=True), nn.LSTM(4, 3, batch_first=True), (8, 4)),
+            "gru": (k.GRU(3, return_sequences=True), nn.GRU(4, 3, batch_first=True), (8, 4)),
+            "rnn": (k.SimpleRNN(3, return_sequences=True), nn.RNN(4, 3, batch_first=True), (8, 4)),
+        }
+        inputs, outputs, shapes = [], [], {}
+        for name, (layer, module, shape) in rows.items():
+            layer.name = name
+            inputs.append(keras.Input(shape, dtype="int32" if name == "embed" else "float32"))
+            outputs.append(layer(inputs[-1]))
+            torch_of[name], shapes[name] = module, shape
+        return keras.Model(inputs, outputs), nn.ModuleDict(torch_of).eval(), shapes
+
+    def compare(self, model, modules, shapes):
+        rng = np.random.default_rng(5)
+        last = ("dense", "ln", "rms", "lstm", "gru", "rnn")  # whose channels are last in PyTorch, too
+        xs = [rng.integers(0, 7, (2, *s)) if n == "embed" else rng.normal(size=(2, *s)).astype("float32")
+              for n, s in shapes.items()]  # fmt: skip
+        ys = model.predict(xs, verbose=0)
+        for (name, module), x, y in zip(modules.items(), xs, ys):
+            move = name not in last and name != "embed"
+            with torch.no_grad():
+                z = module(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1) if move else x)))
+            z = (z[0] if isinstance(z, tuple) else z).numpy()
+            self.assertLessEqual(distance(y, np.moveaxis(z, 1, -1) if move else z), 1e-5, name)
+
+    def check(self, container, name):
+        model, modules, shapes = self.networks()
+        randomize(model, 6)
+        source, target = self.path("zoo." + container), self.path("zoo.pth")
+        model.save_weights(source) if container == "weights.h5" else model.save(source)
+        self.wmap_ok("run", self.spec, "--from", "zoo." + name, "--to", "torch", source, "-o", target)
+        modules.load_state_dict(torch.load(target, weights_only=True), strict=True)
+        self.compare(model, modules, shapes)
+
+    def test_h5(self):
+        self.check("h5", "keras")
+
+    def test_weights_h5(self):
+        self.check("weights.h5", "keras3_weights")
+
+    def test_keras(self):
+        self.check("keras", "keras3_weights")
+
+    def test_back(self):
+        """PyTorch's weights in a file that Keras loads."""
+        model, modules, shapes = self.networks()
+        torch.manual_seed(7)
+        for p in modules.parameters():
+            nn.init.normal_(p)
+        for buffer in ("running_mean", "running_var"):
+            getattr(modules["bn"], buffer).uniform_(0.5, 2)
+        source, target = self.path("zoo.pth"), self.path("zoo.weights.h5")
+        torch.save(modules.state_dict(), source)
+        self.wmap_ok("run", self.spec, "--from", "zoo.torch", "--to", "keras3_weights", source, "-o", target)
+        model.load_weights(target)
+        self.compare(model, modules, shapes)
+
+
+class As(Case):
+    def test_as(self):
+        """A file says which model it is of."""
+        model = keras.applications.VGG16(weights=None, include_top=False)
+        source = self.path("features.h5")
+        model.save(source)
+        done = self.wmap_ok("check", os.path.join(LIBRARY, "vgg", "vgg.wmap"), "--as", "*", source)
+        self.assertEqual(done, "")
+
+
