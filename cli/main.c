@@ -77,6 +77,7 @@ int main(int argc, char **argv)
 {
     hold_standard_streams();
     catch_signals();
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a call to the system a line, not a word */
     if (argc < 2) {
         wm_help_all(stderr);
         return WM_EXIT_FAILED;

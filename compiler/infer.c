@@ -15,9 +15,31 @@ typedef struct inference {
     wm_instance *in;
     wm_form *form;
     const wm_line *line;
-    bool changed;        /* some extent became known */
-    bool shared_changed; /* ... of an axis that other rules share */
+    bool changed; /* some extent became known */
+    struct work *work;
+    uint32_t number; /* of the instance in the batch */
 } inference;
+
+/* An instance that waits for the extent of a shared axis. */
+typedef struct wm_waiter {
+    uint32_t instance;
+    struct wm_waiter *next;
+} waiter;
+
+/* The instances of the batch that are to be solved, in order: a ring with room for each of them once. */
+typedef struct work {
+    uint32_t *ring;
+    size_t size, first, count;
+    bool *queued, *waits; /* by instance */
+} work;
+
+static void enqueue(work *w, uint32_t instance)
+{
+    if (w->queued[instance])
+        return;
+    w->queued[instance] = true;
+    w->ring[(w->first + w->count++) % w->size] = instance;
+}
 
 /* ---- facts ---- */
 
@@ -47,66 +69,13 @@ static const char *origin_text(inference *i, const wm_origin *o)
                                    : wm_show_shape(i->unit, b->rank, b->shape));
 }
 
-/* The key of an axis: which it is, and what the instance captured, if that tells several of its kind apart.
- */
-static wm_str shared_key(wm_arena *arena, const wm_axes *axes, uint32_t number, const wm_instance *in)
-{
-    wm_buffer key = {.arena = arena};
-    uint64_t id = (uint64_t)axes->id << 32 | number;
-    wm_buffer_add(&key, (const char *)&id, sizeof id);
-    for (uint32_t b = 0; in && b < axes->by_count; b++)
-        for (uint32_t v = 0; v < in->form->line->var_count; v++) {
-            const wm_var *var = &in->form->line->vars[v];
-            const wm_capture *c = &in->captures[v];
-            if (!c->bound || !wm_str_eq(var->name, axes->by[b]))
-                continue;
-            uint64_t head = var->text ? c->s.len : (uint64_t)c->i;
-            wm_buffer_add(&key, (const char *)&head, sizeof head);
-            if (var->text)
-                wm_buffer_add(&key, c->s.p, c->s.len);
-        }
-    return (wm_str){key.text, (uint32_t)key.len};
-}
-
-/* `in` may be NULL: the axis that stands for all that captures tell apart. */
-static struct wm_shared_slot *shared_slot(wm_state *state, const wm_axes *axes, uint32_t number,
-                                          const wm_instance *in)
-{
-    wm_unit *unit = state->unit;
-    wm_shared *s = &state->shared;
-    uint64_t id = (uint64_t)axes->id << 32 | number;
-    wm_str key = {(const char *)&id, sizeof id};
-    if (in && axes->by_count)
-        key = shared_key(unit->scratch, axes, number, in);
-    uint32_t at = wm_map_get(&s->map, key.p, key.len);
-    if (at != WM_MAP_NONE)
-        return &s->slots[at];
-    char *kept = wm_alloc(unit->arena, key.len);
-    memcpy(kept, key.p, key.len);
-    wm_map_put(&s->map, kept, key.len, (uint32_t)s->count, NULL);
-    struct wm_shared_slot *slot = wm_push(unit->arena, s->slots, s->count, s->cap);
-    slot->extent = -1;
-    const struct wm_axes_item *item = &axes->items[number];
-    wm_val value;
-    if (!item->expr || wm_eval(unit, axes->scope, NULL, item->expr, &value) != WM_EVAL_OK)
-        return slot;
-    if (value.kind != WM_VAL_INT || value.i < 0) {
-        wm_error(unit, WM_E0143, item->expr->span,
-                 "an extent is a whole number that is not negative, this is %s", wm_val_text(unit, &value));
-        return slot;
-    }
-    slot->extent = value.i;
-    slot->origin = (wm_origin){.span = item->expr->span, .text = "given here"};
-    return slot;
-}
-
 static void exchange_shared(inference *i, bool import)
 {
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         if (!i->form->axes[a].shared)
             continue;
         struct wm_shared_slot *slot =
-            shared_slot(i->state, i->form->axes[a].shared, i->form->axes[a].item, i->in);
+            wm_shared_slot_of(i->state, i->form->axes[a].shared, i->form->axes[a].item, i->in);
         if (import && slot->extent >= 0) {
             if (!learn_origin(i, a, slot->extent, slot->origin)) {
                 wm_diag *d = wm_instance_error(i->state, i->in, WM_E0503, i->in->origins[a].span,
@@ -118,9 +87,26 @@ static void exchange_shared(inference *i, bool import)
         } else if (!import && slot->extent < 0 && i->in->extents[a] >= 0) {
             slot->extent = i->in->extents[a];
             slot->origin = i->in->origins[a];
-            i->shared_changed = true;
+            for (const waiter *w = slot->waiters; w; w = w->next)
+                enqueue(i->work, w->instance);
+            slot->waiters = NULL;
         }
     }
+}
+
+/* It is solved again when an extent that it lacks becomes known. */
+static void wait_for_shared(inference *i)
+{
+    for (uint32_t a = 0; a < i->form->axis_count && !i->work->waits[i->number]; a++) {
+        if (!i->form->axes[a].shared || i->in->extents[a] >= 0)
+            continue;
+        struct wm_shared_slot *slot =
+            wm_shared_slot_of(i->state, i->form->axes[a].shared, i->form->axes[a].item, i->in);
+        waiter *w = wm_new(i->unit->scratch, waiter, 1);
+        *w = (waiter){i->number, slot->waiters};
+        slot->waiters = w;
+    }
+    i->work->waits[i->number] = true;
 }
 
 /* ---- where ---- */
@@ -627,20 +613,13 @@ static void report_unknown(inference *i)
     wm_note_tensors(i->state, i->in, d);
 }
 
-void wm_lose_shared(wm_state *state, const wm_line *line)
-{
-    for (const wm_axes *axes = line->axes; axes; axes = axes->up)
-        for (uint32_t k = 0; k < axes->count; k++)
-            shared_slot(state, axes, k, NULL)->lost = true;
-}
-
 /* Whether an extent is unknown since another rule, which has an error, didn't tell it. */
 static bool lost(inference *i)
 {
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         const wm_axis *axis = &i->form->axes[a];
         if (i->in->extents[a] < 0 && axis->shared &&
-            shared_slot(i->state, axis->shared, axis->item, NULL)->lost)
+            wm_shared_slot_of(i->state, axis->shared, axis->item, NULL)->lost)
             return true;
     }
     return false;
@@ -716,7 +695,40 @@ static void shape_target(inference *i, uint32_t t)
 static inference inference_of(wm_state *state, size_t at)
 {
     wm_instance *in = state->instances[at];
-    return (inference){state, state->unit, in, in->form, in->form->line, false, false};
+    return (inference){state, state->unit, in, in->form, in->form->line, false, NULL, (uint32_t)at};
+}
+
+/* Solves all instances, and those again that share an axis with one that told its extent. */
+static void solve_all(wm_state *state)
+{
+    wm_arena *arena = state->unit->scratch;
+    size_t count = state->instance_count;
+    work w = {.size = count};
+    w.ring = wm_new(arena, uint32_t, count);
+    w.queued = wm_new(arena, bool, count);
+    w.waits = wm_new(arena, bool, count);
+    for (size_t n = 0; n < count; n++)
+        if (!state->instances[n]->failed)
+            enqueue(&w, (uint32_t)n);
+    while (w.count) {
+        inference i = inference_of(state, w.ring[w.first]);
+        w.first = (w.first + 1) % w.size;
+        w.count--;
+        w.queued[i.number] = false;
+        if (i.in->failed || i.in->settled)
+            continue;
+        i.work = &w;
+        solve(&i);
+        i.in->settled = !i.in->failed && all_known(&i);
+        if (!i.in->failed && !i.in->settled)
+            wait_for_shared(&i);
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        inference i = inference_of(state, n);
+        for (uint32_t a = 0; w.waits[n] && a < i.form->axis_count; a++)
+            if (i.form->axes[a].shared) /* waiters are of this batch's memory */
+                wm_shared_slot_of(state, i.form->axes[a].shared, i.form->axes[a].item, i.in)->waiters = NULL;
+    }
 }
 
 void wm_infer_pass(wm_state *state)
@@ -726,17 +738,7 @@ void wm_infer_pass(wm_state *state)
         if (!i.in->failed)
             set_up(&i);
     }
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t n = 0; n < state->instance_count; n++) {
-            inference i = inference_of(state, n);
-            if (i.in->failed || i.in->settled)
-                continue;
-            solve(&i);
-            i.in->settled = !i.in->failed && all_known(&i);
-            again |= i.shared_changed;
-        }
-    }
+    solve_all(state);
     for (size_t n = 0; n < state->instance_count; n++)
         if (state->instances[n]->failed)
             wm_lose_shared(state, state->instances[n]->form->line);

@@ -85,8 +85,11 @@ static wm_str key_of(matcher *m, const bool *vars, const wm_capture *captures)
 
 static void make_groups(matcher *m, table *t)
 {
-    if (t->found_count == 1 && m->line->left_count == 1) { /* nobody looks it up */
-        *wm_push(arena_of(m), t->groups, t->group_count, t->group_cap) = (group){0, 0, 1};
+    if (m->line->left_count == 1 && (t->found_count == 1 || t->placement->name_axis_count == 0)) {
+        /* Nobody looks them up, and each name has captures of its own. */
+        t->groups = wm_new(arena_of(m), group, t->found_count);
+        for (; t->group_count < t->found_count; t->group_count++)
+            t->groups[t->group_count] = (group){(uint32_t)t->group_count, (uint32_t)t->group_count, 1};
         return;
     }
     wm_map_init(&t->keys, arena_of(m), t->found_count);

@@ -26,6 +26,9 @@ struct wm_names {
     size_t table_cap;
     uint32_t *found; /* candidates of one pattern */
     size_t found_count, found_cap;
+    struct entries **tables; /* that patterns look into */
+    size_t table_count, tables_cap;
+    wm_map table_map; /* where a table's items stand -> tables */
 };
 
 static wm_names *new_index(wm_unit *unit, const wm_str *names, size_t count, size_t total,
@@ -168,12 +171,20 @@ static bool step_text(const wm_names *names, bool reversed, node *at, wm_str tex
 
 /* ---- one pattern, prepared ---- */
 
+/* The texts of a table's entries. */
+typedef struct entries {
+    const wm_val *table;
+    wm_map index; /* the first entry that shows so */
+    uint32_t longest;
+} entries;
+
 typedef struct solver {
     bool known; /* the hole has one unknown and constant coefficients */
     bool plain; /* it is that variable itself */
     uint32_t var;
     int64_t a, b;        /* value or index = a * variable + b */
     const wm_val *table; /* NULL: a number */
+    const entries *entries;
 } solver;
 
 typedef struct matcher {
@@ -196,6 +207,37 @@ static uint32_t find_var(const matcher *m, wm_str name)
         if (wm_str_eq(m->vars[v].name, name))
             return v;
     return WM_NO_VAR;
+}
+
+static wm_str entry_text(wm_unit *unit, const wm_val *entry)
+{
+    if (entry->kind == WM_VAL_STRING)
+        return entry->s;
+    const char *text = wm_val_text(unit, entry);
+    return (wm_str){text, (uint32_t)strlen(text)};
+}
+
+/* Indexed once, however many patterns look into the table. */
+static const entries *entries_of(matcher *m, const wm_val *table)
+{
+    wm_arena *arena = m->unit->arena;
+    wm_names *names = m->names;
+    if (names->table_count == 0)
+        wm_map_init(&names->table_map, arena, 0);
+    uint32_t at = wm_map_get(&names->table_map, &table->items, sizeof table->items);
+    if (at != WM_MAP_NONE)
+        return names->tables[at];
+    entries *e = wm_new(arena, entries, 1);
+    e->table = table->items;
+    wm_map_put(&names->table_map, &e->table, sizeof e->table, (uint32_t)names->table_count, NULL);
+    *wm_push(arena, names->tables, names->table_count, names->tables_cap) = e;
+    wm_map_init(&e->index, arena, table->count);
+    for (uint32_t i = 0; i < table->count; i++) {
+        wm_str text = entry_text(m->unit, &table->items[i]);
+        wm_map_put(&e->index, text.p, text.len, i, NULL);
+        e->longest = text.len > e->longest ? text.len : e->longest;
+    }
+    return e;
 }
 
 /* The one name in an expression, if it is one. */
@@ -224,13 +266,14 @@ static bool prepare(matcher *m)
         done[h] = hole->kind != WM_HOLE_VALUE;
         solver *s = &m->solvers[h];
         if (hole->kind == WM_HOLE_VALUE && hole->var != WM_NO_VAR) {
-            *s = (solver){true, true, hole->var, 1, 0, NULL};
+            *s = (solver){.known = true, .plain = true, .var = hole->var, .a = 1};
         } else if (hole->kind == WM_HOLE_VALUE) {
             wm_str unknown = {NULL, 0};
             wm_evaluated e =
                 wm_eval_linear(m->unit, p->scope, &hook, hole->expr, &unknown, &s->a, &s->b, &s->table);
             if (e == WM_EVAL_ERROR)
                 return false;
+            s->entries = s->table ? entries_of(m, s->table) : NULL;
             s->known = e == WM_EVAL_OK && s->a != 0;
             if (s->known && (s->var = find_var(m, unknown)) == WM_NO_VAR)
                 return false;
@@ -282,6 +325,12 @@ static void candidate(wm_names *names, uint32_t name)
     *slot = name;
 }
 
+static void all_below(wm_names *names, node at)
+{
+    for (size_t i = at.lo; i < at.hi; i++)
+        candidate(names, names->sorted[i]);
+}
+
 static void descend(matcher *m, uint32_t h, node at);
 
 static void descend_digits(matcher *m, uint32_t h, node at, uint32_t digits)
@@ -301,12 +350,13 @@ static void descend_value(matcher *m, uint32_t h, node at)
 {
     const wm_hole *hole = &m->pattern->holes[h];
     const wm_val *table = m->solvers[h].table;
+    if (table && at.hi - at.lo < table->count) { /* names that begin so are fewer than entries */
+        all_below(m->names, at);
+        return;
+    }
     for (uint32_t i = 0; table && i < table->count; i++) {
         node next = at;
-        const char *text = wm_val_text(m->unit, &table->items[i]);
-        wm_str entry = table->items[i].kind == WM_VAL_STRING ? table->items[i].s
-                                                             : (wm_str){text, (uint32_t)strlen(text)};
-        if (step_text(m->names, false, &next, entry))
+        if (step_text(m->names, false, &next, entry_text(m->unit, &table->items[i])))
             descend(m, h + 1, next);
     }
     if (table)
@@ -342,8 +392,7 @@ static void descend(matcher *m, uint32_t h, node at)
     } else if (p->holes[h].kind == WM_HOLE_VALUE) {
         descend_value(m, h, at);
     } else {
-        for (size_t i = at.lo; i < at.hi; i++)
-            candidate(m->names, m->names->sorted[i]);
+        all_below(m->names, at);
     }
 }
 
@@ -392,18 +441,11 @@ static bool read_int(wm_str text, int64_t *value)
 static bool read_value(matcher *m, uint32_t h, wm_str text, int64_t *value)
 {
     const wm_hole *hole = &m->pattern->holes[h];
-    const wm_val *table = m->solvers[h].table;
+    const entries *table = m->solvers[h].entries;
     if (table) {
-        for (uint32_t i = 0; i < table->count; i++) {
-            const wm_val *item = &table->items[i];
-            const char *shown = item->kind == WM_VAL_STRING ? NULL : wm_val_text(m->unit, item);
-            wm_str entry = shown ? (wm_str){shown, (uint32_t)strlen(shown)} : item->s;
-            if (wm_str_eq(entry, text)) {
-                *value = i;
-                return true;
-            }
-        }
-        return false;
+        uint32_t at = wm_map_get(&table->index, text.p, text.len);
+        *value = at;
+        return at != WM_MAP_NONE;
     }
     switch (hole->format) {
     case WM_FMT_LOWER:
@@ -434,8 +476,9 @@ static bool read_value(matcher *m, uint32_t h, wm_str text, int64_t *value)
 /* The most bytes that a value hole can take at `at`. */
 static uint32_t value_reach(matcher *m, uint32_t h, wm_str name, uint32_t at)
 {
-    if (m->solvers[h].table)
-        return name.len - at;
+    if (m->solvers[h].entries)
+        return m->solvers[h].entries->longest < name.len - at ? m->solvers[h].entries->longest
+                                                              : name.len - at;
     uint32_t skip = m->pattern->holes[h].format == WM_FMT_UNDER && at < name.len && name.p[at] == '_';
     uint32_t reach = skip + digits_at(name, at + skip);
     return reach ? reach : at < name.len; /* a letter */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "compiler/pass.h"
+#include "compiler/scope.h"
 
 typedef struct pairer {
     wm_unit *unit;
@@ -161,34 +162,37 @@ static uint32_t *match_tags(pairer *l)
 static const char *show_tags(pairer *l, bool left, wm_span *beside)
 {
     wm_form *f = l->form;
-    const char *names = "";
+    wm_buffer names = {.arena = l->unit->arena};
     *beside = WM_NOWHERE;
     for (size_t t = 0; t < f->tag_count; t++) {
         const struct wm_form_tag *tag = &f->tags[t];
         if (left ? !tag->left : !tag->right)
             continue;
-        names = wm_format_text(l->unit->arena, "%s%s%.*s", names, *names ? " " : "", (int)tag->name.len,
-                               tag->name.p);
+        wm_buffer_add(&names, " ", names.len > 0);
+        wm_buffer_add(&names, tag->name.p, tag->name.len);
         if (beside->file == WM_NO_FILE)
             *beside = tag->span;
         else if (tag->span.file == beside->file && tag->span.end > beside->end)
             beside->end = tag->span.end;
     }
     const wm_term *there = left ? f->left[0].term : f->right[0].term;
-    if (!left || !*names) /* a tag's span is where it is first: on the left, if it is there */
+    wm_buffer_add(&names, "", 1);
+    if (!left || names.len == 1) /* a tag's span is where it is first: on the left, if it is there */
         *beside = there->layout_given ? there->layout->span : there->span;
-    return names;
+    return names.text;
 }
 
 static void only_tags(pairer *l, bool left, const uint32_t *other)
 {
     wm_form *f = l->form;
     wm_span beside;
-    const char *names = show_tags(l, !left, &beside);
+    const char *names = NULL;
     for (size_t t = 0; t < f->tag_count; t++) {
         const struct wm_form_tag *tag = &f->tags[t];
         if (!lonely_tag(tag, left) || (left && other[t] != WM_NONE))
             continue;
+        if (!names)
+            names = show_tags(l, !left, &beside);
         wm_diag *d = wm_error(l->unit, WM_E0511, tag->span, "block %s is on the %s side only",
                               wm_quote(l->unit, tag->name), left ? "left" : "right");
         wm_diag_also(l->unit, d, beside, *names ? "the %s side has %s" : "the %s side has no blocks%s",

@@ -216,11 +216,12 @@ typedef struct wm_move {
 
 /* The extents of axes that several rules share. */
 typedef struct wm_shared {
-    wm_map map; /* key: wm_shared_key */
+    wm_map map; /* key: shared.c */
     struct wm_shared_slot {
         int64_t extent; /* -1 unknown */
         wm_origin origin;
-        bool lost; /* a rule that has it has an error */
+        bool lost;                 /* a rule that has it has an error */
+        struct wm_waiter *waiters; /* infer.c, for one batch */
     } * slots;
     size_t count, cap;
 } wm_shared;
@@ -264,7 +265,12 @@ void wm_match_drops(wm_state *state);
 /* suggest.c: "did you mean ...?" for a pattern that matches nothing, if a name is near. */
 void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side);
 
-/* infer.c: a line with an error: the shared axes that it could have told are not missed. */
+/* shared.c: axis `number` of a block as the instance has it; NULL: as it stands for all that captures tell
+ * apart. What `axis` gives is in it (E0143). Valid until the next call. */
+struct wm_shared_slot *wm_shared_slot_of(wm_state *state, const wm_axes *axes, uint32_t number,
+                                         const wm_instance *in);
+
+/* A line with an error: the shared axes that it could have told are not missed. */
 void wm_lose_shared(wm_state *state, const wm_line *line);
 
 /* infer.c: extents, names and shapes of targets. Reports E0501 to E0506, E0403. */

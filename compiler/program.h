@@ -5,6 +5,7 @@
 #define WM_PROGRAM_H
 
 #include "compiler/eval.h"
+#include "runtime/base/map.h"
 #include "wmap/tensor.h"
 
 /* ---- names with holes ---- */
@@ -209,6 +210,7 @@ typedef struct wm_program {
     const wm_model *source, *target; /* NULL: not declared */
     wm_stated *metas;
     size_t meta_count, meta_cap;
+    wm_map meta_keys;        /* of resolve: key -> metas */
     wm_pattern **meta_drops; /* of `drop meta` */
     size_t meta_drop_count, meta_drop_cap;
     bool keep_rest;

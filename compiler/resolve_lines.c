@@ -484,13 +484,15 @@ static void add_meta(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     ok &= wm_plain_text(r->unit, c->scope, NULL, stmt->of->string2, &m.value) == WM_EVAL_OK;
     if (!ok || c->uncertain || !wm_takes_part(r, c) || wm_is_turned(r, c))
         return;
-    for (size_t i = 0; i < p->meta_count; i++)
-        if (wm_str_eq(p->metas[i].key, m.key)) {
-            wm_diag *d = wm_error(r->unit, WM_E0145, stmt->of->string->span,
-                                  "the metadata %s are stated twice", wm_quote(r->unit, m.key));
-            wm_diag_also(r->unit, d, p->metas[i].span, "first here");
-            return;
-        }
+    if (p->meta_count == 0)
+        wm_map_init(&p->meta_keys, r->unit->arena, 0);
+    uint32_t before = wm_map_put(&p->meta_keys, m.key.p, m.key.len, (uint32_t)p->meta_count, NULL);
+    if (before != WM_MAP_NONE) {
+        wm_diag *d = wm_error(r->unit, WM_E0145, stmt->of->string->span, "the metadata %s are stated twice",
+                              wm_quote(r->unit, m.key));
+        wm_diag_also(r->unit, d, p->metas[before].span, "first here");
+        return;
+    }
     *wm_push(r->unit->arena, p->metas, p->meta_count, p->meta_cap) = m;
 }
 

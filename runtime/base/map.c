@@ -1,4 +1,5 @@
-/* map.c: open addressing; the seed is taken once a process. */
+/* map.c: open addressing over small slots, which lie dense in the cache; the entries stand in the order in
+ * which they came, and are looked at only where the hash agrees. The seed is taken once a process. */
 #include "runtime/base/map.h"
 
 #include <pthread.h>
@@ -6,10 +7,14 @@
 #include <sys/random.h>
 
 struct wm_map_slot {
-    const void *key; /* NULL: free */
+    uint32_t hash;  /* the lower half */
+    uint32_t entry; /* from 1; 0: free */
+};
+
+struct wm_map_entry {
+    const void *key;
     size_t len;
-    uint32_t hash; /* the lower half */
-    uint32_t value;
+    uint32_t hash, value;
 };
 
 static uint64_t seed;
@@ -48,36 +53,55 @@ void wm_map_init(wm_map *map, wm_arena *arena, size_t expected)
 {
     map->arena = arena;
     map->slots = NULL;
+    map->entries = NULL;
     map->count = 0;
     map->size = 16;
     while (map->size < expected + expected / 2 && map->size < SIZE_MAX / 4)
         map->size *= 2;
 }
 
+/* The slot of the key, or the free one where it would stand. */
 static struct wm_map_slot *find(const wm_map *map, const void *key, size_t len, uint32_t hash)
 {
     for (size_t i = hash & (map->size - 1);; i = (i + 1) & (map->size - 1)) {
         struct wm_map_slot *slot = &map->slots[i];
-        if (!slot->key ||
-            (slot->hash == hash && slot->len == len && (len == 0 || memcmp(slot->key, key, len) == 0)))
+        if (!slot->entry)
+            return slot;
+        if (slot->hash != hash)
+            continue;
+        const struct wm_map_entry *e = &map->entries[slot->entry - 1];
+        if (e->len == len && (len == 0 || memcmp(e->key, key, len) == 0))
             return slot;
     }
+}
+
+/* As many entries as there may be before the slots are doubled. */
+static size_t room(size_t size)
+{
+    return size / 4 * 3;
 }
 
 static bool grow(wm_map *map)
 {
     struct wm_map_slot *old = map->slots;
-    size_t old_size = map->size, size = old ? old_size * 2 : old_size;
+    size_t size = old ? map->size * 2 : map->size;
     struct wm_map_slot *slots = wm_new(map->arena, struct wm_map_slot, size);
-    if (!slots)
+    struct wm_map_entry *entries = slots ? wm_new(map->arena, struct wm_map_entry, room(size)) : NULL;
+    if (!entries)
         return false;
     /* New pages are written before they are read: else the kernel maps them twice. */
     memset(slots, 0, size * sizeof *slots);
+    if (map->count)
+        memcpy(entries, map->entries, map->count * sizeof *entries);
     map->slots = slots;
+    map->entries = entries;
     map->size = size;
-    for (size_t i = 0; old && i < old_size; i++)
-        if (old[i].key)
-            *find(map, old[i].key, old[i].len, old[i].hash) = old[i];
+    for (size_t n = 0; n < map->count; n++) {
+        size_t i = entries[n].hash & (size - 1);
+        while (slots[i].entry)
+            i = (i + 1) & (size - 1);
+        slots[i] = (struct wm_map_slot){entries[n].hash, (uint32_t)n + 1};
+    }
     return true;
 }
 
@@ -86,28 +110,28 @@ uint32_t wm_map_get(const wm_map *map, const void *key, size_t len)
     if (!map->slots)
         return WM_MAP_NONE;
     struct wm_map_slot *slot = find(map, key, len, (uint32_t)wm_hash(key, len));
-    return slot->key ? slot->value : WM_MAP_NONE;
+    return slot->entry ? map->entries[slot->entry - 1].value : WM_MAP_NONE;
 }
 
 uint32_t wm_map_put(wm_map *map, const void *key, size_t len, uint32_t value, bool *oom)
 {
-    if ((!map->slots || map->count * 4 >= map->size * 3) && !grow(map)) {
+    if ((!map->slots || map->count >= room(map->size)) && !grow(map)) {
         if (oom)
             *oom = true;
         return WM_MAP_NONE;
     }
     uint32_t hash = (uint32_t)wm_hash(key, len);
     struct wm_map_slot *slot = find(map, key, len, hash);
-    if (slot->key)
-        return slot->value;
-    *slot = (struct wm_map_slot){key ? key : "", len, hash, value};
-    map->count++;
+    if (slot->entry)
+        return map->entries[slot->entry - 1].value;
+    map->entries[map->count++] = (struct wm_map_entry){key, len, hash, value};
+    *slot = (struct wm_map_slot){hash, (uint32_t)map->count};
     return WM_MAP_NONE;
 }
 
 void wm_map_set(wm_map *map, const void *key, size_t len, uint32_t value)
 {
     struct wm_map_slot *slot = map->slots ? find(map, key, len, (uint32_t)wm_hash(key, len)) : NULL;
-    if (slot && slot->key)
-        slot->value = value;
+    if (slot && slot->entry)
+        map->entries[slot->entry - 1].value = value;
 }

@@ -11,7 +11,8 @@
 typedef struct wm_map {
     wm_arena *arena;
     struct wm_map_slot *slots;
-    size_t count, size; /* entries; slots, a power of two */
+    struct wm_map_entry *entries;
+    size_t count, size; /* entries, fewer than 2^32; slots, a power of two */
 } wm_map;
 
 /* An empty map; `expected` entries are reserved on the first put. */
