@@ -53,6 +53,8 @@ static void note_used(wm_givens *to, const wm_givens *from)
 static bool open_arch(wm_hub *h, wm_givens *a, wm_givens *b)
 {
     wm_givens all = {0};
+    for (size_t i = 0; h->counted && i < h->counted->count; i++)
+        *wm_push(h->arena, all.items, all.count, all.cap) = h->counted->items[i];
     for (int side = 0; side < 2; side++) {
         const wm_givens *from = side ? b : a;
         for (size_t i = 0; from && i < from->count; i++) {
@@ -82,8 +84,17 @@ bool wm_hub_open(wm_hub *h, const wm_scope *scope, const wm_call *from, const wm
         if (!h->sides[1].model)
             return false;
     }
-    if (!open_arch(h, &a, to ? &b : NULL) || !wm_hub_open_levels(h, h->sides[0].model, &a) ||
-        !wm_hub_all_used(h, &a, h->sides[0].model->decl))
+    if (!open_arch(h, &a, to ? &b : NULL))
+        return false;
+    wm_givens counted = {0};
+    if (!h->counted && wm_hub_count(h, scope, from, &counted) && counted.count) {
+        h->counted = &counted;
+        bool ok = open_arch(h, &a, to ? &b : NULL);
+        h->counted = NULL;
+        if (!ok)
+            return false;
+    }
+    if (!wm_hub_open_levels(h, h->sides[0].model, &a) || !wm_hub_all_used(h, &a, h->sides[0].model->decl))
         return false;
     return !to ||
            (wm_hub_open_levels(h, h->sides[1].model, &b) && wm_hub_all_used(h, &b, h->sides[1].model->decl));

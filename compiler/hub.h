@@ -8,9 +8,11 @@
 #include "compiler/ast_hub.h"
 #include "compiler/resolve_internal.h"
 
-#define WM_HUB_DEPTH 32       /* blocks, dialects and models in one another */
-#define WM_HUB_VARS  16       /* of one statement's refs */
-#define WM_HUB_STEPS 20000000 /* members tried against statements, in one derivation */
+#define WM_HUB_DEPTH  32       /* blocks, dialects and models in one another */
+#define WM_HUB_VARS   16       /* of one statement's refs */
+#define WM_HUB_STEPS  20000000 /* in one derivation: members tried against statements, and the like */
+#define WM_HUB_MEMBER 200      /* steps that a member costs: a hundred thousand of them at most */
+#define WM_HUB_OWNERS 256      /* arrays in one tensor */
 
 /* ---- architectures ---- */
 
@@ -216,6 +218,7 @@ typedef struct wm_hub {
     const wm_decl *arch;  /* the base */
     const wm_decl *named; /* it, or the instance */
     const wm_scope *scope;
+    struct wm_givens *counted; /* parameters that bound loops, as the source has members; NULL */
     wm_member *root;
     const wm_member **members; /* by their number in member_names */
     size_t member_count, member_cap;
@@ -358,6 +361,7 @@ typedef struct wm_hub_rename {
     const wm_word **tags;    /* one an owner; NULL: as they are */
     const wm_word *single;   /* a second tag; NULL: none */
     const wm_str *const *to; /* one an owner: the names of its member's axes; NULL: as they are */
+    const bool *missing; /* one an owner: the other side has none, its block is `_`; NULL: all are there */
 } wm_hub_rename;
 wm_layout *wm_hub_layout(wm_hub *h, const wm_hub_place *place, const wm_hub_rename *rename);
 
@@ -410,6 +414,9 @@ wm_expr *wm_hub_int(wm_hub *h, int64_t i, wm_span span);
 
 /* ---- hub_derive.c ---- */
 
+/* Is an array on both sides? */
+bool wm_hub_both(const wm_hub_item *item);
+
 /* What the hub makes of the two models. */
 void wm_hub_derive(wm_hub *h, wm_hub_outs *out);
 
@@ -435,6 +442,9 @@ void wm_hub_print(const wm_stmt *stmt, int level, wm_buffer *out, wm_hub_slots *
 uint32_t wm_hub_digits(wm_str text, uint32_t at, int64_t *value);
 
 /* ---- hub_check.c ---- */
+
+/* Counts the members in the source for parameters that bound loops. */
+bool wm_hub_count(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_givens *counted);
 
 /* E1011 if the source has nothing of its model. */
 bool wm_hub_right_file(wm_hub *h);

@@ -299,7 +299,7 @@ static void add_member(expander *e, const wm_context *c, const struct wm_hub_stm
                      .span = name->span,
                      .part = e->part,
                      .presence = s->presence};
-    if (!wm_hub_step(h, 1, s->span) || !member_index(e, c, name, m) || declared_twice(e, m))
+    if (!wm_hub_step(h, WM_HUB_MEMBER, s->span) || !member_index(e, c, name, m) || declared_twice(e, m))
         return;
     const wm_decl *decl = s->layout ? NULL : find_layer(h, c->file, s->name);
     if (!s->layout && !decl) {
@@ -319,6 +319,9 @@ static void add_member(expander *e, const wm_context *c, const struct wm_hub_stm
         wm_hub_make_axes(h, m, c->scope, s->args);
     else
         wm_hub_bare_axes(h, m, c->scope);
+    uint64_t axes = m->axis_count;
+    if (!wm_hub_step(h, m->layer->count * WM_HUB_MEMBER + axes * axes, s->span))
+        return;
     m->items = wm_new(h->arena, wm_hub_item, m->layer->count);
     for (size_t a = 0; a < m->layer->count; a++)
         m->items[a] = (wm_hub_item){.member = m, .array = &m->layer->arrays[a]};
@@ -375,6 +378,24 @@ static void walk_hub(expander *e, wm_context *c, const struct wm_hub_stmt *s)
     }
 }
 
+/* A loop whose end is to be counted in a file, and there is none. */
+static bool known_rounds(wm_hub *h, const wm_context *c, const wm_stmt *loop)
+{
+    const wm_expr *ends[2] = {loop->of->expr, loop->of->expr2};
+    for (int i = 0; i < 2 && ends[i]; i++) {
+        wm_val value;
+        if (wm_eval(h->r->unit, c->scope, NULL, ends[i], &value) != WM_EVAL_UNKNOWN)
+            continue;
+        wm_diag *d =
+            wm_error(h->r->unit, WM_E1010, ends[i]->span, "how many rounds this loop has is not known");
+        wm_diag_hint(h->r->unit, d,
+                     "a file of the source tells, or an argument: `--from 'net.model (layers=2)'`");
+        h->failed = true;
+        return false;
+    }
+    return true;
+}
+
 static void walk_members(expander *e, const wm_context *context, const wm_stmt *stmts)
 {
     wm_context c = *context;
@@ -396,7 +417,8 @@ static void walk_members(expander *e, const wm_context *context, const wm_stmt *
                      "an architecture cannot ask for the names of a file");
             e->h->failed = true;
         } else {
-            wm_each_round(r, &c, s, member_round, e);
+            if (known_rounds(e->h, &c, s))
+                wm_each_round(r, &c, s, member_round, e);
         }
         wm_stamp_round(r, &c, before);
     }

@@ -98,6 +98,92 @@ static void better(void *user, const wm_decl *arch, const wm_decl *model)
                              (int)model->item->qname->last->text.len, model->item->qname->last->text.p);
 }
 
+/* ---- parameters that bound loops ---- */
+
+static bool names_value(const wm_expr *e, wm_str name)
+{
+    for (; e; e = e->a) {
+        if (e->kind == WM_EX_NAME && wm_str_eq(e->name->parts->text, name))
+            return true;
+        if (names_value(e->b, name) || names_value(e->c, name))
+            return true;
+        for (const wm_expr *x = e->args; x; x = x->next)
+            if (names_value(x, name))
+                return true;
+    }
+    return false;
+}
+
+static bool bounds_loop(const wm_stmt *s, wm_str name)
+{
+    for (; s; s = s->next) {
+        const struct wm_hub_stmt *hub = s->of->hub;
+        if (s->kind == WM_ST_FOR && (names_value(s->of->expr, name) || names_value(s->of->expr2, name)))
+            return true;
+        if (bounds_loop(hub ? hub->body : s->of->body, name) ||
+            bounds_loop(hub ? NULL : s->of->otherwise, name))
+            return true;
+    }
+    return false;
+}
+
+/* How many tensors of the model the source lacks with these values; SIZE_MAX: there is no such model. */
+static size_t lacking(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_givens *counted)
+{
+    quiet q = hush(h->r);
+    wm_hub *trial = wm_hub_new(h->r, h->file);
+    size_t lacks = SIZE_MAX;
+    trial->counted = counted;
+    if (wm_hub_open(trial, scope, from, NULL) && wm_hub_expand(trial)) {
+        wm_hub_place_side(trial, 0);
+        if (!trial->failed)
+            lacks = trial->sides[0].count - wm_hub_count_found(trial);
+    }
+    h->steps += trial->steps;
+    unhush(h->r, q);
+    return lacks;
+}
+
+/* The largest number of rounds all of whose members are in the file. */
+static int64_t count_rounds(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_givens *counted,
+                            wm_given *g)
+{
+    g->value.i = 0;
+    size_t none = lacking(h, scope, from, counted);
+    int64_t least = 0, most = 1;
+    while (most < 65536 && h->steps < WM_HUB_STEPS) {
+        g->value.i = most;
+        if (lacking(h, scope, from, counted) > none)
+            break;
+        least = most;
+        most *= 2;
+    }
+    while (most - least > 1 && h->steps < WM_HUB_STEPS) {
+        g->value.i = least + (most - least) / 2;
+        if (lacking(h, scope, from, counted) > none)
+            most = g->value.i;
+        else
+            least = g->value.i;
+    }
+    return least;
+}
+
+bool wm_hub_count(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_givens *counted)
+{
+    for (uint32_t i = 0; h->r->options->source_count && i < h->scope->count; i++) {
+        const wm_named *n = &h->scope->items[i];
+        if (n->state != WM_DECL_UNKNOWN || !bounds_loop(h->arch->item->body, n->name))
+            continue;
+        wm_word *word = wm_new(h->arena, wm_word, 1);
+        *word = (wm_word){.text = n->name, .span = n->span};
+        *wm_push(h->arena, counted->items, counted->count, counted->cap) = (wm_given){
+            .name = word, .value = {.kind = WM_VAL_INT, .i = 1}, .state = WM_DECL_DONE, .used = true};
+    }
+    for (size_t i = 0; i < counted->count; i++)
+        counted->items[i].value.i = count_rounds(h, scope, from, counted, &counted->items[i]);
+    return true;
+}
+
 /* E1011 if the file has nothing of the model. */
 bool wm_hub_right_file(wm_hub *h)
 {

@@ -25,7 +25,7 @@ static bool has(const wm_hub_item *item, int side)
     return item->sides[side].count > 0;
 }
 
-static bool both(const wm_hub_item *item)
+bool wm_hub_both(const wm_hub_item *item)
 {
     return has(item, 0) && has(item, 1);
 }
@@ -39,26 +39,27 @@ static uint32_t find(deriver *d, uint32_t i)
     return i;
 }
 
-/* Joins the arrays of a tensor. All of them are on both sides, or none is. */
+/* Joins the arrays of a tensor that are on both sides; the others are `_` in its layout. */
 static void join(deriver *d, const wm_hub_place *place)
 {
-    wm_hub_item *first = place->owners[0].item;
-    for (uint32_t o = 1; o < place->owner_count; o++) {
-        wm_hub_item *item = place->owners[o].item;
-        if (both(item) != both(first)) {
-            wm_diag *e = wm_error(
-                d->h->r->unit, WM_E0199, place->tensor->span,
-                "a tensor of several arrays of which the other model lacks some is not supported yet");
-            wm_diag_note(d->h->r->unit, e, "`%s` is on both sides, `%s` is not",
-                         wm_item_text(d->h, both(item) ? item : first),
-                         wm_item_text(d->h, both(item) ? first : item));
-            d->h->failed = true;
-            return;
-        }
+    const wm_hub_item *first = NULL;
+    for (uint32_t o = 0; o < place->owner_count; o++) {
+        const wm_hub_item *item = place->owners[o].item;
+        if (!wm_hub_both(item))
+            continue;
+        first = first ? first : item;
         uint32_t a = find(d, first->number), b = find(d, item->number);
-        if (both(item)) /* the earlier one stands for the group */
-            d->up[a > b ? a : b] = a > b ? b : a;
+        d->up[a > b ? a : b] = a > b ? b : a; /* the earlier one stands for the group */
     }
+}
+
+/* Is a tensor shared with an array of which a rule is made? */
+static bool shared(const wm_hub_place *place)
+{
+    for (uint32_t o = 0; o < place->owner_count; o++)
+        if (wm_hub_both(place->owners[o].item))
+            return true;
+    return false;
 }
 
 static void list_items(deriver *d)
@@ -82,7 +83,7 @@ static void list_items(deriver *d)
 
 static void fold_item(deriver *d, wm_hub_item *first, wm_hub_item *second, wm_op op)
 {
-    if (!has(first, 0) || has(first, 1) || first->folded || !both(second))
+    if (!has(first, 0) || has(first, 1) || first->folded || !wm_hub_both(second))
         return;
     struct wm_hub_folded *f = wm_new(d->h->arena, struct wm_hub_folded, 1);
     *f = (struct wm_hub_folded){.item = first, .op = op};
@@ -220,7 +221,7 @@ static void drop(deriver *d, wm_hub_item *item, bool checked)
     for (size_t i = 0; i < item->sides[0].count; i++) {
         wm_hub_place *place = item->sides[0].places[i];
         wm_expr *constant = NULL;
-        if (place->dropped)
+        if (place->dropped || shared(place))
             continue;
         place->dropped = true;
         if (checked && !wm_hub_constant(h, item, place, &constant))
@@ -265,6 +266,21 @@ static wmap_dtype fill_dtype(deriver *d, const wm_hub_item *item)
     return WMAP_F32;
 }
 
+/* `: dtype [shape]` of a fill. */
+static wm_shape *make_shape(deriver *d, wm_span span, const uint64_t *shape, uint32_t rank)
+{
+    wm_shape *made = wm_new(d->h->arena, wm_shape, 1);
+    wm_shape_item **tail = &made->items;
+    made->span = span;
+    for (uint32_t k = 0; k < rank; k++) {
+        *tail = wm_new(d->h->arena, wm_shape_item, 1);
+        (*tail)->span = span;
+        (*tail)->expr = wm_hub_int(d->h, (int64_t)shape[k], span);
+        tail = &(*tail)->next;
+    }
+    return made;
+}
+
 static void fill(deriver *d, wm_hub_item *item)
 {
     wm_hub *h = d->h;
@@ -273,7 +289,7 @@ static void fill(deriver *d, wm_hub_item *item)
         uint64_t shape[WMAP_MAX_RANK];
         uint32_t rank;
         wm_expr *constant;
-        if (place->filled)
+        if (place->filled || shared(place))
             continue;
         place->filled = true;
         if (place->owner_count > 1 || place->tensor->otherwise) {
@@ -297,15 +313,7 @@ static void fill(deriver *d, wm_hub_item *item)
         target->dtype = wm_new(h->arena, wm_word, 1);
         target->dtype->text = (wm_str){dtype, (uint32_t)strlen(dtype)};
         target->dtype->span = place->tensor->span;
-        target->shape = wm_new(h->arena, wm_shape, 1);
-        target->shape->span = place->tensor->span;
-        wm_shape_item **tail = &target->shape->items;
-        for (uint32_t k = 0; k < rank; k++) {
-            *tail = wm_new(h->arena, wm_shape_item, 1);
-            (*tail)->span = place->tensor->span;
-            (*tail)->expr = wm_hub_int(h, (int64_t)shape[k], place->tensor->span);
-            tail = &(*tail)->next;
-        }
+        target->shape = make_shape(d, place->tensor->span, shape, rank);
         wm_stmt *stmt = new_stmt(d, WM_ST_FILL, place->span);
         stmt->of->constant = constant;
         stmt->of->right = target;
@@ -406,21 +414,6 @@ static wm_expr *constant_of(deriver *d, const wm_scope *scope, const wm_expr *ex
         wm_error(d->h->r->unit, WM_E0304, expr->span, "a constant is a number that is known");
     d->h->failed = true;
     return NULL;
-}
-
-/* `: dtype [shape]` of a fill. */
-static wm_shape *make_shape(deriver *d, wm_span span, const uint64_t *shape, uint32_t rank)
-{
-    wm_shape *made = wm_new(d->h->arena, wm_shape, 1);
-    wm_shape_item **tail = &made->items;
-    made->span = span;
-    for (uint32_t k = 0; k < rank; k++) {
-        *tail = wm_new(d->h->arena, wm_shape_item, 1);
-        (*tail)->span = span;
-        (*tail)->expr = wm_hub_int(d->h, (int64_t)shape[k], span);
-        tail = &(*tail)->next;
-    }
-    return made;
 }
 
 static wm_stmt *ignored(deriver *d, const struct wm_hub_stmt *stated, const wm_scope *scope)
@@ -529,7 +522,7 @@ static void add_rules(deriver *d)
     wm_hub_item **group = wm_new(h->arena, wm_hub_item *, d->count);
     for (uint32_t i = 0; i < d->count && !h->r->spent; i++) {
         wm_hub_item *item = d->items[i];
-        if (!both(item)) {
+        if (!wm_hub_both(item)) {
             one_sided(d, item);
             continue;
         }

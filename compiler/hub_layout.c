@@ -110,7 +110,10 @@ static wm_factor *copy_factor(copier *c, const wm_factor *f, int owner)
         int own = owner_of(c->place, b);
         *made = *b;
         made->next = NULL;
-        if (own >= 0 && c->rename && c->rename->tags)
+        if (own >= 0 && c->rename && c->rename->missing && c->rename->missing[own]) {
+            made->tag = NULL;
+            made->unnamed = true;
+        } else if (own >= 0 && c->rename && c->rename->tags)
             made->tag = word_of(c->h, c->rename->tags[own]->text, b->tag->span);
         made->factors = copy_factors(c, b->factors, own >= 0 ? own : owner);
         *tail = made;
@@ -265,6 +268,11 @@ static void check_flatten(check *c, const wm_hub_axis *axis, const wm_layout *la
 bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place)
 {
     const wm_layout *layout = layout_of(place);
+    if (place->owner_count > WM_HUB_OWNERS) {
+        wm_error(h->r->unit, WM_E0903, place->tensor->span, "a tensor holds at most %d arrays",
+                 WM_HUB_OWNERS);
+        return false;
+    }
     check c = {.h = h, .place = place, .ok = true};
     for (const wm_binding *w = place->where; w; w = w->next)
         if (w->other) { /* it names axes of its own; the core checks the counts */

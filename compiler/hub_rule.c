@@ -69,6 +69,20 @@ static bool tag_taken(const ruler *r, size_t until, wm_str name)
     return is_axis_name(r, name) || is_label_name(r, name);
 }
 
+/* "fc_2_kernel" */
+static wm_str layer_name(wm_hub *h, const wm_hub_item *item)
+{
+    wm_buffer b = {.arena = h->arena};
+    wm_buffer_add(&b, item->member->name.p, item->member->name.len);
+    for (uint32_t i = 0; i < item->member->index_count; i++) {
+        wm_buffer_add(&b, "_", 1);
+        wm_buffer_int(&b, item->member->index[i] < 0 ? 0 : item->member->index[i]);
+    }
+    wm_buffer_add(&b, "_", 1);
+    wm_buffer_add(&b, item->array->name.p, item->array->name.len);
+    return (wm_str){b.text, (uint32_t)b.len};
+}
+
 static void name_tags(ruler *r)
 {
     wm_hub *h = r->h;
@@ -78,12 +92,9 @@ static void name_tags(ruler *r)
         bool shared = false;
         for (size_t k = 0; k < r->count; k++)
             shared |= k != i && wm_str_eq(r->items[k]->array->name, item->array->name);
-        const wm_member *m = item->member;
         wm_str name = item->array->name;
-        if (shared && m->layer->decl)
-            name.p =
-                wm_format_text(h->arena, "%.*s_%.*s", (int)m->name.len, m->name.p, (int)name.len, name.p);
-        name.len = shared && m->layer->decl ? name.len + m->name.len + 1 : name.len;
+        if (shared && item->member->layer->decl)
+            name = layer_name(h, item);
         wm_str base = name;
         for (unsigned n = 2; tag_taken(r, i, name); n++) {
             name.p = wm_format_text(h->arena, "%.*s_%u", (int)base.len, base.p, n);
@@ -128,19 +139,71 @@ static void name_axes(ruler *r)
 
 /* ---- operands ---- */
 
-static wm_place *make_place(ruler *r, const wm_hub_place *place, const wm_word **tag)
+static const wm_str *plain_axes(wm_hub *h, const wm_member *m)
+{
+    wm_str *names = wm_new(h->arena, wm_str, m->axis_count);
+    for (uint32_t a = 0; a < m->axis_count; a++)
+        names[a] = m->axes[a].name;
+    return names;
+}
+
+/* What the blocks of a tensor hold that the other side has no arrays for: their neutral value. A buffer is
+ * left where it is read. */
+static void add_else(ruler *r, const wm_hub_place *place, wm_place *made, bool written)
+{
+    wm_hub *h = r->h;
+    const wm_hub_item *first = NULL;
+    for (uint32_t o = 0; o < place->owner_count; o++) {
+        const wm_hub_item *item = place->owners[o].item;
+        wm_expr *constant;
+        if (wm_hub_both(item) || item->member->left_out || (item->array->buffer && !written))
+            continue;
+        if (item->folded || (!item->array->neutral && !item->array->buffer)) {
+            wm_error(h->r->unit,
+                     item->folded ? WM_E0199
+                     : written    ? WM_E1012
+                                  : WM_E1013,
+                     place->tensor->span,
+                     item->folded ? "folding `%s`, a part of a tensor, is not supported yet"
+                                  : "`%s`, a part of a tensor, is on one side only",
+                     wm_item_text(h, item));
+            r->ok = false;
+            return;
+        }
+        if (!wm_hub_constant(h, item, place, &constant)) {
+            r->ok = false;
+            return;
+        }
+        const wm_expr *before = made->otherwise;
+        if (before && (before->kind != constant->kind || before->i != constant->i ||
+                       memcmp(&before->f, &constant->f, sizeof before->f) != 0)) {
+            wm_error(h->r->unit, written ? WM_E1012 : WM_E1013, place->tensor->span,
+                     "`%s` and `%s`, parts of one tensor, need different constants",
+                     wm_item_text(h, first ? first : item), wm_item_text(h, item));
+            r->ok = false;
+        }
+        made->otherwise = constant;
+        made->else_span = place->tensor->span;
+        first = item;
+    }
+}
+
+static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, const wm_word **tag)
 {
     wm_hub *h = r->h;
     wm_hub_rename rename = {0};
     *tag = place->owner_count == 1 ? place->tensor->tag : NULL;
     const wm_word **tags = wm_new(h->arena, const wm_word *, place->owner_count);
     const wm_str **axes = wm_new(h->arena, const wm_str *, place->owner_count);
+    bool *missing = wm_new(h->arena, bool, place->owner_count);
     for (uint32_t o = 0; o < place->owner_count; o++) {
         size_t i = number_of(r, place->owners[o].item);
-        tags[o] = r->tags ? r->tags[i] : NULL;
-        axes[o] = r->axes[i];
+        missing[o] = place->owner_count > 1 && !wm_hub_both(place->owners[o].item);
+        tags[o] = r->tags && !missing[o] ? r->tags[i] : NULL;
+        axes[o] = missing[o] ? plain_axes(h, place->owners[o].item->member) : r->axes[i];
     }
     rename.to = (const wm_str *const *)axes;
+    rename.missing = missing;
     if (r->tags && place->owner_count > 1)
         rename.tags = tags;
     else if (r->tags && *tag)
@@ -169,6 +232,8 @@ static wm_place *make_place(ruler *r, const wm_hub_place *place, const wm_word *
         }
         made->else_span = place->tensor->otherwise->span;
     }
+    if (place->owner_count > 1)
+        add_else(r, place, made, written);
     return made;
 }
 
@@ -202,12 +267,16 @@ static void append_op(ruler *r, wm_operand *operand, const wm_valueop *op, const
     *tail = copy;
 }
 
+/* The tag of what a rule has no part of. */
+static const wm_word nobody = {.text = {"", 0}};
+
 /* The tag of an operation as the rule has it. */
 static const wm_word *op_tag(const ruler *r, const wm_hub_place *place, const wm_word *tag)
 {
     for (uint32_t o = 0; tag && r->tags && o < place->owner_count; o++)
         if (place->owners[o].tag && wm_str_eq(place->owners[o].tag->text, tag->text))
-            return r->tags[number_of(r, place->owners[o].item)];
+            return wm_hub_both(place->owners[o].item) ? r->tags[number_of(r, place->owners[o].item)]
+                                                      : &nobody;
     return tag;
 }
 
@@ -219,7 +288,7 @@ static wm_operand *make_source(ruler *r, const wm_hub_place *place)
     operand->span = place->span;
     wm_value *value = wm_new(h->arena, wm_value, 1);
     *value = (wm_value){.kind = WM_VA_PLACE, .span = place->span};
-    value->place = make_place(r, place, &tag);
+    value->place = make_place(r, place, false, &tag);
     operand->tag = (wm_word *)(uintptr_t)tag;
     operand->value = value;
     bool ok;
@@ -286,14 +355,15 @@ static void add_inverse(ruler *r, wm_operand *sources, const wm_hub_place *targe
             r->ok = false;
             return;
         }
-        bool whole = target->owner_count == r->count;
+        bool whole = target->owner_count >= r->count;
         for (wm_operand *s = sources; s; s = s->next) {
             if (whole || tag) {
                 append_op(r, s, ops, tag);
                 continue;
             }
             for (uint32_t o = 0; o < target->owner_count; o++)
-                append_op(r, s, ops, r->tags[number_of(r, target->owners[o].item)]);
+                if (wm_hub_both(target->owners[o].item))
+                    append_op(r, s, ops, r->tags[number_of(r, target->owners[o].item)]);
         }
     }
 }
@@ -303,7 +373,7 @@ static wm_operand *make_target(ruler *r, const wm_hub_place *place)
     const wm_word *tag;
     wm_operand *operand = wm_new(r->h->arena, wm_operand, 1);
     operand->span = place->span;
-    operand->place = make_place(r, place, &tag);
+    operand->place = make_place(r, place, true, &tag);
     operand->tag = (wm_word *)(uintptr_t)tag;
     return operand;
 }
@@ -381,7 +451,12 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
     wm_rule *rule = wm_new(h->arena, wm_rule, 1);
     wm_operand **left = &rule->left, **right = &rule->right;
     bool where = false;
-    if (count > 1)
+    bool several = count > 1;
+    for (size_t i = 0; i < count; i++)
+        for (int side = 0; side < 2; side++)
+            for (size_t p = 0; p < items[i]->sides[side].count; p++)
+                several |= items[i]->sides[side].places[p]->owner_count > 1;
+    if (several)
         name_tags(&r);
     name_axes(&r);
     for (size_t i = 0; i < count; i++) {
