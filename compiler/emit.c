@@ -259,6 +259,20 @@ static void emit_metas(const wm_state *state, Wmap__Plan *plan)
         plan->dropped_metas[i] = key_pattern(arena, p->meta_drops[i]);
 }
 
+static void put_decode(sink *out, const wm_decode *decode)
+{
+    Wmap__Plan part = WMAP__PLAN__INIT;
+    Wmap__Decode d = WMAP__DECODE__INIT, *list = &d;
+    d.kind = decode->packed ? WMAP__DECODE__KIND__MXFP4 : WMAP__DECODE__KIND__DEQUANT;
+    d.source = decode->source;
+    d.scales = decode->scales;
+    d.n_block = decode->block_count;
+    d.block = (uint64_t *)(uintptr_t)decode->block;
+    part.n_decodes = 1;
+    part.decodes = &list;
+    put(out, &part);
+}
+
 /* A varint, as protobuf writes one. */
 static void put_varint(sink *out, uint64_t value)
 {
@@ -287,6 +301,8 @@ static void put_stage(sink *out, const wm_state *state, const Wmap__Plan *plan)
         const wm_side_tensor *t = &state->source.tensors[i];
         put_tensor(out, true, t->name, t->dtype, t->rank, t->shape, !t->used);
     }
+    for (size_t i = 0; i < state->decode_count; i++)
+        put_decode(out, &state->decodes[i]);
     for (size_t i = 0; i < state->written_count; i++) {
         const wm_out *t = &state->outs[state->written[i]];
         put_tensor(out, false, t->name, t->dtype, t->rank, t->shape, false);

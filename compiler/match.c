@@ -371,6 +371,10 @@ static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *
     }
     if (bound->count)
         bind_shape(m, in, t->term, bound);
+    if (bound->count && t->term->decoder && !in->failed) {
+        wm_decode_bound(m->state, in, t->term, t->placement, bound);
+        bind_shape(m, in, t->term, bound);
+    }
 }
 
 /* ---- one rule ---- */

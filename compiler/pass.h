@@ -214,6 +214,13 @@ typedef struct wm_move {
     struct wm_move *next;
 } wm_move;
 
+/* As Decode of plan.proto. */
+typedef struct wm_decode {
+    bool packed; /* mxfp4 */
+    uint32_t source, scales, block_count;
+    const uint64_t *block;
+} wm_decode;
+
 /* The extents of axes that several rules share. */
 typedef struct wm_shared {
     wm_map map; /* key: shared.c */
@@ -230,6 +237,8 @@ typedef struct wm_shared {
 typedef struct wm_state {
     wm_unit *unit;
     const wm_program *program;
+    wm_decode *decodes; /* what they give stands behind source.count, in source.tensors and source.names */
+    size_t decode_count, decode_cap, made_cap, made_name_cap;
     wm_side source, target; /* target.known: declared or read off --target-like */
     bool rest_unknown; /* some statements could not be understood: say nothing of what is left over or missing
                         */
@@ -258,6 +267,11 @@ typedef struct wm_state {
 /* match.c: binds a line to the names of the source: adds its instances to the batch. Reports what
  * wm_layout_pass does, and E0401, E0402, E0405, E0413, E0506, E0520. */
 void wm_match_line(wm_state *state, const wm_line *line);
+
+/* decode.c: puts what the operand's decoder gives in the place of its tensors. Reports E0402, E0403, E0504,
+ * E0507, E0606, E0905. */
+void wm_decode_bound(wm_state *state, wm_instance *instance, const wm_term *term,
+                     const wm_placement *placement, wm_bound *bound);
 
 /* Once all lines are matched: what is dropped. Reports E0521. */
 void wm_match_drops(wm_state *state);

@@ -122,6 +122,16 @@ typedef struct wm_typed {
     wm_span dtype_span, shape_span;
 } wm_typed;
 
+/* `dequant "scales" [b1 b2]` or `mxfp4 "scales"`, directly after a place. */
+typedef struct wm_decoder {
+    bool packed; /* mxfp4 */
+    wm_span span;
+    const struct wm_valueop *op;
+    wm_pattern scales; /* its variables are those of the line */
+    uint32_t block_count;
+    const uint64_t *block;
+} wm_decoder;
+
 /* One operand: a name and its placement. There are as many as a spec has rules and more, so what few have
  * stands apart. */
 typedef struct wm_term {
@@ -133,10 +143,11 @@ typedef struct wm_term {
     bool layout_given;       /* it stands in the text (or comes from a verb) */
     bool optional;           /* a copy that may be absent */
     wm_span optional_span;
-    const wm_else *otherwise; /* of a source: what must be found there; NULL if none, as the next two */
-    const wm_cast *cast;      /* source; the only operation then */
-    const wm_steps *steps;    /* what is computed, of the source if it is more than a cast; NULL otherwise */
-    bool second;              /* source: another place of arithmetic; its pieces go with those of `owner` */
+    const wm_else *otherwise;  /* of a source: what must be found there; NULL if none, as the next two */
+    const wm_cast *cast;       /* source; the only operation then */
+    const wm_decoder *decoder; /* source: the array is decoded first */
+    const wm_steps *steps;     /* what is computed, of the source if it is more than a cast; NULL otherwise */
+    bool second;               /* source: another place of arithmetic; its pieces go with those of `owner` */
     uint32_t owner;
     const wm_typed *declared; /* target */
 } wm_term;

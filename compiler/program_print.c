@@ -137,6 +137,14 @@ static void print_steps(const printer *p, const wm_term *term, const wm_term *le
     }
 }
 
+static void print_decoder(const printer *p, const wm_decoder *d)
+{
+    fputs(d->packed ? " | mxfp4 " : " | dequant ", p->out);
+    print_pattern(p, &d->scales);
+    for (uint32_t k = 0; k < d->block_count; k++)
+        fprintf(p->out, "%s%" PRIu64 "%s", k ? " " : " [", d->block[k], k + 1 < d->block_count ? "" : "]");
+}
+
 static void print_term(const printer *p, const wm_term *term, const wm_term *all)
 {
     if (term->tag.len) {
@@ -153,6 +161,8 @@ static void print_term(const printer *p, const wm_term *term, const wm_term *all
         fprintf(p->out, " else %s", wm_val_text(p->unit, &term->otherwise->value));
     if (term->optional)
         fputs(" optional", p->out);
+    if (term->decoder)
+        print_decoder(p, term->decoder);
     if (term->cast)
         fprintf(p->out, " | cast %s%s", wmap_dtype_name(term->cast->to), policy_text(term->cast->policy));
     print_steps(p, term, all);

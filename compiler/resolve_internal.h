@@ -167,8 +167,27 @@ void wm_add_line(wm_resolver *r, const wm_context *context, const wm_line *line)
 /* "... is not supported yet", but not for the direction that is not compiled. */
 void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, const char *what);
 
+/* ---- resolve_ops.c ---- */
+
 /* The policy of a cast. False: reported. */
 bool wm_make_policy(wm_resolver *r, wm_str name, wm_span span, enum wm_policy *policy);
+
+/* An operation of the language; `args` is how many constants it takes. A decoder's kind is WM_STEP_LOAD. */
+typedef struct wm_op_row {
+    const char *name;
+    wm_step_kind kind;
+    int args;
+} wm_op_row;
+
+/* The operation of that name; NULL: reported (E0320). */
+const wm_op_row *wm_find_op(wm_resolver *r, const wm_word *name);
+
+/* A step from what is written. False: reported. */
+bool wm_make_step(wm_resolver *r, const wm_valueop *op, const wm_op_row *row, wm_step *step);
+
+/* The decoder that stands behind a place, without the name of its scales; NULL: reported (E0302). */
+const wm_decoder *wm_make_decoder(wm_resolver *r, const wm_value *value, const wm_valueop *op,
+                                  const wm_op_row *row);
 
 /* ---- resolve_layout.c ---- */
 

@@ -41,102 +41,6 @@ void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, con
 
 /* ---- operations ---- */
 
-bool wm_make_policy(wm_resolver *r, wm_str name, wm_span span, enum wm_policy *policy)
-{
-    if (wm_str_eq(name, WM_STR("saturate"))) {
-        *policy = WM_POLICY_SATURATE;
-    } else if (wm_str_eq(name, WM_STR("allow"))) {
-        *policy = WM_POLICY_ALLOW;
-    } else {
-        wm_diag *d =
-            wm_error(r->unit, WM_E0301, span, "there is no policy %s for casts", wm_quote(r->unit, name));
-        wm_diag_hint(r->unit, d, "it is `saturate`, `allow` or nothing");
-        return false;
-    }
-    return true;
-}
-
-static const wm_word *word_argument(const struct wm_oparg *arg)
-{
-    const wm_expr *e = arg ? arg->constant : NULL;
-    return e && e->kind == WM_EX_NAME && !e->name->parts->next ? e->name->parts : NULL;
-}
-
-/* The operations of the language by name; `args` is how many constants they take. */
-static const struct op_row {
-    const char *name;
-    wm_step_kind kind;
-    int args;
-} ops[] = {{"+", WM_STEP_ADD, 1},        {"-", WM_STEP_SUB, 1},     {"*", WM_STEP_MUL, 1},
-           {"/", WM_STEP_DIV, 1},        {"neg", WM_STEP_NEG, 0},   {"exp", WM_STEP_EXP, 0},
-           {"log", WM_STEP_LOG, 0},      {"sqrt", WM_STEP_SQRT, 0}, {"rsqrt", WM_STEP_RSQRT, 0},
-           {"pow", WM_STEP_POW, 1},      {"cast", WM_STEP_CAST, 0}, {"bitcast", WM_STEP_BITCAST, 0},
-           {"dequant", WM_STEP_LOAD, 0}, {"mxfp4", WM_STEP_LOAD, 0}};
-
-static const struct op_row *find_op(wm_resolver *r, const wm_word *name)
-{
-    wm_near near;
-    wm_near_init(&near, name->text);
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        wm_str have = {ops[i].name, (uint32_t)strlen(ops[i].name)};
-        if (wm_str_eq(have, name->text))
-            return &ops[i];
-        wm_near_try(&near, have);
-    }
-    wm_diag *d = wm_error(r->unit, WM_E0320, name->span, "there is no value operation %s",
-                          wm_quote(r->unit, name->text));
-    if (wm_near_found(&near))
-        wm_diag_hint(r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
-    wm_diag_note(r->unit, d,
-                 "the operations are + - * / neg exp log sqrt rsqrt pow cast bitcast dequant mxfp4");
-    return NULL;
-}
-
-/* `cast T [policy]` and `bitcast T` */
-static bool make_cast(wm_resolver *r, const wm_valueop *op, wm_step *step)
-{
-    const struct wm_oparg *second = op->args ? op->args->next : NULL;
-    const wm_word *type = word_argument(op->args), *policy = word_argument(second);
-    bool bits = step->kind == WM_STEP_BITCAST;
-    if (!type || (second && (!policy || bits)) || (second && second->next)) {
-        wm_error(r->unit, WM_E0302, op->span,
-                 bits ? "`bitcast` takes a dtype"
-                      : "`cast` takes a dtype, and perhaps `saturate` or `allow`");
-        return false;
-    }
-    step->cast.span = op->span;
-    bool ok = wm_make_dtype(r, type, &step->cast.to);
-    if (policy)
-        ok &= wm_make_policy(r, policy->text, policy->span, &step->cast.policy);
-    if (op->tag) {
-        wm_diag *d = wm_error(r->unit, WM_E0605, op->span, "`%s` of one block: a tensor has one dtype",
-                              bits ? "bitcast" : "cast");
-        wm_diag_hint(r->unit, d, "leave `%.*s:` out", (int)op->tag->text.len, op->tag->text.p);
-        ok = false;
-    }
-    return ok;
-}
-
-static bool make_step(wm_resolver *r, const wm_valueop *op, const struct op_row *row, wm_step *step)
-{
-    *step = (wm_step){.kind = row->kind, .span = op->span};
-    if (op->tag) {
-        step->tag = op->tag->text;
-        step->tag_span = op->tag->span;
-    }
-    if (row->kind == WM_STEP_CAST || row->kind == WM_STEP_BITCAST)
-        return make_cast(r, op, step);
-    const struct wm_oparg *arg = op->args;
-    bool fits = row->args ? arg && arg->constant && !arg->next : !arg;
-    if (!fits) {
-        wm_error(r->unit, WM_E0302, op->span, row->args ? "`%s` takes one number" : "`%s` takes nothing",
-                 row->name);
-        return false;
-    }
-    step->expr = row->args ? arg->constant : NULL;
-    return true;
-}
-
 static void add_step(wm_resolver *r, wm_rule_info *info, const wm_step *step)
 {
     *wm_push(r->unit->arena, info->steps, info->step_count, info->step_cap) = *step;
@@ -145,13 +49,14 @@ static void add_step(wm_resolver *r, wm_rule_info *info, const wm_step *step)
 static void add_ops(wm_resolver *r, wm_rule_info *info, const wm_value *value)
 {
     for (const wm_valueop *op = value->ops; op; op = op->next) {
-        const struct op_row *row = find_op(r, op->name);
+        const wm_op_row *row = wm_find_op(r, op->name);
         wm_step step;
         if (!row) {
             info->failed = true;
         } else if (row->kind == WM_STEP_LOAD) {
-            refuse(info, op->span, wm_format_text(r->unit->arena, "`| %s`", row->name));
-        } else if (!make_step(r, op, row, &step)) {
+            info->left[info->left_count - 1].decoder = wm_make_decoder(r, value, op, row);
+            info->failed |= !info->left[info->left_count - 1].decoder;
+        } else if (!wm_make_step(r, op, row, &step)) {
             info->failed = true;
         } else {
             add_step(r, info, &step);
@@ -612,6 +517,37 @@ static void make_target(builder *b, size_t i, wm_use use)
     }
 }
 
+/* ---- decoders ---- */
+
+/* The tensor of scales is found by what the names of the source bind. */
+static void note_decoders(builder *b)
+{
+    for (uint32_t i = 0; i < b->line.left_count; i++)
+        if (b->line.left[i].decoder)
+            b->unnamed |= !wm_note_vars(b->r, b->c->scope, b->line.left[i].decoder->op->args->string,
+                                        WM_USE_WRITTEN, &b->vars);
+    b->ok &= !b->unnamed;
+}
+
+static void name_scales(builder *b, wm_term *term)
+{
+    if (!term->decoder)
+        return;
+    wm_decoder *d = wm_new(b->r->unit->arena, wm_decoder, 1);
+    *d = *term->decoder;
+    const struct wm_oparg *args = d->op->args;
+    forget_seen(b);
+    b->ok &= wm_make_pattern(b->r, b->c->scope, args->string, WM_USE_WRITTEN, &b->vars, &d->scales, b->seen);
+    if (args->next)
+        b->ok &= wm_known_shape(b->r, b->c->scope, args->next->shape, &d->block_count, &d->block);
+    for (uint32_t k = 0; b->ok && k < d->block_count; k++)
+        if (d->block[k] == 0) {
+            wm_error(b->r->unit, WM_E0143, args->next->span, "a block is not empty");
+            b->ok = false;
+        }
+    term->decoder = d;
+}
+
 /* ---- where ---- */
 
 static void check_where_name(void *user, const wm_word *name)
@@ -712,10 +648,12 @@ void wm_add_rule(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
     note_names(&b, read, read_end, WM_USE_READ);
     b.bound = b.vars.count;
     note_names(&b, turned ? 0 : middle, turned ? middle : all, WM_USE_WRITTEN);
+    note_decoders(&b);
     check_bound(&b, read, read_end);
     find_axes(&b);
     for (size_t i = 0; i < middle; i++) {
         make_name(&b, i, turned ? WM_USE_WRITTEN : WM_USE_READ, &b.line.left[i].name);
+        name_scales(&b, &b.line.left[i]);
         make_else(&b, b.info->places[i], &b.line.left[i]);
     }
     for (size_t i = 0; i < b.info->right_count; i++)

@@ -55,6 +55,17 @@ static void report_arithmetic(turner *t, const wm_line *line, uint32_t first)
                  name_text(t, &line->left[last].name), name_text(t, &line->right[0].name));
 }
 
+/* E0702: packed or scaled numbers can't be made again from what they mean. */
+static void report_decoder(turner *t, const wm_line *line, const wm_decoder *decoder)
+{
+    wm_diag *d =
+        wm_error(t->unit, WM_E0702, decoder->span, "`%s` has no inverse, so %s cannot run in reverse",
+                 decoder->packed ? "mxfp4" : "dequant",
+                 t->program->map.len ? wm_quote(t->unit, t->program->map) : "the map");
+    stamp(line, d);
+    wm_hint_clauses(t->unit, d);
+}
+
 /* ---- operations ---- */
 
 static const wm_expr two = {.kind = WM_EX_INT, .i = 2, .span = {WM_NO_FILE, 0, 0}};
@@ -159,6 +170,11 @@ static void turn_rule(turner *t, wm_line line)
         report_arithmetic(t, &line, i - 1);
         line.poisoned = true;
     }
+    for (uint32_t i = 0; i < line.left_count && !line.poisoned; i++)
+        if (line.left[i].decoder) {
+            report_decoder(t, &line, line.left[i].decoder);
+            line.poisoned = true;
+        }
     for (uint32_t i = 0; i < line.left_count && !line.poisoned; i++)
         turn_steps(t, &line.left[i]);
     wm_term *read = line.right;

@@ -29,11 +29,11 @@ def words(name, pattern, begin=None, end=None):
 
 
 KEYWORDS = words("grammar/wmap.l", r"^([a-z]+) +return T_")
-OPERATIONS = [w for w in words("compiler/resolve_rule.c", r'\{"([a-z0-9]+)", WM_STEP_')] + ["cast"]
+OPERATIONS = [w for w in words("compiler/resolve_ops.c", r'\{"([a-z0-9]+)", WM_STEP_')] + ["cast"]
 FUNCTIONS = words("compiler/eval.c", r'\[FN_[A-Z]+\] = \{"([a-z]+)"')
 DTYPES = words("runtime/base/dtype.def", r'^WM_DTYPE\(\w+, "(\w+)"')
 LITERALS = ["iota", "random", "inf", "nan"]
-POLICIES = words("compiler/resolve_rule.c", r'WM_STR\("(saturate|allow)"\)')
+POLICIES = words("compiler/resolve_ops.c", r'WM_STR\("(saturate|allow)"\)')
 CONSTANTS = ["true", "false"]
 WORD_OPERATORS = ["and", "or", "not", "has", "in"]
 DECLARE = ["wmap", "import", "as", "param", "table", "model", "map", "test", "of", "layer", "dialect", "architecture", "block"]

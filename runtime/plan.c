@@ -67,9 +67,10 @@ static bool unpack(wmap_plan *plan, const uint8_t *message, size_t size, wmap_er
     return wm_error_offset(err, WM_PLAN_HEADER_SIZE);
 }
 
-static wmap_tensor *headers(wmap_plan *plan, Wmap__Tensor **list, size_t count, wmap_error *err)
+/* With room for `more` behind them. */
+static wmap_tensor *headers(wmap_plan *plan, Wmap__Tensor **list, size_t count, size_t more, wmap_error *err)
 {
-    wmap_tensor *tensors = wm_new(&plan->arena, wmap_tensor, count);
+    wmap_tensor *tensors = wm_new(&plan->arena, wmap_tensor, count + more);
     for (size_t i = 0; tensors && i < count; i++) {
         const Wmap__Tensor *t = list[i];
         const char *name = t->name.len ? (const char *)t->name.data : "";
@@ -87,9 +88,9 @@ static bool build(wmap_plan *plan, const uint8_t *message, size_t size, wmap_err
 {
     if (!unpack(plan, message, size, err))
         return false;
-    plan->sources = headers(plan, plan->message->sources, plan->message->n_sources, err);
-    plan->targets =
-        plan->sources ? headers(plan, plan->message->targets, plan->message->n_targets, err) : NULL;
+    const Wmap__Plan *p = plan->message;
+    plan->sources = headers(plan, p->sources, p->n_sources, p->n_decodes, err);
+    plan->targets = plan->sources ? headers(plan, p->targets, p->n_targets, 0, err) : NULL;
     return plan->targets && wm_plan_verify(plan, err);
 }
 

@@ -23,8 +23,8 @@
 struct wmap_plan {
     wm_arena arena; /* all of it */
     Wmap__Plan *message;
-    wmap_tensor *sources, *targets;
-    uint32_t *first; /* the moves of target i are first[i] .. first[i + 1] - 1 */
+    wmap_tensor *sources, *targets; /* behind the sources what the decoders give */
+    uint32_t *first;                /* the moves of target i are first[i] .. first[i + 1] - 1 */
     wmap_plan *next; /* the next stage of a chain, whose sources are these targets; NULL: the last one */
 };
 

@@ -308,6 +308,23 @@ static void print_metas(FILE *out, const Wmap__Plan *p)
     }
 }
 
+/* Moves call what a decoder gives by the name of its source. */
+static void print_decodes(FILE *out, const wmap_plan *plan)
+{
+    const Wmap__Plan *p = plan->message;
+    for (size_t i = 0; i < p->n_decodes; i++) {
+        const Wmap__Decode *d = p->decodes[i];
+        const wmap_tensor *scales = &plan->sources[d->scales];
+        fputs("decode ", out);
+        print_header(out, &plan->sources[p->n_sources + i]);
+        fputs(d->kind == WMAP__DECODE__KIND__MXFP4 ? " <- mxfp4 " : " <- dequant ", out);
+        print_name(out, scales->name, scales->name_len);
+        for (size_t k = 0; k < d->n_block; k++)
+            fprintf(out, "%s%" PRIu64 "%s", k ? " " : " [", d->block[k], k + 1 < d->n_block ? "" : "]");
+        fputc('\n', out);
+    }
+}
+
 static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
 {
     const Wmap__Plan *p = plan->message;
@@ -324,6 +341,7 @@ static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
     fprintf(out, ", %zu target%s, %zu move%s\n", p->n_targets, p->n_targets == 1 ? "" : "s", p->n_moves,
             p->n_moves == 1 ? "" : "s");
     print_metas(out, p);
+    print_decodes(out, plan);
     for (size_t i = 0; i < p->n_targets; i++) {
         print_header(out, &plan->targets[i]);
         fputc('\n', out);

@@ -11,6 +11,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/decode.h"
 #include "runtime/tile.h"
 
 static bool bad_plan(wmap_error *err, const char *what)
@@ -100,6 +101,29 @@ static bool check_tensors(wm_arena *arena, const wmap_tensor *list, Wmap__Tensor
     return true;
 }
 
+/* Fills in what the decoders give. */
+static bool check_decodes(wmap_plan *plan, wmap_error *err)
+{
+    const Wmap__Plan *p = plan->message;
+    if (p->n_decodes > WM_PLAN_MAX_TENSORS)
+        return bad_plan(err, "too many decoders");
+    for (size_t i = 0; i < p->n_decodes; i++) {
+        const Wmap__Decode *d = p->decodes[i];
+        if (d->source >= p->n_sources || d->scales >= p->n_sources)
+            return bad_plan(err, "a decoder has no such source");
+        const wmap_tensor *source = &plan->sources[d->source], *scales = &plan->sources[d->scales];
+        if (p->sources[d->source]->dropped || p->sources[d->scales]->dropped)
+            return bad_tensor(err, source, "a source is both dropped and decoded");
+        wmap_tensor *made = &plan->sources[p->n_sources + i];
+        const char *wrong = wm_decoded_header(&plan->arena, d, source, scales, made);
+        if (wrong)
+            return bad_tensor(err, source, wrong);
+        if (!check_tensor(made, false, err))
+            return false;
+    }
+    return true;
+}
+
 /* ---- accesses ---- */
 
 /* a * b added to *sum, where a is small enough for the product to fit. */
@@ -165,7 +189,7 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
     if (m->n_sources > WM_VALUE_SOURCES)
         return bad_move(plan, m, err, "a move has too many sources");
     for (size_t k = 0; k < m->n_sources; k++)
-        if (m->sources[k]->tensor >= p->n_sources)
+        if (m->sources[k]->tensor >= p->n_sources + p->n_decodes)
             return bad_move(plan, m, err, "a move has no such source");
     if (m->line && m->file >= p->n_files)
         return bad_move(plan, m, err, "a move comes from no file");
@@ -176,7 +200,7 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
     const char *wrong = check_access(m->target, m, &plan->targets[m->target->tensor]);
     for (size_t k = 0; k < m->n_sources && !wrong; k++) {
         uint32_t source = m->sources[k]->tensor;
-        if (p->sources[source]->dropped)
+        if (source < p->n_sources && p->sources[source]->dropped)
             return bad_move(plan, m, err, "a source is both dropped and read");
         wrong = check_access(m->sources[k], m, &plan->sources[source]);
     }
@@ -240,7 +264,7 @@ bool wm_plan_verify(wmap_plan *plan, wmap_error *err)
     if (!check_limits(p, err) || !check_metas(&plan->arena, p, err) ||
         !check_tensors(&plan->arena, plan->sources, p->sources, p->n_sources, true, err) ||
         !check_tensors(&plan->arena, plan->targets, p->targets, p->n_targets, false, err) ||
-        !index_moves(plan, err))
+        !check_decodes(plan, err) || !index_moves(plan, err))
         return false;
     wm_tiling tiling;
     wm_tiling_init(&tiling);

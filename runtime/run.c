@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "runtime/base/text.h"
+#include "runtime/decode.h"
 #include "runtime/fit.h"
 #include "runtime/scratch.h"
 #include "runtime/writer.h"
@@ -31,6 +32,18 @@ static void no_fit(misfit *m, const char *file, const char *name, size_t len, co
     }
 }
 
+/* Does a move read a source, itself or what is decoded from it? */
+static bool reads(const wmap_plan *plan, const Wmap__Move *m, size_t source)
+{
+    for (size_t k = 0; k < m->n_sources; k++) {
+        size_t tensor = m->sources[k]->tensor, sources = plan->message->n_sources;
+        const Wmap__Decode *d = tensor < sources ? NULL : plan->message->decodes[tensor - sources];
+        if (d ? d->source == source || d->scales == source : tensor == source)
+            return true;
+    }
+    return false;
+}
+
 /* ", as FILE:LINE:COLUMN reads it", "" if nothing does. */
 static char *used_at(const wmap_plan *plan, size_t source, char *out, size_t size)
 {
@@ -38,7 +51,7 @@ static char *used_at(const wmap_plan *plan, size_t source, char *out, size_t siz
     out[0] = 0;
     for (size_t i = 0; i < plan->message->n_moves; i++) {
         const Wmap__Move *m = plan->message->moves[i];
-        if (m->n_sources && m->sources[0]->tensor == source) {
+        if (reads(plan, m, source)) {
             if (wm_move_place(plan, m, place, sizeof place)[0])
                 snprintf(out, size, ", which %s reads", place);
             break;
@@ -143,6 +156,15 @@ static bool match_archive(wm_run *run, const wm_map *names, wmap_archive *archiv
     return true;
 }
 
+static bool open_decoded(wm_run *run, wmap_error *err)
+{
+    const Wmap__Plan *p = run->plan->message;
+    run->decoded = wm_decoded_open(run->plan, run->found, err);
+    for (size_t i = 0; run->decoded && i < p->n_decodes; i++)
+        run->found[p->n_sources + i] = (wm_found){run->decoded, (uint32_t)i};
+    return run->decoded != NULL;
+}
+
 static bool match_sources(wm_run *run, wmap_archive *const *sources, const char *const *prefixes,
                           size_t count, wmap_error *err)
 {
@@ -152,7 +174,7 @@ static bool match_sources(wm_run *run, wmap_archive *const *sources, const char 
     misfit missing = {0, err}, extra = {0, &extra_err};
     wm_map names;
     bool oom = false;
-    run->found = wm_new(&run->arena, wm_found, wanted);
+    run->found = wm_new(&run->arena, wm_found, wanted + plan->message->n_decodes);
     wm_map_init(&names, &run->arena, wanted);
     for (size_t i = 0; run->found && !oom && i < wanted; i++)
         wm_map_put(&names, plan->sources[i].name, plan->sources[i].name_len, (uint32_t)i, &oom);
@@ -165,7 +187,7 @@ static bool match_sources(wm_run *run, wmap_archive *const *sources, const char 
         compare(run, i, count == 1 ? wmap_archive_path(sources[0]) : NULL, &missing);
     uint64_t all = missing.count + extra.count;
     if (all == 0)
-        return true;
+        return plan->message->n_decodes == 0 || open_decoded(run, err);
     if (missing.count == 0 && err)
         *err = extra_err;
     if (all > 1 && err) {
@@ -393,6 +415,7 @@ static wmap_archive *scratch_stage(const wmap_plan *plan, wmap_archive *const *s
     wm_arena_init(&run.arena);
     pthread_mutex_init(&run.lock, NULL);
     wmap_archive *made = run_to_scratch(&run, sources, prefixes, count, label, err);
+    wmap_archive_close(run.decoded);
     pthread_mutex_destroy(&run.lock);
     wm_arena_release(&run.arena);
     return made;
@@ -452,6 +475,7 @@ static bool run_one(const wmap_plan *plan, wmap_archive *const *sources, const c
     *bytes = run.total;
     if (run.writer.format && run.writer.format->drop)
         run.writer.format->drop(&run.writer);
+    wmap_archive_close(run.decoded);
     pthread_mutex_destroy(&run.lock);
     wm_arena_release(&run.arena);
     return ok;

@@ -38,8 +38,9 @@ typedef struct wm_guard {
 typedef struct wm_run {
     const wmap_plan *plan;
     const wmap_run_options *options;
-    wm_arena arena;  /* does not jump */
-    wm_found *found; /* one a source */
+    wm_arena arena;        /* does not jump */
+    wm_found *found;       /* one a source, then one a decoder */
+    wmap_archive *decoded; /* of the latter; NULL if there are none */
     wm_writer writer;
     wm_output output;
 

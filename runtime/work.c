@@ -136,7 +136,7 @@ static bool allocate(wm_run *run, wmap_error *err)
     run->order = wm_new(&run->arena, uint32_t, p->n_targets);
     run->hulls = wm_new(&run->arena, wm_hull, p->n_moves);
     run->jobs_left = wm_new(&run->arena, _Atomic uint32_t, p->n_targets);
-    run->uses_left = wm_new(&run->arena, _Atomic uint32_t, p->n_sources);
+    run->uses_left = wm_new(&run->arena, _Atomic uint32_t, p->n_sources + p->n_decodes);
     if (!run->order || !run->hulls || !run->jobs_left || !run->uses_left)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     return true;

@@ -546,9 +546,70 @@ static void test_stages(void **state)
     draft_end(&d);
 }
 
+/* A plan that keeps what is decoded from "w" and "s". */
+static Wmap__Decode *decoded(draft *d, Wmap__Decode__Kind kind)
+{
+    static const uint64_t shape_x[] = {3, 5}, shape_s[] = {2, 3}, packed[] = {2, 3, 4}, groups[] = {2, 3},
+                          shape_y[] = {2, 24};
+    bool four = kind == WMAP__DECODE__KIND__MXFP4;
+    draft_begin(d);
+    draft_source(d, "w", four ? WMAP_U8 : WMAP_F8_E4M3, four ? 3 : 2, four ? packed : shape_x);
+    draft_source(d, "s", four ? WMAP_U8 : WMAP_F32, 2, four ? groups : shape_s);
+    Wmap__Decode *one = wm_new(&d->arena, Wmap__Decode, 1);
+    wmap__decode__init(one);
+    one->kind = kind;
+    one->source = 0;
+    one->scales = 1;
+    one->n_block = four ? 0 : 2;
+    one->block = keep(d, (uint64_t[]){2, 2}, 2 * sizeof(uint64_t));
+    d->plan.decodes = wm_new(&d->arena, Wmap__Decode *, 1);
+    d->plan.decodes[d->plan.n_decodes++] = one;
+    const uint64_t *shape = four ? shape_y : shape_x;
+    uint32_t t = draft_target(d, "t", four ? WMAP_BF16 : WMAP_F32, 2, shape);
+    draft_move(d, 2, shape, draft_access(d, t, 2, 2, NULL, NULL), draft_access(d, 2, 2, 2, NULL, NULL));
+    return one;
+}
+
+static void test_decoders(void **state)
+{
+    (void)state;
+    draft d;
+    for (int kind = 0; kind < 2; kind++) {
+        decoded(&d, (Wmap__Decode__Kind)kind);
+        wmap_plan *plan = draft_accept(&d);
+        assert_int_equal(wmap_plan_source_count(plan), 2);
+        wmap_plan_free(plan);
+        draft_end(&d);
+    }
+#define WRONG(kind, change, text)                                                                            \
+    do {                                                                                                     \
+        Wmap__Decode *one = decoded(&d, WMAP__DECODE__KIND__##kind);                                         \
+        (void)one;                                                                                           \
+        change;                                                                                              \
+        draft_refuse(&d, text);                                                                              \
+        draft_end(&d);                                                                                       \
+    } while (0)
+    WRONG(DEQUANT, one->source = 2, "no such source");
+    WRONG(DEQUANT, one->scales = 7, "no such source");
+    WRONG(DEQUANT, one->kind = (Wmap__Decode__Kind)9, "unknown kind");
+    WRONG(DEQUANT, one->n_block = 1, "one block");
+    WRONG(DEQUANT, one->block[0] = 0, "wrong shape");
+    WRONG(DEQUANT, one->block[0] = 1, "wrong shape");
+    WRONG(DEQUANT, d.plan.sources[1]->dtype = WMAP_I32, "floats");
+    WRONG(DEQUANT, d.plan.sources[1]->dropped = 1, "dropped");
+    WRONG(DEQUANT, d.plan.targets[0]->dtype = WMAP_F16, "operations");
+    WRONG(DEQUANT, d.plan.moves[0]->sources[0]->tensor = 3, "no such source");
+    WRONG(MXFP4, one->n_block = 2, "blocks of their own");
+    WRONG(MXFP4, d.plan.sources[0]->dtype = WMAP_I8, "u8");
+    WRONG(MXFP4, d.plan.sources[1]->shape[1] = 4, "wrong shape");
+    WRONG(MXFP4, d.plan.sources[0]->shape[2] = d.plan.sources[0]->shape[0] = UINT64_C(1) << 62, "2^63");
+#undef WRONG
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decoders),
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_damaged),
