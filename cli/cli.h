@@ -85,6 +85,8 @@ void wm_say_error(const wmap_error *err);
  * can hold it: what isn't UTF-8 is replaced. */
 size_t wm_put_text(FILE *out, const char *text, size_t len);
 bool wm_put_json(FILE *out, const char *text, size_t len);
+/* Text, or the value of an attribute, for XML 1.0: what that can not hold becomes U+FFFD. */
+void wm_put_xml(FILE *out, const char *text);
 /* "1.5 MB"; `buf` of at least 32 bytes. */
 const char *wm_human_bytes(double bytes, char *buf, size_t size);
 /* Colour on this stream? A terminal, TERM not dumb, NO_COLOR not set. */

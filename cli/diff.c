@@ -1,12 +1,10 @@
 /* cli/diff.c: `wmap diff`: two weight files, of whatever formats, tensor by tensor; the first perhaps as a
  * spec converts it. */
-#include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -82,46 +80,6 @@ static int open_side(side *s, const char *path)
     return WM_EXIT_DONE;
 }
 
-/* A format that holds all tensors of the plan. */
-static const char *format_for(const wmap_plan *plan)
-{
-    for (size_t i = 0; i < wmap_plan_target_count(plan); i++) {
-        wmap_dtype dtype = wmap_plan_target(plan, i)->dtype;
-        if (dtype >= WMAP_RAW8 && dtype <= WMAP_RAW64) {
-            return "npz";
-        }
-    }
-    return "torch";
-}
-
-/* Puts what the plan makes of the first file in its place. */
-static int convert_into(side *s, const wmap_plan *plan, const wm_input *input)
-{
-    const char *folder = getenv("TMPDIR");
-    char *path = NULL;
-    wmap_error err = {0};
-    int status = WM_EXIT_FAILED, fd = -1;
-    if (asprintf(&path, "%s/wmap-diff-XXXXXX", folder && *folder ? folder : "/var/tmp") < 0) {
-        path = NULL;
-        wm_say("out of memory");
-    } else if ((fd = mkstemp(path)) < 0) {
-        wm_say("%s: %s", path, strerror(errno));
-    } else {
-        wmap_run_options options = {
-            .output = path, .to_format = format_for(plan), .force = true, .no_sync = true};
-        status = WM_EXIT_DONE;
-        if (!wmap_run(plan, input->archives, input->prefixes, input->archive_count, &options, NULL, &err) ||
-            !(s->archive = wmap_archive_open(path, &err))) {
-            wm_say_error(&err);
-            status = wmap_exit_status(err.code);
-        }
-        unlink(path);
-        close(fd);
-    }
-    free(path);
-    return status;
-}
-
 /* The first file as the spec (or plan) of `--map` converts it. */
 static int open_through(side *s, const char *path, const char *spec, const wm_args *args)
 {
@@ -133,7 +91,13 @@ static int open_through(side *s, const char *path, const char *spec, const wm_ar
     if (status == WM_EXIT_DONE) {
         wmap_plan *plan = wm_input_plan(&input, &inner, &status);
         if (plan) {
-            status = convert_into(s, plan, &input);
+            wmap_error err = {0};
+            s->archive =
+                wmap_run_scratch(plan, input.archives, input.prefixes, input.archive_count, NULL, path, &err);
+            if (!s->archive) {
+                wm_say_error(&err);
+                status = wmap_exit_status(err.code);
+            }
         }
         wmap_plan_free(plan);
     }

@@ -93,6 +93,23 @@ bool wm_put_json(FILE *out, const char *text, size_t len)
     return whole;
 }
 
+void wm_put_xml(FILE *out, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t i = 0, len = strlen(text); i < len;) {
+        uint32_t c = 0;
+        size_t n = decode(p + i, len - i, &c);
+        if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0xfffe || c == 0xffff) {
+            fputs("&#xfffd;", out); /* XML 1.0 can't hold it, escaped or not */
+        } else if (c == '<' || c == '>' || c == '&' || c == '"' || is_unsafe(c)) {
+            fprintf(out, "&#%u;", (unsigned)c);
+        } else {
+            fwrite(p + i, 1, n, out);
+        }
+        i += n ? n : 1;
+    }
+}
+
 void wm_say(const char *format, ...)
 {
     char text[4096];

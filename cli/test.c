@@ -178,6 +178,7 @@ static void text_coverage(const testing *t)
             if (rule) {
                 fputs("    ", stdout);
                 put_place(rule->file, rule->line);
+                printf(":%" PRIu32, rule->column);
                 fputs(strcmp(rule->file, s->path) == 0 ? "" : " of the tests of ", stdout);
                 wm_put_text(stdout, s->path, strcmp(rule->file, s->path) == 0 ? 0 : strlen(s->path));
                 putchar('\n');
@@ -271,25 +272,10 @@ static void print_json(const testing *t)
 
 /* ---- JUnit ---- */
 
-/* Text for XML 1.0: what it can't hold becomes a question mark. */
-static void put_xml(const char *text)
-{
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '<' || c == '>' || c == '&' || c == '"') {
-            printf("&#%d;", c);
-        } else if (c == '\n') {
-            fputs("&#10;", stdout);
-        } else {
-            putchar(c < 0x20 && c != '\t' ? '?' : c);
-        }
-    }
-}
-
 static void xml_attribute(const char *name, const char *value)
 {
     printf(" %s=\"", name);
-    put_xml(value);
+    wm_put_xml(stdout, value);
     putchar('"');
 }
 
@@ -312,7 +298,7 @@ static void junit_case(const spec *s, const wmap_test *test)
         fputs("      <failure", stdout);
         xml_attribute("message", head);
         putchar('>');
-        put_xml(text);
+        wm_put_xml(stdout, text);
         fputs("</failure>\n", stdout);
     }
     fputs("    </testcase>\n", stdout);
@@ -342,7 +328,7 @@ static void print_junit(const testing *t)
             xml_attribute("classname", s->path);
             xml_attribute("name", "its tests can be run");
             fputs(">\n      <error message=\"the spec has errors\">", stdout);
-            put_xml(s->error);
+            wm_put_xml(stdout, s->error);
             fputs("</error>\n    </testcase>\n", stdout);
         }
         fputs("  </testsuite>\n", stdout);

@@ -287,7 +287,6 @@ static void add_rule(coverer *c, wm_span span)
     wm_source_position(c->r->unit->arena, source, span.beg, &rule->line, &rule->column);
 }
 
-/* Statements of `reverse { }` take part in no forward run. */
 static void walk(coverer *c, const wm_decl *map, const wm_stmt *stmt)
 {
     for (; stmt; stmt = stmt->next)
@@ -302,6 +301,7 @@ static void walk(coverer *c, const wm_decl *map, const wm_stmt *stmt)
         case WM_ST_IF:
         case WM_ST_FOR:
         case WM_ST_FORWARD:
+        case WM_ST_REVERSE: /* what `expect reverse` runs */
             walk(c, map, stmt->of->body);
             walk(c, map, stmt->of->otherwise);
             break;

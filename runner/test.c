@@ -279,6 +279,18 @@ static bool make_header(wmap_header *header, const wmap_archive *archive, const 
     return true;
 }
 
+static void mark_rules(running *r, const wmap_plan *plan)
+{
+    char place[600];
+    for (; plan; plan = plan->next)
+        for (size_t i = 0; i < plan->message->n_moves; i++) {
+            wm_move_place(plan, plan->message->moves[i], place, sizeof place);
+            uint32_t at = wm_map_get(&r->tests->rule_of, place, strlen(place));
+            if (at != WM_MAP_NONE)
+                r->tests->rules[at].exercised = true;
+        }
+}
+
 /* Compiles the map of the test against tensors; with `given` in reverse, so that it writes what was given. A
  * spec with errors is WMAP_E_SPEC, and they are in the report. NULL without an error: there is nothing to
  * plan.
@@ -301,6 +313,7 @@ static wmap_plan *compile(running *r, const wmap_archive *read, const wmap_archi
     options.target = given ? &target : NULL;
     if (ok && wm_tests_compile(r->tests->list, &options, &bytes, &size, report, err) && bytes)
         plan = wmap_plan_parse(bytes, size, "the plan", err);
+    mark_rules(r, plan);
     free(bytes);
     free((void *)(uintptr_t)source.tensors);
     free((void *)(uintptr_t)target.tensors);
@@ -329,22 +342,9 @@ static bool expect_reverse(running *r, wmap_archive *made, wmap_archive *given, 
     return ok;
 }
 
-static void mark_rules(running *r, const wmap_plan *plan)
-{
-    char place[600];
-    for (; plan; plan = plan->next)
-        for (size_t i = 0; i < plan->message->n_moves; i++) {
-            wm_move_place(plan, plan->message->moves[i], place, sizeof place);
-            uint32_t at = wm_map_get(&r->tests->rule_of, place, strlen(place));
-            if (at != WM_MAP_NONE)
-                r->tests->rules[at].exercised = true;
-        }
-}
-
 static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, const wmap_report *report,
                      wmap_error *err)
 {
-    mark_rules(r, plan);
     bool nothing = r->test->given_count == 0 && r->test->from_model; /* there is only a header to go by */
     if (nothing && r->test->expected_count + (r->test->reverse > 0) == 0) {
         check_errors(r, report, NULL);

@@ -444,17 +444,32 @@ static wmap_archive *scratch_stages(const wmap_plan **plan, wmap_archive *const 
     return made;
 }
 
-wmap_archive *wm_scratch_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
-                             size_t count, const char *label, wmap_error *err)
+wmap_archive *wmap_run_scratch(const wmap_plan *plan, wmap_archive *const *sources,
+                               const char *const *prefixes, size_t count, const wmap_run_options *given,
+                               const char *label, wmap_error *err)
 {
-    wmap_run_options options = {.output = "-", .jobs = 1}; /* what has no file is small */
+    wmap_run_options options = {.output = "-"};
     wmap_archive *before = NULL;
+    if (given) {
+        options.jobs = given->jobs;
+        options.partial = given->partial;
+        options.progress = given->progress;
+        options.user = given->user;
+    }
     if (plan->next && !(before = scratch_stages(&plan, sources, prefixes, count, &options, err)))
         return NULL;
+    options.partial &= !before;
     wmap_archive *made = scratch_stage(plan, before ? &before : sources, before ? NULL : prefixes,
                                        before ? 1 : count, label, &options, err);
     wmap_archive_close(before);
     return made;
+}
+
+wmap_archive *wm_scratch_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
+                             size_t count, const char *label, wmap_error *err)
+{
+    wmap_run_options options = {.jobs = 1}; /* what has no file is small */
+    return wmap_run_scratch(plan, sources, prefixes, count, &options, label, err);
 }
 
 static double seconds(void)

@@ -47,6 +47,19 @@ if(TARGET wmap-cli AND WMAP_PYTHON)
   set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)
 endif()
 
+# The specs of the repository, damaged and laid out anew.
+if(TARGET wmap-cli AND WMAP_PYTHON)
+  set(seeds 0..399)
+  set(instrumented)
+  if(WMAP_SANITIZE)
+    set(seeds 0..149)
+    set(instrumented --instrumented)
+  endif()
+  add_test(NAME mutants COMMAND ${WMAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/random/mutants.py
+    --seeds ${seeds} ${instrumented} --wmap ${PROJECT_BINARY_DIR}/wmap)
+  set_tests_properties(mutants PROPERTIES TIMEOUT 900 LABELS random PROCESSORS 2)
+endif()
+
 # When memory runs out inside the library; under a sanitizer too.
 add_executable(fault-inside tests/fault/inside.c)
 target_link_libraries(fault-inside PRIVATE ${WMAP_TEST_LIBS})

@@ -46,6 +46,14 @@ typedef struct wmap_run_stats {
 WMAP_API bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
                        size_t count, const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err);
 
+/* The same to no path: an archive of what the plan writes, which holds every dtype. Its data are in an
+ * unlinked temporary file in TMPDIR. Of `options` (which may be NULL) count jobs, partial, progress and user.
+ * `label` stands for its path in messages. Close it with wmap_archive_close. NULL with `err` filled: as
+ * above. */
+WMAP_API wmap_archive *wmap_run_scratch(const wmap_plan *plan, wmap_archive *const *sources,
+                                        const char *const *prefixes, size_t count,
+                                        const wmap_run_options *options, const char *label, wmap_error *err);
+
 /* Can a file of this format (a name of wmap_format_at) hold all that the plan writes? No source takes part.
  * TARGET (E0610) naming the tensor and the spec's line, USAGE for a format that isn't written, NOMEM. */
 WMAP_API bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err);

@@ -167,4 +167,52 @@ assert sum(len(s.findall("testcase/failure")) for s in suites) == 13
 assert "E0110" in suites[2].find("testcase/error").text
 END
 fi
+# names of tests and files that no terminal, JSON or XML can hold as they are
+strange=$(printf 'strange-\377\001\033<&"\357\277\277.wmap')
+printf '%s\n' 'wmap 1' 'map main { "x" -> "y" }' \
+    'test "<&\"]]>\u{7}\u{ffff}\u{85}\u{202e}" of main { given "x" = 1; expect "\u{1}" = 1 }' >"$strange"
+run 1 test "$strange"
+! LC_ALL=C grep -qP '[\x01\x1b\xff]' out || fail 'a name reaches the terminal as it is'
+for form in json junit; do
+    run 1 test "$strange" --format $form
+    mv out $form
+done
+if command -v python3 >/dev/null; then
+    python3 - <<'END' || fail "names: $(cat json junit)"
+import json, xml.etree.ElementTree as tree
+(test,) = json.load(open("json"))["tests"]
+(case,) = tree.parse("junit").getroot().iter("testcase")
+assert test["name"] == '<&"]]>\a\uffff\x85\u202e', test
+assert case.attrib["name"] == '<&"]]>\ufffd\ufffd\x85\u202e', case.attrib
+assert test["file"] == 'strange-\ufffd\x01\x1b<&"\uffff.wmap', test
+assert case.attrib["classname"] == 'strange-\ufffd\ufffd\ufffd<&"\ufffd.wmap', case.attrib
+END
+fi
+
+# coverage: both branches of `if`, loops, parts of imported maps, blocks of one direction
+cat >covered.wmap <<'END'
+wmap 1
+import "part" as p
+map main (n = 1) {
+  if n > 1 { "a" -> "many" } else { "a" -> "one" }
+  for i in 1..n { "w{i}" -> "v{i}" }
+  forward { fill 1 -> "made" : u8 [] }
+  reverse { fill 2 -> "was" : u8 [] }
+  if has "never" { "never" -> "never"; use p.idle() }
+  use p.main()
+}
+test "one" of main { given "a" = 7; given "w1" = 3; given "p" = 1; expect "one" = 7; expect "v1" = 3 }
+test "back" of p.both { given "q" = 1; given "was" = u8 2; expect reverse }
+END
+cat >part.wmap <<'END'
+wmap 1
+map main { "p" -> "p" }
+map idle { "idle" -> "idle" }
+map both { "q" -> "r"; forward { drop "was" }; reverse { fill 2 -> "was" : u8 [] } }
+map stranger { "x" -> "y" }
+END
+run 0 test covered.wmap --coverage -I .
+grep -oE '[a-z]+[.]wmap:[0-9]+:[0-9]+' out >idle
+printf '%s\n' covered.wmap:4:14 covered.wmap:7:13 covered.wmap:8:20 part.wmap:3:12 | diff - idle || fail "coverage: $(cat out)"
+has out '6 of 10 rules exercised'
 finish

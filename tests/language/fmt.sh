@@ -32,8 +32,20 @@ while IFS= read -r spec; do
     count=$((count + 1))
     cmp -s <(tree "$spec") <(tree "$scratch/once.wmap") || miss "$spec: the tree changed"
     "$WMAP" fmt --check - <"$scratch/once.wmap" >/dev/null || miss "$spec: laid out twice it changes"
-done < <(find "$here" "$top/specs" "$top/examples" -name '*.wmap')
+done < <(find "$here" "$top/specs" "$top/examples" "$top/tests/cases" -name '*.wmap')
 check "most specs parse" [ "$count" -gt 100 ]
+
+# with the files that they are for, the plan is the same but for the places in the text
+moves() { (cd "$scratch/plan" && "$WMAP" explain --moves "$@" "${args[@]}" 2>/dev/null | sed -E 's/ at [^ ]+:[0-9]+:[0-9]+$//'); }
+cp -r "$here/plan" "$scratch/" || exit 2
+for spec in "$here"/plan/[!_]*.wmap; do
+    cd "$scratch/plan" || exit 2
+    prepare "$spec"
+    moves "$(basename "$spec")" >../moves
+    "$WMAP" fmt "$(basename "$spec")" || miss "$spec: fmt"
+    moves "$(basename "$spec")" | cmp -s - ../moves && [ -s ../moves ] || miss "$spec: the moves changed"
+    cd "$here" || exit 2
+done
 check "specs and examples are laid out" "$WMAP" fmt --check "$top/specs" "$top/examples"
 
 # in place: the mode stays, a link stays one, a spec that does not parse stays as it is

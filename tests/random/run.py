@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import files
 from breaks import mutate
 from generate import generate
+from mutants import relaid
 from spec import SECOND
 from turn import turned
 from values import is_nan, kind_of, size_of
@@ -137,11 +138,12 @@ class Runner:
             if a.read() != b.read():
                 raise Failure("the plan on three threads gives other bytes than the spec on one")
         if spec.seed % 4 == 0:
-            self.formatted(args, out)
+            self.formatted(spec.seed, args, out)
 
-    def formatted(self, args, out):
-        """As `wmap fmt` lays it out, the spec means the same, and stays as it is."""
-        shutil.copyfile("spec.wmap", "laid.wmap")
+    def formatted(self, seed, args, out):
+        """With other blanks and comments, and as `wmap fmt` lays that out, the spec means the same, and stays as it is."""
+        with open("spec.wmap", "rb") as f, open("laid.wmap", "wb") as g:
+            g.write(relaid(random.Random(seed), f.read())[0])
         self.call("fmt", "laid.wmap")
         self.call("fmt", "--check", "laid.wmap")
         third = "third" + os.path.splitext(out)[1]
