@@ -25,6 +25,7 @@ int wm_cmd_check(const wm_args *args)
     }
     wm_input input;
     int status = wm_input_open(&input, args);
+    input.judge = true;
     if (status == WM_EXIT_DONE) {
         wmap_plan *plan = wm_input_plan(&input, args, &status);
         if (plan && input.is_plan && input.archive_count) {
@@ -43,6 +44,7 @@ int wm_cmd_check(const wm_args *args)
             const char *as = wm_args_value(args, WM_FLAG_AS);
             if (plan) {
                 say_sound(plan);
+                wm_input_say_reversal(&input, args, false);
             } else if (as && strcmp(as, "*") != 0) {
                 wm_say("ok: %s is %s", wmap_archive_path(input.archives[0]), as);
             } else if (!as) {

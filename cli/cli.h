@@ -127,6 +127,8 @@ typedef struct wm_input {
     size_t archive_count;
     wmap_archive *target; /* --target-like */
     wmap_archive *like;   /* --like */
+    bool judge;           /* find out whether the map can run in the other direction */
+    wmap_report *report;  /* of the last compilation */
 } wm_input;
 
 /* Opens all that the command line names; on failure says why and returns the exit status to end with, else
@@ -139,11 +141,14 @@ void wm_input_warn(const wmap_archive *archive);
 
 /* Compiles the spec of `input` (or prints a stage of it to stdout if `stage` is not NULL). Reports on stderr
  * (or, as JSON, on stdout). The plan's bytes are malloc'ed, NULL when there is nothing to plan. */
-int wm_compile(const wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size);
+int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size);
 
 /* The plan of `input`, be it a spec or a plan already; NULL (with *status WM_EXIT_DONE) for a sound spec
  * whose source nobody knows. */
-wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status);
+wmap_plan *wm_input_plan(wm_input *input, const wm_args *args, int *status);
+
+/* Says what a compilation with `judge` found of the other direction: the first reason, or with `list` all. */
+void wm_input_say_reversal(const wm_input *input, const wm_args *args, bool list);
 
 /* Can the format of --to-format hold what the plan writes? The status; without the flag all is well. */
 int wm_input_fits(const wmap_plan *plan, const wm_args *args);

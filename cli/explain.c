@@ -11,6 +11,7 @@ int wm_cmd_explain(const wm_args *args)
         stage = "derived"; /* a map that nobody wrote is what one wants to see */
     }
     int status = wm_input_open(&input, args);
+    input.judge = true;
     if (status == WM_EXIT_DONE && input.is_plan && (stage || input.archive_count)) {
         wm_say("explain: %s is a plan: it has no stages, and its sources are settled", input.path);
         status = WM_EXIT_FAILED;
@@ -22,6 +23,8 @@ int wm_cmd_explain(const wm_args *args)
         wmap_plan *plan = wm_input_plan(&input, args, &status);
         if (plan) {
             wmap_plan_print(plan, stdout, wm_args_has(args, WM_FLAG_MOVES));
+            fflush(stdout);
+            wm_input_say_reversal(&input, args, true);
         } else if (status == WM_EXIT_DONE) {
             wm_say("explain: the mapping needs a source: add the file, or `map ... from` a model");
             status = WM_EXIT_FAILED;

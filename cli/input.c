@@ -267,6 +267,7 @@ void wm_input_free(wm_input *input)
     }
     wmap_archive_close(input->target);
     wmap_archive_close(input->like);
+    wmap_report_free(input->report);
     free(input->archives);
     free(input->prefixes);
     free(input->owned);
@@ -342,6 +343,39 @@ static bool borrow(borrowed *b, const wm_input *input, const wm_args *args)
     return ok;
 }
 
+void wm_input_say_reversal(const wm_input *input, const wm_args *args, bool list)
+{
+    size_t more;
+    const char *reason = wmap_report_reason(input->report, &more);
+    char rest[80] = "";
+    if (wm_args_has(args, WM_FLAG_QUIET)) {
+        return;
+    }
+    if (!list && more) {
+        snprintf(rest, sizeof rest, ", and %zu more; `wmap explain` lists them", more);
+    }
+    switch (wmap_report_reversal(input->report)) {
+    case WMAP_REVERSAL_UNKNOWN:
+        return;
+    case WMAP_REVERSAL_EXACT:
+        wm_say("reversible, and exact: forward and back gives the same bits");
+        break;
+    case WMAP_REVERSAL_UNLESS:
+        wm_say("reversible, and exact unless something over- or underflows%s%s%s", list ? "" : ": ",
+               list ? "" : reason, rest);
+        break;
+    case WMAP_REVERSAL_ROUNDS:
+        wm_say("reversible, but not exact%s%s%s", list ? "" : ": ", list ? "" : reason, rest);
+        break;
+    case WMAP_REVERSAL_NONE:
+        wm_say("not reversible%s%s%s", list ? "" : ": ", list ? "" : reason, rest);
+        break;
+    }
+    if (list) {
+        wmap_report_print_reversal(input->report, stderr, wm_use_color(stderr));
+    }
+}
+
 /* Prints what a compilation found; the status that it means. */
 static int report_out(const wmap_report *report, bool compiled, const wmap_error *err, const wm_args *args,
                       size_t max_errors)
@@ -364,7 +398,7 @@ static int report_out(const wmap_report *report, bool compiled, const wmap_error
     return wmap_exit_status(err->code);
 }
 
-int wm_compile(const wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size)
+int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size)
 {
     *bytes = NULL;
     *size = 0;
@@ -398,17 +432,19 @@ int wm_compile(const wm_input *input, const wm_args *args, const char *stage, ui
         .target = input->target ? &b.target : NULL,
         .reverse = wm_args_has(args, WM_FLAG_REVERSE),
     };
+    options.judge = input->judge;
     wmap_report *report = NULL;
     wmap_error err = {0};
     bool compiled = stage ? wmap_compile_stage(&options, stage, stdout, &report, &err)
                           : wmap_compile(&options, bytes, size, &report, &err);
     int status = report_out(report, compiled, &err, args, max_errors);
-    wmap_report_free(report);
+    wmap_report_free(input->report);
+    input->report = report;
     give_back(&b, input->archive_count);
     return status;
 }
 
-wmap_plan *wm_input_plan(const wm_input *input, const wm_args *args, int *status)
+wmap_plan *wm_input_plan(wm_input *input, const wm_args *args, int *status)
 {
     wmap_error err = {0};
     wmap_plan *plan = NULL;

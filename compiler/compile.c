@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "compiler/judge.h"
 #include "compiler/parse.h"
 #include "compiler/pass.h"
 #include "compiler/resolve.h"
@@ -58,6 +59,7 @@ static void index_aliases(wm_unit *unit, const wmap_header *headers, size_t coun
             else if (first != WM_MAP_NONE)
                 aliases[first] = (wm_str){NULL, 0};
         }
+    side->aliases = aliases;
     side->index = wm_names_index_aliased(unit, side->names, aliases, side->count);
 }
 
@@ -167,7 +169,65 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
                 wm_show_type(unit, file->tensors[n].dtype, file->tensors[n].rank, file->tensors[n].shape));
 }
 
-/* ---- the text ---- */
+/* ---- sides that maps make ---- */
+
+/* What a map gives, as the source of another. */
+static void side_of_result(wm_unit *unit, const wm_state *before, wm_side *side)
+{
+    side->label = before->program->map.len
+                      ? wm_format_text(unit->arena, "what %.*s gives", (int)before->program->map.len,
+                                       before->program->map.p)
+                      : "the result";
+    side->count = before->written_count;
+    side->tensors = wm_new(unit->arena, wm_side_tensor, side->count);
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_out *out = &before->outs[before->written[i]];
+        side->tensors[i] = (wm_side_tensor){.name = out->name,
+                                            .dtype = out->dtype,
+                                            .rank = out->rank,
+                                            .shape = out->shape,
+                                            .declared = &wm_nowhere_declared,
+                                            .label = side->label};
+    }
+    index_side(unit, side);
+}
+
+/* A side once more, with the names by which rules know its tensors, without those that are left out, and with
+ * nothing that is known of its use. */
+static void side_again(wm_unit *unit, const wm_side *from, bool without_dropped, wm_side *side)
+{
+    side->label = from->label;
+    side->tensors = wm_new(unit->arena, wm_side_tensor, from->count);
+    for (size_t i = 0; i < from->count; i++) {
+        const wm_side_tensor *t = &from->tensors[i];
+        if (without_dropped && t->dropped)
+            continue;
+        side->tensors[side->count++] = (wm_side_tensor){.name = t->called.len ? t->called : t->name,
+                                                        .dtype = t->dtype,
+                                                        .rank = t->rank,
+                                                        .shape = t->shape,
+                                                        .declared = t->declared,
+                                                        .label = t->label};
+    }
+    index_side(unit, side);
+}
+
+/* The sides against which the other direction of some stages is compiled; gives all names of what its `has`
+ * asks about. What a run in reverse is given need not be all that a forward run needs: fills, what it drops.
+ */
+static wm_names *turn_sides(wm_unit *unit, const wm_state *stages, size_t count, wm_side *source,
+                            wm_side *target)
+{
+    const wm_state *last = &stages[count - 1];
+    const wm_side *asked = &stages->source;
+    if (last->reverse && last->target.known)
+        side_again(unit, &last->target, false, source);
+    else
+        side_of_result(unit, last, source);
+    side_again(unit, asked, !stages->reverse, target);
+    return asked->aliases ? wm_names_index_aliased(unit, asked->names, asked->aliases, asked->count)
+                          : wm_names_index(unit, asked->names, asked->count);
+}
 
 /* ---- the passes ---- */
 
@@ -183,7 +243,9 @@ typedef struct compilation {
     uint32_t file;
     wm_ast *ast;
     const struct compilation *from; /* whose tree this is; NULL: the text is to be parsed */
-    bool took_part;                 /* a file's header */
+    const struct compilation
+        *first;     /* of the direction that was compiled before this one; NULL: this is it */
+    bool took_part; /* a file's header */
 } compilation;
 
 /* The text and the tree of a compilation that lives longer: of all that was parsed they alone are never
@@ -216,24 +278,39 @@ static void parse_spec(compilation *c)
     c->ast = wm_parse(&c->unit, c->file);
 }
 
+/* Two casts that send one dtype to different ones; turned, two that send different ones to one. */
+static void report_casts(wm_state *s, const wm_cast *cast, const wm_cast *before)
+{
+    wm_diag *d =
+        cast->back
+            ? wm_error(s->unit, WM_E0704, cast->span, "was it %s or %s before it was cast to %s?",
+                       wmap_dtype_name(before->to), wmap_dtype_name(cast->to), wmap_dtype_name(cast->from))
+            : wm_error(s->unit, WM_E0123, cast->span, "%s is cast to %s here, but to %s elsewhere in the map",
+                       wmap_dtype_name(cast->from), wmap_dtype_name(cast->to), wmap_dtype_name(before->to));
+    wm_diag_also(s->unit, d, before->span, "first here");
+    if (cast->back)
+        wm_diag_hint(
+            s->unit, d,
+            "name a file like the one to be written with `--target-like`, or declare it with `map ... from`");
+}
+
 static void collect_casts(wm_state *s)
 {
     for (size_t i = 0; i < s->program->count; i++) {
         const wm_line *line = &s->program->lines[i];
         if (line->kind != WM_LINE_CAST || line->poisoned)
             continue;
-        const wm_cast *before = NULL;
-        for (size_t c = 0; c < s->cast_count; c++)
-            if (s->casts[c].from == line->cast->from)
-                before = &s->casts[c];
-        if (before && before->to != line->cast->to) {
-            wm_diag *d = wm_error(s->unit, WM_E0123, line->span,
-                                  "%s is cast to %s here, but to %s elsewhere in the map",
-                                  wmap_dtype_name(line->cast->from), wmap_dtype_name(line->cast->to),
-                                  wmap_dtype_name(before->to));
-            wm_diag_also(s->unit, d, before->span, "first here");
+        const wm_cast *before = NULL, *same = NULL;
+        for (size_t c = 0; c < s->cast_count; c++) {
+            if (s->casts[c].from != line->cast->from)
+                continue;
+            before = before ? before : &s->casts[c];
+            same = s->casts[c].to == line->cast->to ? &s->casts[c] : same;
         }
-        if (!before)
+        bool told = line->cast->back && s->target.known; /* tensor by tensor */
+        if (before && !same && !told)
+            report_casts(s, line->cast, before);
+        if (!before || (!same && told))
             *wm_push(s->unit->arena, s->casts, s->cast_count, s->cast_cap) = *line->cast;
     }
 }
@@ -274,8 +351,10 @@ static const wm_axes *shared_block(const wm_line *line)
 static void finish_batch(wm_state *s)
 {
     wm_infer_pass(s);
+    wm_judge_instances(s);
     wm_prove_pass(s);
-    if (s->unit->errors == 0)
+    wm_judge_batch(s);
+    if (s->unit->errors == 0 && !wm_judges_only(s))
         wm_lower_pass(s);
     s->instances = NULL;
     s->instance_count = s->instance_cap = 0;
@@ -303,28 +382,9 @@ static void run_passes(wm_state *s)
     finish_batch(s);
     wm_match_drops(s);
     wm_prove_rest(s);
-    if (s->unit->errors == 0)
+    wm_judge_rest(s);
+    if (s->unit->errors == 0 && !wm_judges_only(s))
         wm_lower_kept(s);
-}
-
-/* What one stage of a chain gives is the source of the next. */
-static void side_of_result(const wm_state *before, wm_side *side)
-{
-    wm_unit *unit = before->unit;
-    side->label =
-        wm_format_text(unit->arena, "what %.*s gives", (int)before->program->map.len, before->program->map.p);
-    side->count = before->written_count;
-    side->tensors = wm_new(unit->arena, wm_side_tensor, side->count);
-    for (size_t i = 0; i < side->count; i++) {
-        const wm_out *out = &before->outs[before->written[i]];
-        side->tensors[i] = (wm_side_tensor){.name = out->name,
-                                            .dtype = out->dtype,
-                                            .rank = out->rank,
-                                            .shape = out->shape,
-                                            .declared = &wm_nowhere_declared,
-                                            .label = side->label};
-    }
-    index_side(unit, side);
 }
 
 /* One stage. Its source is set if it is known beyond what the map declares; so is the target. True if it was
@@ -337,14 +397,15 @@ static bool analyse_stage(compilation *c, wm_state *s)
     size_t poisoned = 0;
     for (size_t i = 0; i < program->count; i++)
         poisoned += program->lines[i].poisoned;
-    s->rest_unknown = c->unit.errors > poisoned;
-    if (program->source && s->source.known)
+    s->rest_unknown = c->unit.errors > poisoned || (c->first && !s->reverse);
+    bool given = c->first && c->state_count == 1, last = c->first && !program->then;
+    if (program->source && s->source.known && !given)
         compare_model(&c->unit, program->source, &s->source);
-    else if (program->source)
+    else if (program->source && !given)
         side_of_model(&c->unit, program->source, &s->source);
-    if (program->target && s->target.known)
+    if (program->target && s->target.known && !last)
         compare_model(&c->unit, program->target, &s->target);
-    else if (program->target)
+    else if (program->target && !last)
         side_of_model(&c->unit, program->target, &s->target);
     collect_casts(s);
     wm_arena_clear(c->unit.scratch);
@@ -365,8 +426,13 @@ static void set_program(compilation *c, wm_state *s, wm_program *program)
 
 static wm_state *add_state(compilation *c)
 {
+    const compilation *first = c->first;
     wm_state *s = wm_push(&c->arena, c->states, c->state_count, c->state_cap);
-    *s = (wm_state){.unit = &c->unit};
+    *s = (wm_state){.unit = &c->unit, .reverse = c->options->reverse};
+    if (first && c->state_count <= first->state_count)
+        s->judge = wm_judge_new(&c->unit, &first->states[first->state_count - c->state_count]);
+    else if (c->options->judge)
+        s->judge = wm_judge_new(&c->unit, NULL);
     return s;
 }
 
@@ -378,7 +444,7 @@ static bool analyse_rest(compilation *c, bool proven, const wm_side *target)
         wm_state *s = add_state(c);
         const wm_state *before = s - 1;
         if (proven)
-            side_of_result(before, &s->source);
+            side_of_result(&c->unit, before, &s->source);
         set_program(c, s, wm_resolve_then(before->program, proven ? s->source.index : NULL));
         if (!s->program->then)
             s->target = *target;
@@ -387,22 +453,33 @@ static bool analyse_rest(compilation *c, bool proven, const wm_side *target)
     return proven;
 }
 
+/* The sides that headers tell. */
+static bool read_sides(compilation *c, wm_side *source, wm_side *target, wmap_error *err)
+{
+    const wmap_compile_options *o = c->options;
+    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, source, err))
+        return false;
+    if (has_aliases(o->sources, o->source_count))
+        index_aliases(&c->unit, o->sources, o->source_count, source);
+    c->took_part = o->source_count || o->target;
+    return !o->target || side_of_headers(&c->unit, o->target, 1, target, err);
+}
+
 /* Everything but the plan's bytes. True if the map was proven for known names. */
 static bool analyse(compilation *c, wmap_error *err)
 {
     wm_state *s = add_state(c);
-    const wmap_compile_options *o = c->options;
-    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, &s->source, err))
-        return false;
-    if (has_aliases(o->sources, o->source_count))
-        index_aliases(&c->unit, o->sources, o->source_count, &s->source);
-    c->took_part = o->source_count || o->target;
     wm_side target = {0};
-    if (o->target && !side_of_headers(&c->unit, o->target, 1, &target, err))
+    wm_names *written = NULL;
+    if (c->first)
+        written = turn_sides(&c->unit, c->first->states, c->first->state_count, &s->source, &target);
+    else if (!read_sides(c, &s->source, &target, err))
         return false;
-    set_program(c, s,
-                wm_resolve(&c->unit, c->file, c->ast, o, s->source.known ? s->source.index : NULL,
-                           target.known ? target.index : NULL));
+    else if (target.known)
+        written = target.index;
+    set_program(
+        c, s,
+        wm_resolve(&c->unit, c->file, c->ast, c->options, s->source.known ? s->source.index : NULL, written));
     if (!s->program->then)
         s->target = target;
     return analyse_rest(c, analyse_stage(c, s), &target);
@@ -471,6 +548,40 @@ typedef struct wanted {
     const compilation *from;
 } wanted;
 
+/* Compiles the other direction, too. */
+static bool judge(const compilation *c, wmap_report *report, wmap_error *err)
+{
+    wmap_compile_options options = *c->options;
+    options.reverse = !options.reverse;
+    compilation *back = malloc(sizeof *back);
+    if (!back)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    bool ok = begin(back, &options, c, err);
+    back->first = c;
+    jmp_buf *oom = wm_arena_oom(&back->arena);
+    wm_arena_oom_as(&back->scratch, &back->arena);
+    if (setjmp(*oom)) {
+        ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    } else {
+        parse_spec(back);
+        analyse(back, err);
+        wmap_reversal verdict = WMAP_REVERSAL_EXACT;
+        for (size_t i = 0; i < back->state_count; i++) {
+            wmap_reversal stage = wm_judge_verdict(&back->states[i]);
+            verdict = stage > verdict ? stage : verdict;
+        }
+        if (back->unit.errors)
+            verdict = WMAP_REVERSAL_NONE;
+        wmap_report *reasons = wm_report_of(&back->unit, false);
+        ok = reasons || wm_fail(err, WMAP_E_NOMEM, "out of memory");
+        if (reasons)
+            wm_report_judged(report, verdict, reasons);
+    }
+    end(back);
+    free(back);
+    return ok;
+}
+
 static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
 {
     uint8_t **bytes = w->bytes;
@@ -492,8 +603,10 @@ static bool make_plan(compilation *c, const wanted *w, wmap_error *err)
     else
         ok = true;
     *report = wm_report_of(&c->unit, c->took_part);
-    if (*report)
+    if (*report && (!ok || !proven || !c->options->judge || judge(c, *report, err)))
         return ok;
+    wmap_report_free(*report);
+    *report = NULL;
     free(*bytes);
     *bytes = NULL;
     return wm_fail(err, WMAP_E_NOMEM, "out of memory");

@@ -44,6 +44,7 @@ typedef struct wm_diag {
     wm_span use;
     const char *means;
     uint32_t order;
+    bool minor; /* named first only where nothing else is found */
     struct wm_diag *next;
 } wm_diag;
 
@@ -97,5 +98,9 @@ const char *wm_diag_name(wm_diag_id id);
 /* Turns the unit's findings into a report that outlives its arena; `file_took_part` as wmap_report_status
  * needs it. NULL: out of memory. */
 wmap_report *wm_report_of(wm_unit *unit, bool file_took_part);
+
+/* Adds what was found of the other direction: `reasons` is a report of its own, and the first's from now on.
+ */
+void wm_report_judged(wmap_report *report, wmap_reversal reversal, wmap_report *reasons);
 
 #endif

@@ -341,7 +341,7 @@ static void lower_box(lowerer *l, const pairing *p, const wm_box *box, const int
         m->cast = l->state->outs[out].dtype;
         const wm_cast *cast = line->left[p->source->term].cast;
         if (!cast)
-            cast = wm_map_cast(l->state, sb->dtype);
+            cast = wm_map_cast(l->state, sb->dtype, l->state->outs[out].dtype);
         m->policy = cast ? cast->policy : WM_POLICY_CHECK;
     }
 }
@@ -712,7 +712,7 @@ static void lower_kept(lowerer *l, uint32_t at)
     }
     if (out->dtype != from->dtype) {
         m->cast = out->dtype;
-        m->policy = wm_map_cast(l->state, from->dtype)->policy;
+        m->policy = wm_map_cast(l->state, from->dtype, out->dtype)->policy;
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "compiler/judge.h"
 #include "compiler/pass.h"
 #include "compiler/scope.h"
 
@@ -647,6 +648,7 @@ static void match_fill(wm_state *state, wm_form *form)
 
 typedef struct drop_match {
     wm_state *state;
+    const wm_line *line;
     const wm_pattern *pattern;
     size_t matched, used, first;
 } drop_match;
@@ -660,11 +662,12 @@ static void drop_one(void *user, size_t name, const wm_capture *captures)
     if (s->used && d->used++ == 0)
         d->first = name;
     s->dropped = true;
+    wm_judge_drop(d->state, d->line, s->name);
 }
 
 static void match_drop(wm_state *state, const wm_line *line)
 {
-    drop_match m = {state, line->dropped, 0, 0, 0};
+    drop_match m = {state, line, line->dropped, 0, 0, 0};
     wm_names_match(state->source.index, state->unit, m.pattern, line->vars, line->var_count, NULL, drop_one,
                    &m);
     if (m.matched == 0 && state->idle_count < MAX_IDLE)

@@ -75,7 +75,7 @@ static void check_arithmetic(checker *c, const wm_step *s, wmap_dtype dtype)
     wm_note_tensors(c->state, c->in, d);
 }
 
-static bool eval_constant(wm_state *state, wm_instance *in, const wm_step *s, wm_val *value)
+bool wm_step_constant(wm_state *state, wm_instance *in, const wm_step *s, wm_val *value)
 {
     wm_hook hook = {wm_instance_find, in};
     wm_evaluated done = wm_eval(state->unit, in->form->line->scope, &hook, s->expr, value);
@@ -93,7 +93,7 @@ static bool eval_constant(wm_state *state, wm_instance *in, const wm_step *s, wm
 static void check_constant(checker *c, const wm_step *s, wmap_dtype dtype)
 {
     wm_val v;
-    if (c->in->failed || !eval_constant(c->state, c->in, s, &v))
+    if (c->in->failed || !wm_step_constant(c->state, c->in, s, &v))
         return;
     bool zero = v.kind == WM_VAL_INT ? v.i == 0 : v.f == 0;
     if (kind_of(dtype) != WM_KIND_FLOAT && v.kind == WM_VAL_FLOAT) {
@@ -229,14 +229,14 @@ static void check_plain(checker *c, const wm_term *t, wmap_dtype from, wmap_dtyp
     wm_note_tensors(c->state, c->in, d);
 }
 
-/* The cast of the map for a dtype, if the operands have none of their own. */
-static const wm_cast *free_cast(const wm_state *state, const wm_line *line, uint32_t source, uint32_t target,
-                                wmap_dtype dtype)
+const wm_cast *wm_free_cast(const wm_state *state, const wm_instance *in, uint32_t source, uint32_t target,
+                            wmap_dtype dtype)
 {
+    const wm_line *line = in->form->line;
     const wm_term *s = &line->left[source];
     if (s->cast || has_cast(s->steps) || has_cast(line->right[target].steps))
         return NULL;
-    const wm_cast *all = wm_map_cast(state, dtype);
+    const wm_cast *all = wm_map_cast(state, dtype, in->right[target].dtype);
     return all && (!s->steps || wm_cast_exists(dtype, all->to)) ? all : NULL;
 }
 
@@ -249,17 +249,17 @@ wmap_dtype wm_result_dtype(wm_state *state, wm_instance *instance, uint32_t sour
     if (s->steps) {
         dtype = steps_dtype(&c, s->steps, target, WMAP_DTYPE_NONE);
     } else {
-        all = t->steps && !c.line->turned ? NULL : free_cast(state, c.line, source, target, dtype);
+        all = t->steps && !c.line->turned ? NULL : wm_free_cast(state, instance, source, target, dtype);
         wmap_dtype to = s->cast ? s->cast->to : all ? all->to : dtype;
         check_plain(&c, s, dtype, to);
         if (s->cast)
             dtype = to;
     }
-    if (c.line->turned && (all = free_cast(state, c.line, source, target, dtype)))
+    if (c.line->turned && (all = wm_free_cast(state, instance, source, target, dtype)))
         dtype = all->to;
     if (t->steps && !instance->failed)
         dtype = steps_dtype(&c, t->steps, target, dtype);
-    if (!c.line->turned && !instance->failed && (all = free_cast(state, c.line, source, target, dtype)))
+    if (!c.line->turned && !instance->failed && (all = wm_free_cast(state, instance, source, target, dtype)))
         dtype = all->to;
     return dtype;
 }
@@ -299,7 +299,7 @@ static void add_steps(coder *c, const wm_steps *steps, uint32_t from)
         if (s->expr) {
             wm_code *constant = &c->code[c->count++];
             *constant = (wm_code){.constant = true};
-            eval_constant(c->state, c->in, s, &constant->value);
+            wm_step_constant(c->state, c->in, s, &constant->value);
         }
         if (s->kind == WM_STEP_CAST || s->kind == WM_STEP_BITCAST)
             add_cast(c, s->kind, cast_to(c->in, s, c->target), s->cast.policy);
@@ -312,7 +312,7 @@ static void add_steps(coder *c, const wm_steps *steps, uint32_t from)
 /* The cast of the map stands behind all, but of a turned rule before what undoes its operations. */
 static void add_free_cast(coder *c, wmap_dtype dtype)
 {
-    const wm_cast *all = free_cast(c->state, c->in->form->line, c->source->term, c->target, dtype);
+    const wm_cast *all = wm_free_cast(c->state, c->in, c->source->term, c->target, dtype);
     if (all && all->to != dtype)
         add_cast(c, WM_STEP_CAST, all->to, all->policy);
 }

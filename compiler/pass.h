@@ -21,6 +21,7 @@ typedef struct wm_side_tensor {
     const uint64_t *shape;
     const wm_declared *declared; /* wm_nowhere_declared if it is only of a file */
     const char *label;           /* of the file or model */
+    wm_str called;               /* source, for judge.c: the alias by which a rule found it, if it did */
     const wm_pattern *pattern;   /* source: the pattern that matched it first; NULL if none did */
     bool used, dropped, excused; /* source; excused: an error was reported, say no more */
     bool written;                /* declared target */
@@ -37,6 +38,7 @@ typedef struct wm_side {
     size_t count;
     wm_str *names; /* of the tensors */
     wm_names *index;
+    const wm_str *aliases; /* of the tensors, empty where there is none; NULL if there are none at all */
     wm_str
         *bare; /* the names and aliases without their digits; made when the first suggestion is looked for */
 } wm_side;
@@ -233,12 +235,16 @@ typedef struct wm_shared {
     size_t count, cap;
 } wm_shared;
 
+typedef struct wm_judge wm_judge;
+
 /* Everything after resolve. */
 typedef struct wm_state {
     wm_unit *unit;
     const wm_program *program;
     wm_decode *decodes; /* what they give stands behind source.count, in source.tensors and source.names */
     size_t decode_count, decode_cap, made_cap, made_name_cap;
+    bool reverse;
+    wm_judge *judge;        /* NULL: nobody wants to know */
     wm_side source, target; /* target.known: declared or read off --target-like */
     bool rest_unknown; /* some statements could not be understood: say nothing of what is left over or missing
                         */
@@ -307,8 +313,9 @@ void wm_lower_pass(wm_state *state);
 /* Moves of what is kept. */
 void wm_lower_kept(wm_state *state);
 
-/* The cast of the map for a dtype, NULL if there is none. */
-const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from);
+/* The cast of the map for a dtype, NULL if there is none. One that is turned gives back what was there: if
+ * the target is declared with a dtype, that or nothing. */
+const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from, wmap_dtype declared);
 
 /* emit.c: the moves of a target as they will stand in the plan. */
 void wm_emit_moves(wm_state *state, size_t out, const wm_move *moves);
@@ -374,6 +381,13 @@ wmap_dtype wm_result_dtype(wm_state *state, wm_instance *instance, uint32_t sour
  * blocks, then those of the target. `*count` is 0 if the element stays as it is. */
 const wm_code *wm_pair_code(wm_state *state, wm_instance *instance, const wm_piece *source, uint32_t target,
                             uint32_t *count);
+
+/* The constant of a step. False: reported. */
+bool wm_step_constant(wm_state *state, wm_instance *instance, const wm_step *step, wm_val *value);
+
+/* The cast of the map for a dtype, if neither operand has one of its own. */
+const wm_cast *wm_free_cast(const wm_state *state, const wm_instance *instance, uint32_t source,
+                            uint32_t target, wmap_dtype dtype);
 
 /* reverse.c: for what can't be turned. */
 void wm_hint_clauses(wm_unit *unit, wm_diag *diag);

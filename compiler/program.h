@@ -70,6 +70,7 @@ typedef struct wm_axes {
 typedef struct wm_cast {
     wmap_dtype from, to;
     enum wm_policy { WM_POLICY_CHECK, WM_POLICY_SATURATE, WM_POLICY_ALLOW } policy;
+    bool back; /* turned: it gives back the dtype that was there */
     wm_span span;
 } wm_cast;
 
@@ -175,10 +176,12 @@ typedef struct wm_line {
     const wm_axes *axes;   /* visible shared axes, NULL if none */
     const char *round;     /* "b=1, k=2": the loop variables it was unrolled with; "" if none */
     bool optional;
-    bool equal;    /* its sources may be copies of each other, as those of a turned rule may */
-    bool turned;   /* it runs from its target to its source; before the reverse pass: it is to be turned */
-    bool poisoned; /* an error in it was reported: it takes no part, but its names are not reported as left
-                      over */
+    bool equal;     /* its sources may be copies of each other, as those of a turned rule may */
+    bool derived;   /* by the hub, for this direction */
+    bool both_ways; /* in no `forward { }` or `reverse { }` */
+    bool turned;    /* it runs from its target to its source; before the reverse pass: it is to be turned */
+    bool poisoned;  /* an error in it was reported: it takes no part, but its names are not reported as left
+                       over */
     wm_term *left, *right;
     uint32_t left_count, right_count;
     wm_var *vars;

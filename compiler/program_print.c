@@ -107,7 +107,21 @@ static const char *policy_text(enum wm_policy policy)
     return policy == WM_POLICY_SATURATE ? " saturate" : policy == WM_POLICY_ALLOW ? " allow" : "";
 }
 
-/* What is computed, in postfix order; constants as they are written. */
+/* A constant as it is written, or, of an inverse, 2, -2 or 1/c. */
+static void print_constant(const printer *p, const wm_expr *expr)
+{
+    if (expr->span.file == WM_NO_FILE) {
+        fprintf(p->out, "%" PRId64, expr->i);
+        return;
+    }
+    bool inverse = expr->kind == WM_EX_BINARY && expr->a->span.beg == expr->b->span.beg;
+    const wm_source *source = p->unit->sources[expr->span.file];
+    fputs(inverse ? "1/(" : "", p->out);
+    print_text(p, (wm_str){source->text + expr->span.beg, expr->span.end - expr->span.beg});
+    fputs(inverse ? ")" : "", p->out);
+}
+
+/* What is computed, in postfix order. */
 static void print_steps(const printer *p, const wm_term *term, const wm_term *left)
 {
     static const char *const names[] = {
@@ -116,8 +130,10 @@ static void print_steps(const printer *p, const wm_term *term, const wm_term *le
         [WM_STEP_EXP] = "exp",        [WM_STEP_LOG] = "log", [WM_STEP_SQRT] = "sqrt",
         [WM_STEP_RSQRT] = "rsqrt",    [WM_STEP_POW] = "pow", [WM_STEP_CAST] = "cast",
         [WM_STEP_BITCAST] = "bitcast"};
-    for (uint32_t k = 1; term->steps && k < term->steps->count; k++) {
+    for (uint32_t k = 0; term->steps && k < term->steps->count; k++) {
         const wm_step *s = &term->steps->list[k];
+        if (k == 0 && s->kind == WM_STEP_LOAD) /* the operand itself */
+            continue;
         fputs(" | ", p->out);
         if (s->tag.len) {
             print_text(p, s->tag);
@@ -125,14 +141,14 @@ static void print_steps(const printer *p, const wm_term *term, const wm_term *le
         }
         fputs(names[s->kind], p->out);
         if (s->expr) {
-            const wm_source *source = p->unit->sources[s->expr->span.file];
             fputc(' ', p->out);
-            print_text(p, (wm_str){source->text + s->expr->span.beg, s->expr->span.end - s->expr->span.beg});
+            print_constant(p, s->expr);
         } else if (s->kind == WM_STEP_LOAD) {
             fputc(' ', p->out);
             print_pattern(p, &left[s->term].name);
         } else if (s->kind == WM_STEP_CAST || s->kind == WM_STEP_BITCAST) {
-            fprintf(p->out, " %s%s", wmap_dtype_name(s->cast.to), policy_text(s->cast.policy));
+            fprintf(p->out, " %s%s", s->cast.to == WMAP_DTYPE_NONE ? "back" : wmap_dtype_name(s->cast.to),
+                    policy_text(s->cast.policy));
         }
     }
 }

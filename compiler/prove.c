@@ -121,11 +121,13 @@ static void check_coverage(prover *p, wm_instance *in, uint32_t term, bool left)
 
 /* ---- dtypes ---- */
 
-const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from)
+const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from, wmap_dtype declared)
 {
-    for (size_t c = 0; c < state->cast_count; c++)
-        if (state->casts[c].from == from)
-            return &state->casts[c];
+    for (size_t c = 0; c < state->cast_count; c++) {
+        const wm_cast *cast = &state->casts[c];
+        if (cast->from == from && (!cast->back || declared == WMAP_DTYPE_NONE || declared == cast->to))
+            return cast;
+    }
     return NULL;
 }
 
@@ -138,7 +140,7 @@ static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const
                                    wmap_dtype_name(bound->dtype), wmap_dtype_name(gives));
     if (bound->dtype_span.file != WM_NO_FILE)
         wm_diag_also(u, d, bound->dtype_span, "declared here");
-    if (in->form->line->left_count == 1 && wm_cast_exists(gives, bound->dtype)) {
+    if (in->form->line->left_count == 1 && !in->form->line->turned && wm_cast_exists(gives, bound->dtype)) {
         const wm_span s = in->form->line->left[0].span, t = term->name.span;
         const char *text = p->unit->sources[s.file]->text;
         bool alone = in->form->line->right_count == 1;
@@ -182,7 +184,7 @@ static wmap_dtype fill_dtype(prover *p, wm_instance *in, uint32_t term)
     wmap_dtype dtype = bound->dtype;
     bool from_like = in->like && !p->state->target.known && !in->form->line->right[term].declared;
     if (in->like && (dtype == WMAP_DTYPE_NONE || from_like)) {
-        const wm_cast *cast = wm_map_cast(p->state, in->like->dtype);
+        const wm_cast *cast = wm_map_cast(p->state, in->like->dtype, dtype);
         dtype = cast ? cast->to : in->like->dtype;
     }
     if (dtype == WMAP_DTYPE_NONE || !wm_dtype(dtype)) {
@@ -365,7 +367,9 @@ static void keep_rest(prover *p, wm_span span)
             wm_diag_hint(p->unit, d, "drop it: `drop \"%.*s\"`", (int)t->name.len, t->name.p);
             continue;
         }
-        const wm_cast *cast = wm_map_cast(s, t->dtype);
+        size_t like = s->target.known ? wm_names_find(s->target.index, t->name) : WM_NO_NAME;
+        const wm_cast *cast =
+            wm_map_cast(s, t->dtype, like != WM_NO_NAME ? s->target.tensors[like].dtype : WMAP_DTYPE_NONE);
         uint32_t at = add_out(p, t->name, span, NULL);
         if (at == WM_NONE)
             continue;

@@ -30,6 +30,9 @@ struct wmap_report {
     size_t count, errors, warnings;
     bool all_fit, file_took_part;
     const char *spec; /* the name for findings without a place */
+    wmap_reversal reversal;
+    wmap_report *reasons; /* of it: errors stop the map, notes are what is lost */
+    const char *reason;   /* of reasons: the first in one line; NULL if there is none */
 };
 
 /* ---- making: sorted ---- */
@@ -289,8 +292,41 @@ void wmap_report_free(wmap_report *report)
 {
     if (!report)
         return;
+    wmap_report_free(report->reasons);
     wm_arena_release(&report->arena);
     free(report);
+}
+
+static const char *reason_text(wmap_report *r, const entry *e)
+{
+    const place *at = &e->main;
+    const char *where = at->source && !at->whole ? wm_format_text(&r->arena, "%s:%" PRIu32 ":%" PRIu32,
+                                                                  at->source->name, at->line, at->column)
+                                                 : r->spec;
+    bool named = e->diag->id != WM_DIAG_NONE;
+    return where ? wm_format_text(&r->arena, "%s: %s%s%s%s", where, e->diag->message, named ? " (" : "",
+                                  wm_diag_name(named ? e->diag->id : WM_DIAG_NONE), named ? ")" : "")
+                 : NULL;
+}
+
+void wm_report_judged(wmap_report *report, wmap_reversal reversal, wmap_report *reasons)
+{
+    report->reversal = reversal;
+    report->reasons = reasons;
+    const entry *first = NULL;
+    for (size_t i = 0; i < reasons->count; i++) {
+        const entry *e = &reasons->entries[i];
+        if (!first || (!e->diag->warning && first->diag->warning) ||
+            (e->diag->warning == first->diag->warning && !e->diag->minor && first->diag->minor))
+            first = e;
+    }
+    if (first)
+        reasons->reason = reason_text(reasons, first);
+}
+
+wmap_reversal wmap_report_reversal(const wmap_report *report)
+{
+    return report ? report->reversal : WMAP_REVERSAL_UNKNOWN;
 }
 
 size_t wmap_report_errors(const wmap_report *report)
@@ -551,6 +587,11 @@ static void put_note(const printer *p, int width, const char *kind, const char *
     fputc('\n', p->out);
 }
 
+static const char *severity(const wm_diag *d)
+{
+    return d->id == WM_DIAG_NONE ? "note" : d->warning ? "warning" : "error";
+}
+
 static void put_entry(const printer *p, const wmap_report *r, const entry *e)
 {
     const wm_diag *d = e->diag;
@@ -563,7 +604,9 @@ static void put_entry(const printer *p, const wmap_report *r, const entry *e)
     fputs(": ", p->out);
     end(p);
     begin(p, d->warning ? YELLOW : RED);
-    fprintf(p->out, "%s[%s]", d->warning ? "warning" : "error", wm_diag_name(d->id));
+    fputs(severity(d), p->out);
+    if (d->id != WM_DIAG_NONE)
+        fprintf(p->out, "[%s]", wm_diag_name(d->id));
     end(p);
     begin(p, BOLD);
     fputs(": ", p->out);
@@ -609,6 +652,21 @@ static void print_text(const wmap_report *r, FILE *out, bool color, size_t max_e
         put_count(out, r->warnings, "warning");
     if (r->count)
         fputc('\n', out);
+}
+
+void wmap_report_print_reversal(const wmap_report *report, FILE *out, bool color)
+{
+    printer p = {out, color};
+    const wmap_report *reasons = report ? report->reasons : NULL;
+    for (size_t i = 0; reasons && i < reasons->count; i++)
+        put_entry(&p, reasons, &reasons->entries[i]);
+}
+
+const char *wmap_report_reason(const wmap_report *report, size_t *more)
+{
+    const wmap_report *r = report ? report->reasons : NULL;
+    *more = r && r->count ? r->count - 1 : 0;
+    return r && r->reason ? r->reason : "";
 }
 
 /* ---- printing for programs ---- */
@@ -657,8 +715,7 @@ static void json_place(FILE *out, const place *at, const char *file)
 static void json_entry(FILE *out, const wmap_report *r, const entry *e)
 {
     const wm_diag *d = e->diag;
-    fprintf(out, "{\"id\": \"%s\", \"severity\": \"%s\", ", wm_diag_name(d->id),
-            d->warning ? "warning" : "error");
+    fprintf(out, "{\"id\": \"%s\", \"severity\": \"%s\", ", wm_diag_name(d->id), severity(d));
     json_text(out, "message", d->message);
     fputs(", ", out);
     json_place(out, &e->main, r->spec);
@@ -685,11 +742,10 @@ static void json_entry(FILE *out, const wmap_report *r, const entry *e)
     fputs("]}", out);
 }
 
-static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
+static void json_entries(FILE *out, const wmap_report *r, size_t max_errors)
 {
     size_t errors = 0;
     const char *comma = "\n";
-    fputs("{\"diagnostics\": [", out);
     for (size_t i = 0; i < r->count; i++) {
         if (!r->entries[i].diag->warning && ++errors > max_errors)
             continue;
@@ -697,7 +753,25 @@ static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
         json_entry(out, r, &r->entries[i]);
         comma = ",\n";
     }
-    fprintf(out, "%s], \"errors\": %zu, \"warnings\": %zu}\n", r->count ? "\n" : "", r->errors, r->warnings);
+    fputs(r->count ? "\n]" : "]", out);
+}
+
+static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
+{
+    static const char *const exact[] = {[WMAP_REVERSAL_EXACT] = "yes",
+                                        [WMAP_REVERSAL_UNLESS] = "unless over- or underflow",
+                                        [WMAP_REVERSAL_ROUNDS] = "no",
+                                        [WMAP_REVERSAL_NONE] = "no"};
+    fputs("{\"diagnostics\": [", out);
+    json_entries(out, r, max_errors);
+    fprintf(out, ", \"errors\": %zu, \"warnings\": %zu", r->errors, r->warnings);
+    if (r->reversal != WMAP_REVERSAL_UNKNOWN) {
+        fprintf(out, ", \"reverse\": {\"reversible\": %s, \"exact\": \"%s\", \"reasons\": [",
+                r->reversal == WMAP_REVERSAL_NONE ? "false" : "true", exact[r->reversal]);
+        json_entries(out, r->reasons, SIZE_MAX);
+        fputc('}', out);
+    }
+    fputs("}\n", out);
 }
 
 void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,

@@ -165,6 +165,7 @@ static void derive(wm_resolver *r, wm_hub_wish *wish)
     wm_scope *empty = wm_new(r->unit->arena, wm_scope, 1);
     wm_context c = {
         .scope = empty, .file = wish->file, .round = "", .direction = r->reverse ? WM_REVERSE : WM_FORWARD};
+    c.derived = true;
     if (stmts)
         wm_walk(r, &c, stmts);
 }
@@ -303,7 +304,7 @@ static void walk_stage(wm_resolver *r, const wm_stage *stage)
         program->source = wm_make_model(r, &c, source);
     if (target && !hub)
         program->target = wm_make_model(r, &c, target);
-    r->target_known = program->target || (r->options->target && !program->then);
+    r->target_known = program->target || (r->written && !program->then);
     if (!r->read && program->source)
         r->read = model_names(r, program->source);
     const wm_model *asked = r->reverse ? program->target : program->source;
@@ -364,7 +365,7 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     r->written = written;
     r->world.names = r->reverse ? written : read;
     r->program = program;
-    r->target_known = options->target != NULL;
+    r->target_known = written != NULL;
     program->file = file;
     program->map = WM_STR("");
     program->span = WM_NOWHERE;

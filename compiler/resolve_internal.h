@@ -64,6 +64,7 @@ typedef struct wm_context {
     const wm_file *file; /* whose text the statement is */
     const char *round;   /* "b=1, k=2", "" outside loops */
     enum { WM_BOTH_WAYS, WM_FORWARD, WM_REVERSE } direction;
+    bool derived;   /* by the hub, which derives both directions itself */
     bool uncertain; /* under a condition that cannot be answered: no `error` is reached */
     bool poison;    /* something around it is wrong: its lines take no part */
     uint32_t depth; /* of `use` */

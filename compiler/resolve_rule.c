@@ -358,6 +358,8 @@ static wm_line new_line(const wm_resolver *r, const wm_context *c, wm_line_kind 
                      .scope = c->scope,
                      .axes = c->axes,
                      .round = c->round,
+                     .derived = c->derived,
+                     .both_ways = c->direction == WM_BOTH_WAYS,
                      .turned = wm_is_turned(r, c)};
 }
 

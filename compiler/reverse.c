@@ -177,29 +177,41 @@ static void turn_rule(turner *t, wm_line line)
         }
     for (uint32_t i = 0; i < line.left_count && !line.poisoned; i++)
         turn_steps(t, &line.left[i]);
+    for (uint32_t i = 0; i < line.right_count && !line.poisoned; i++) {
+        if (!line.right[i].otherwise)
+            continue;
+        stamp(&line, wm_error(t->unit, WM_E0199, line.right[i].otherwise->span,
+                              "an `else` that is turned around is not supported yet"));
+        line.poisoned = true;
+    }
     wm_term *read = line.right;
     uint32_t count = line.right_count;
     line.right = line.left;
     line.right_count = line.left_count;
     line.left = read;
     line.left_count = count;
+    line.equal = true; /* what was written to several places is read from them */
     add(t, &line);
 }
 
 /* What was filled is left behind, if it still is what was filled in. */
 static void turn_fill(turner *t, const wm_line *fill)
 {
-    wm_diag *d =
-        wm_error(t->unit, WM_E0199, fill->span, "a `fill` that is turned around is not supported yet");
-    stamp(fill, d);
+    wm_else *all = wm_new(t->unit->arena, wm_else, 1);
+    *all = (wm_else){.value = fill->fill->value, .span = fill->fill->span};
+    stamp(fill,
+          wm_error(t->unit, WM_E0199, fill->span, "a `fill` that is turned around is not supported yet"));
     for (uint32_t i = 0; i < fill->right_count; i++) {
         wm_line drop = *fill;
-        wm_pattern *name = wm_new(t->unit->arena, wm_pattern, 1);
-        *name = fill->right[i].name;
         drop.kind = WM_LINE_DROP;
-        drop.dropped = name;
-        drop.right_count = 0;
         drop.poisoned = true;
+        drop.dropped = &fill->right[i].name;
+        drop.left = &fill->right[i];
+        drop.left_count = 1;
+        drop.right = NULL;
+        drop.right_count = 0;
+        drop.fill = NULL;
+        drop.all = all;
         add(t, &drop);
     }
 }
@@ -219,7 +231,8 @@ static void turn_line(turner *t, const wm_line *line)
     case WM_LINE_CAST: {
         wm_line back = *line;
         wm_cast *cast = wm_new(t->unit->arena, wm_cast, 1);
-        *cast = (wm_cast){.from = line->cast->to, .to = line->cast->from, .span = line->cast->span};
+        *cast =
+            (wm_cast){.from = line->cast->to, .to = line->cast->from, .back = true, .span = line->cast->span};
         back.cast = cast;
         add(t, &back);
         break;

@@ -39,6 +39,7 @@ typedef struct wmap_compile_options {
     const char *only;    /* --only: those that it has; or NULL */
     const char *as;      /* --as: the sources are compared with this model, and that is all; or NULL */
     size_t test;         /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
+    bool judge;          /* say, too, whether the map can run in the other direction: wmap_report_reversal */
     bool reverse;        /* --reverse: the map runs from its target to its source. `sources` are files of its
                             target then, `target` is one of its source */
     const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
@@ -71,6 +72,25 @@ WMAP_API size_t wmap_report_warnings(const wmap_report *report);
 
 /* 0 no errors; 3 if all errors are fit errors and a file took part; else 1. */
 WMAP_API int wmap_report_status(const wmap_report *report);
+
+/* Whether forward and back gives what was there (docs/language.md section 12). */
+typedef enum wmap_reversal {
+    WMAP_REVERSAL_UNKNOWN, /* nobody asked, or the map has errors, or its source isn't known */
+    WMAP_REVERSAL_EXACT,   /* bit for bit */
+    WMAP_REVERSAL_UNLESS,  /* the same, unless a multiplication over- or underflows */
+    WMAP_REVERSAL_ROUNDS,  /* it can run back, but something is rounded, left behind, or not proven */
+    WMAP_REVERSAL_NONE     /* it can't run back */
+} wmap_reversal;
+
+/* What a compilation with options->judge found. */
+WMAP_API wmap_reversal wmap_report_reversal(const wmap_report *report);
+
+/* Prints, as text, what stands against running the map back exactly: each place with its reason. */
+WMAP_API void wmap_report_print_reversal(const wmap_report *report, FILE *out, bool color);
+
+/* The first reason in one line, "a.wmap:5:3: ..."; "" if there is none. `*more` is how many others there are.
+ */
+WMAP_API const char *wmap_report_reason(const wmap_report *report, size_t *more);
 
 /* Is there a finding (an error or a warning) of this id, as "E0501"? */
 WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);

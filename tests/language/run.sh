@@ -2,7 +2,8 @@
 # tests/language/run.sh [--update] [WORD]: runs the specs beside it and compares all that wmap says.
 #
 #   diag/ID/*.wmap    `wmap check`: exit status and stderr, which must name the ID; each id has its smallest spec
-#   plan/*.wmap       `wmap explain --moves`: exit status, stdout and stderr
+#   plan/*.wmap       `wmap explain --moves -q`: exit status, stdout and stderr
+#   reverse/*.wmap    `wmap explain`: the same, so with what it says of the other direction
 #   many.wmap         as diag/: many mistakes in one run
 #
 # The comment on top of a spec may hold `# args: ...`, more arguments, and `# file: NAME TENSOR:F32[2,3] ...`, a
@@ -48,24 +49,25 @@ run_case() {
     elif [[ $folder == diag/E* ]] && ! grep -q "error\[${folder#diag/}\]" "$scratch/got"; then
         printf '%s: the output does not name the id of its folder\n' "$path"
         miss "$path"
-    elif [[ $folder == plan ]] && [ $status != 0 ]; then
-        printf '%s: a spec of plan/ must compile\n' "$path"
+    elif [[ $folder == plan || $folder == reverse ]] && [ $status != 0 ]; then
+        printf '%s: a spec of %s/ must compile\n' "$path" "$folder"
         miss "$path"
     else
         pass
     fi
 }
 
-cp -r "$here/diag" "$here/plan" "$scratch/" || exit 2
+cp -r "$here/diag" "$here/plan" "$here/reverse" "$scratch/" || exit 2
 cp "$here"/*.wmap "$scratch/" 2>/dev/null
-for spec in "$here"/diag/*/*.wmap "$here"/plan/*.wmap "$here"/*.wmap; do
+for spec in "$here"/diag/*/*.wmap "$here"/plan/*.wmap "$here"/reverse/*.wmap "$here"/*.wmap; do
     [ -e "$spec" ] || continue
     name=$(basename "$spec" .wmap)
     folder=${spec#"$here"/}
     folder=$(dirname "$folder")
     case $name in _*) continue ;; esac
     case $folder in
-        plan) run_case plan "$name" explain --moves ;;
+        plan) run_case plan "$name" explain --moves -q ;;
+        reverse | diag/E0705) run_case "$folder" "$name" explain ;; # found in what the other direction would do
         *) run_case "$folder" "$name" check ;;
     esac
 done
