@@ -233,7 +233,7 @@ static wm_names *turn_sides(wm_unit *unit, const wm_state *stages, size_t count,
 
 typedef struct compilation {
     const wmap_compile_options *options;
-    wm_arena arena, scratch;
+    wm_arena arena, scratch, forms;
     wm_unit unit;
     wm_state *states; /* one a stage of the map, in the order in which they run */
     size_t state_count, state_cap;
@@ -337,8 +337,6 @@ static void check_forms(wm_state *s)
 
 /* Lines go through the passes in batches: what the passes keep of a line is many times its text, but of use
  * only until its moves are made. */
-#define BATCH ((size_t)1 << 20) /* bytes of scratch after which a batch ends */
-
 /* The outermost block around a line that declares axes. Lines within one are solved together. */
 static const wm_axes *shared_block(const wm_line *line)
 {
@@ -348,7 +346,7 @@ static const wm_axes *shared_block(const wm_line *line)
     return axes;
 }
 
-static void finish_batch(wm_state *s)
+void wm_finish_batch(wm_state *s)
 {
     wm_infer_pass(s);
     wm_judge_instances(s);
@@ -374,12 +372,15 @@ static void run_passes(wm_state *s)
     wm_map_init(&s->shared.map, s->unit->arena, 0);
     for (size_t i = 0; i < s->program->count; i++) {
         const wm_axes *axes = shared_block(&s->program->lines[i]);
-        if (s->unit->scratch->used >= BATCH && (!axes || axes != before))
-            finish_batch(s);
+        if (s->unit->scratch->used + s->forms->used >= WM_BATCH && (!axes || axes != before)) {
+            wm_finish_batch(s);
+            wm_arena_clear(s->forms);
+        }
         before = axes;
         wm_match_line(s, &s->program->lines[i]);
     }
-    finish_batch(s);
+    wm_finish_batch(s);
+    wm_arena_clear(s->forms);
     wm_match_drops(s);
     wm_prove_rest(s);
     wm_judge_rest(s);
@@ -428,7 +429,7 @@ static wm_state *add_state(compilation *c)
 {
     const compilation *first = c->first;
     wm_state *s = wm_push(&c->arena, c->states, c->state_count, c->state_cap);
-    *s = (wm_state){.unit = &c->unit, .reverse = c->options->reverse};
+    *s = (wm_state){.unit = &c->unit, .forms = &c->forms, .reverse = c->options->reverse};
     if (first && c->state_count <= first->state_count)
         s->judge = wm_judge_new(&c->unit, &first->states[first->state_count - c->state_count]);
     else if (c->options->judge)
@@ -519,6 +520,7 @@ static bool begin(compilation *c, const wmap_compile_options *options, const com
     c->from = from;
     wm_arena_init(&c->arena);
     wm_arena_init(&c->scratch);
+    wm_arena_init(&c->forms);
     c->unit.arena = &c->arena;
     c->unit.scratch = &c->scratch;
     if (from)
@@ -535,6 +537,7 @@ static void end(compilation *c)
     free(c->text);
     wm_arena_release(&c->arena);
     wm_arena_release(&c->scratch);
+    wm_arena_release(&c->forms);
 }
 
 /* What a caller wants of a compilation; the one that is not wanted is NULL. */
@@ -667,12 +670,13 @@ static bool run(const wmap_compile_options *options, const wanted *w, wmap_error
         goto done;
     jmp_buf *oom = wm_arena_oom(&c->arena);
     wm_arena_oom_as(&c->scratch, &c->arena);
+    wm_arena_oom_as(&c->forms, &c->arena);
     if (setjmp(*oom))
         ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
     else
         ok = w->stage ? print_stage(c, w, err) : w->tests ? list_tests(c, w, err) : make_plan(c, w, err);
     if (ok && w->tests) { /* they live in it */
-        c->arena.jump = c->scratch.jump = NULL;
+        c->arena.jump = c->scratch.jump = c->forms.jump = NULL;
         return true;
     }
 done:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/pass.h"
+#include "compiler/scope.h"
 #include "grammar/plan.pb-c.h"
 #include "runtime/base/planfile.h"
 #include "runtime/base/sha256.h"
@@ -146,7 +147,7 @@ static void make_room(parts *p, wm_arena *arena, const wm_move *m)
         p->op_list[i] = &p->ops[i];
 }
 
-static void put_move(sink *out, const wm_state *state, const wm_move *m, uint32_t rank, uint32_t target)
+static void put_move(wm_buffer *out, const wm_state *state, const wm_move *m, uint32_t rank, uint32_t target)
 {
     Wmap__Plan part = WMAP__PLAN__INIT;
     Wmap__Move w = WMAP__MOVE__INIT, *moves = &w;
@@ -174,7 +175,10 @@ static void put_move(sink *out, const wm_state *state, const wm_move *m, uint32_
     }
     part.n_moves = 1;
     part.moves = &moves;
-    put(out, &part);
+    size_t size = wmap__plan__get_packed_size(&part);
+    uint8_t *bytes = wm_alloc(out->arena, size);
+    wmap__plan__pack(&part, bytes);
+    wm_buffer_add(out, (const char *)bytes, size);
 }
 
 void wm_emit_moves(wm_state *state, size_t at, const wm_move *moves)
@@ -182,15 +186,11 @@ void wm_emit_moves(wm_state *state, size_t at, const wm_move *moves)
     wm_out *out = &state->outs[at];
     /* Of a known target each tensor is written, so the number that is declared is the one it will have. */
     uint32_t target = (uint32_t)(state->target.known ? out->order : state->program->order ? out->place : at);
-    sink all = {NULL, 0};
+    wm_buffer all = {.arena = state->unit->scratch};
     for (const wm_move *m = moves; m; m = m->next)
         put_move(&all, state, m, out->rank, target);
-    uint8_t *bytes = wm_alloc(state->unit->arena, all.size);
-    out->moves = bytes;
-    out->moves_size = all.size;
-    all = (sink){bytes, 0};
-    for (const wm_move *m = moves; m; m = m->next)
-        put_move(&all, state, m, out->rank, target);
+    out->moves = (const uint8_t *)wm_copy(state->unit->arena, all.text, all.len);
+    out->moves_size = all.len;
 }
 
 /* Files are named as imported; of an absolute path only the last part is kept. */

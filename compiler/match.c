@@ -506,6 +506,14 @@ static void combine(matcher *m, uint32_t t, wm_capture *captures)
     }
 }
 
+/* One line may have as many instances as the source has names. Those that share an axis are solved together.
+ */
+static void make_way(const matcher *m)
+{
+    if (arena_of(m)->used >= WM_BATCH && !m->line->axes)
+        wm_finish_batch(m->state);
+}
+
 /* Instances that another operand with all loop variables has and the leading one lacks. */
 static void find_missing(matcher *m, uint32_t lead, uint32_t all)
 {
@@ -519,6 +527,7 @@ static void find_missing(matcher *m, uint32_t lead, uint32_t all)
             wm_str key = all ? key_of(m, other->loops, f->captures) : (wm_str){"", 0};
             if (wm_map_get(&first->keys, key.p, key.len) != WM_MAP_NONE)
                 continue;
+            make_way(m);
             wm_instance *in = new_instance(m->state, m->form, loop_captures(m, other, f, NULL));
             if (!in)
                 return;
@@ -535,6 +544,8 @@ static void match_rule(wm_state *state, wm_form *form)
     bool *loops = wm_new(state->unit->scratch, bool, line->var_count);
     uint32_t all = 0, matched = 0;
     bool failed = false;
+    wm_arena *batch = state->unit->scratch;
+    state->unit->scratch = state->forms; /* what was found outlives the batches that it is made into */
     m.tables = wm_new(state->unit->scratch, table, line->left_count);
     for (uint32_t t = 0; t < line->left_count; t++) {
         table *now = m.now = &m.tables[t];
@@ -551,6 +562,7 @@ static void match_rule(wm_state *state, wm_form *form)
         make_groups(&m, now);
         matched += now->found_count > 0;
     }
+    state->unit->scratch = batch;
     if (failed || (line->optional && matched == 0)) {
         form->failed |= failed;
         return;
@@ -583,6 +595,7 @@ static void match_rule(wm_state *state, wm_form *form)
     }
     for (size_t g = 0; g < m.tables[lead].group_count; g++) {
         const found *f = &m.tables[lead].founds[m.tables[lead].groups[g].first];
+        make_way(&m);
         wm_instance *in = new_instance(state, form, loop_captures(&m, &m.tables[lead], f, NULL));
         if (!in)
             return;
@@ -735,12 +748,21 @@ static void excuse_line(wm_state *state, const wm_line *line)
         unit->last->next = NULL;
 }
 
+static wm_form *make_form(wm_state *state, const wm_line *line)
+{
+    wm_arena *batch = state->unit->scratch;
+    state->unit->scratch = state->forms;
+    wm_form *form = wm_layout_pass(state->unit, line);
+    state->unit->scratch = batch;
+    return form;
+}
+
 void wm_match_line(wm_state *state, const wm_line *line)
 {
     wm_form *form = NULL;
     state->unit->use = wm_scope_use(line->scope);
     if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
-        form = wm_layout_pass(state->unit, line);
+        form = make_form(state, line);
     if (form && !form->failed) {
         if (line->kind == WM_LINE_RULE)
             match_rule(state, form);

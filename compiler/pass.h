@@ -1,7 +1,8 @@
 /* pass.h: what the passes after resolve hand to each other: forms (a line's layouts, compiled once),
  * instances (a form bound to tensors), target tensors, moves. Each pass is one file and one or two functions,
- * listed here in the order in which they run. They run over batches of lines (compile.c): forms and instances
- * are in the unit's scratch and last for a batch; target tensors and moves are in its arena. */
+ * listed here in the order in which they run. They run over batches of lines (compile.c): instances are in
+ * the unit's scratch and last for a batch, forms in an arena of their own, because a line that matches many
+ * names is several batches; target tensors and moves are in the unit's arena. */
 #ifndef WM_PASS_H
 #define WM_PASS_H
 
@@ -240,6 +241,7 @@ typedef struct wm_judge wm_judge;
 /* Everything after resolve. */
 typedef struct wm_state {
     wm_unit *unit;
+    wm_arena *forms; /* of the lines of the batch: forms, and what their names matched */
     const wm_program *program;
     wm_decode *decodes; /* what they give stands behind source.count, in source.tensors and source.names */
     size_t decode_count, decode_cap, made_cap, made_name_cap;
@@ -269,6 +271,11 @@ typedef struct wm_state {
     wm_shared shared;
     uint32_t suggestions; /* "did you mean" given so far */
 } wm_state;
+
+#define WM_BATCH ((size_t)1 << 20) /* bytes of scratch after which a batch ends */
+
+/* compile.c: takes the instances of the batch through all passes and forgets them. Forms stay. */
+void wm_finish_batch(wm_state *state);
 
 /* match.c: binds a line to the names of the source: adds its instances to the batch. Reports what
  * wm_layout_pass does, and E0401, E0402, E0405, E0413, E0506, E0520. */

@@ -98,6 +98,11 @@ static wm_names *model_names(wm_resolver *r, const wm_model *model)
  * all, it stays open. */
 static void walk_body(wm_resolver *r, const wm_context *c, const wm_stmt *body)
 {
+    wm_program *p = r->program;
+    size_t statements = 0;
+    for (const wm_stmt *s = body; s; s = s->next)
+        statements++;
+    p->lines = wm_grow(r->unit->arena, p->lines, p->count, statements, &p->cap, sizeof *p->lines);
     r->world.undeclared = r->reverse && r->read && !r->world.names;
     wm_walk(r, c, body);
 }

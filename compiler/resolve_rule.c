@@ -43,7 +43,7 @@ void wm_unsupported(wm_resolver *r, const wm_context *context, wm_span span, con
 
 static void add_step(wm_resolver *r, wm_rule_info *info, const wm_step *step)
 {
-    *wm_push(r->unit->arena, info->steps, info->step_count, info->step_cap) = *step;
+    *wm_push(r->statement, info->steps, info->step_count, info->step_cap) = *step;
 }
 
 static void add_ops(wm_resolver *r, wm_rule_info *info, const wm_value *value)
@@ -169,7 +169,9 @@ static void add_source(wm_resolver *r, const wm_scope *scope, wm_rule_info *info
         term->cast = cast;
     } else if (info->step_count > 1) {
         wm_steps *steps = wm_new(r->unit->arena, wm_steps, 1);
-        *steps = (wm_steps){info->steps, (uint32_t)info->step_count};
+        wm_step *list = wm_new(r->unit->arena, wm_step, info->step_count);
+        memcpy(list, info->steps, info->step_count * sizeof *list);
+        *steps = (wm_steps){list, (uint32_t)info->step_count};
         term->steps = steps;
     }
 }

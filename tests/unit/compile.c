@@ -153,9 +153,70 @@ static void test_aliases(void **state)
            "error");
 }
 
+/* ---- a line that is many batches ---- */
+
+#define MANY 20000
+
+/* The plan of a map over MANY tensors as text, or the findings; free() it. */
+static char *explain_many(const char *text, const wmap_tensor *list)
+{
+    wmap_header header = {.label = "many", .tensors = list, .count = MANY};
+    wmap_compile_options options = {
+        .text = text, .text_len = strlen(text), .rules_only = true, .sources = &header, .source_count = 1};
+    wmap_report *report = NULL;
+    wmap_error err = {0};
+    uint8_t *bytes;
+    size_t size, shown_size;
+    char *shown = NULL;
+    FILE *out = open_memstream(&shown, &shown_size);
+    assert_non_null(out);
+    if (wmap_compile(&options, &bytes, &size, &report, &err)) {
+        wmap_plan *plan = wmap_plan_parse(bytes, size, "plan", &err);
+        assert_non_null(plan);
+        wmap_plan_print(plan, out, false);
+        wmap_plan_free(plan);
+    } else {
+        wmap_report_print(report, out, WMAP_REPORT_TEXT, false, 0);
+    }
+    fclose(out);
+    free(bytes);
+    wmap_report_free(report);
+    return shown;
+}
+
+/* One rule with a pattern gives what a loop of plain rules gives, and one finding for all that is wrong. */
+static void test_many_matches(void **state)
+{
+    (void)state;
+    static const uint64_t shape[] = {2, 3};
+    wmap_tensor *list = calloc(MANY, sizeof *list);
+    char(*names)[16] = calloc(MANY, sizeof *names);
+    assert_true(list && names);
+    for (size_t i = 0; i < MANY; i++) {
+        int len = snprintf(names[i], sizeof names[i], "x.%zu", i);
+        list[i] = (wmap_tensor){names[i], (size_t)len, WMAP_F32, 2, shape};
+    }
+    char *pattern = explain_many("\"x.{i}\" [a b] -> \"y.{i}\" [b a]", list);
+    char *loop = explain_many("for i in 0..19999 { \"x.{i}\" [a b] -> \"y.{i}\" [b a] }", list);
+    assert_string_equal(pattern, loop);
+    assert_non_null(strstr(pattern, "20000 sources, 20000 targets, 20000 moves"));
+    assert_non_null(strstr(pattern, "[a b] <- \"x.19999\" [b a]"));
+    free(pattern);
+    free(loop);
+    char *wrong = explain_many("\"x.{i}\" [a b c] -> \"y.{i}\" [c b a]", list);
+    assert_non_null(strstr(wrong, "E0504"));
+    assert_non_null(strstr(wrong, "and 19999 more"));
+    free(wrong);
+    char *twice = explain_many("\"x.{i}\" -> \"y.{i}\"\n\"x.{i}\" -> \"y.{i}\"", list);
+    assert_non_null(strstr(twice, "E0514"));
+    free(twice);
+    free(names);
+    free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads_fail), cmocka_unit_test(test_no_file),
-                                       cmocka_unit_test(test_aliases)};
+                                       cmocka_unit_test(test_aliases), cmocka_unit_test(test_many_matches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
