@@ -189,4 +189,13 @@ void wm_meter_end(wm_meter *meter);
 #include "commands.def"
 #undef COMMAND
 
+/* ---- pages.c ---- */
+
+/* Is it the id of an error ("E0401"), and no file? */
+bool wm_is_page(const char *word);
+
+/* Prints what docs/errors.md says of an id; of all ids their titles. The exit status. */
+int wm_explain_page(const char *word);
+int wm_list_pages(void);
+
 #endif

@@ -1,4 +1,6 @@
-/* cli/explain.c: `wmap explain`: the mapping that was derived, or an inner form of the spec. */
+/* cli/explain.c: `wmap explain`: the mapping that was derived, an inner form of the spec, or what an error
+ * means.
+ */
 #include <stdlib.h>
 
 #include "cli.h"
@@ -6,6 +8,12 @@
 int wm_cmd_explain(const wm_args *args)
 {
     wm_input input;
+    if (wm_args_has(args, WM_FLAG_LIST)) {
+        return wm_list_pages();
+    }
+    if (args->word_count == 1 && wm_is_page(args->words[0])) {
+        return wm_explain_page(args->words[0]);
+    }
     const char *stage = wm_args_value(args, WM_FLAG_STAGE);
     if (!stage && wm_args_has(args, WM_FLAG_FROM) && !wm_args_has(args, WM_FLAG_MOVES)) {
         stage = "derived"; /* a map that nobody wrote is what one wants to see */

@@ -106,6 +106,9 @@ for id in $(plain_ids=$(grep -ohE '(WM_|")[EWR][0-9]{4}' compiler/*.c runtime/*.
     printf '%s\n' "$plain_ids" | grep -oE '[EWR][0-9]{4}' | sort -u); do
     grep -E "^\| $id \|.*not raised by this version" docs/language.md
 done | rule "docs/language.md says of a diagnostic that it is not raised, but it is"
+for id in $({ printf '%s\n' $raised && grep -ohE '"R[0-9]{4}: ' runtime/*.c | grep -oE 'R[0-9]{4}'; } | sort -u); do
+    [ "$id" = E0199 ] || grep -q "^## $id: " docs/errors.md || printf '%s\n' "$id"
+done | rule "a diagnostic without a section in docs/errors.md"
 # What the document lists as raised is raised: by a case of its own, or where data is at hand.
 for id in $(sed -n '/not raised by this version/d; s/^| \([EWR][0-9]*\) |.*/\1/p' docs/language.md); do
     ls tests/language/diag/"$id"/*.wmap >/dev/null 2>&1 || grep -qsE "\\b$id\\b" tests/cli/*.sh tests/unit/run.c ||
