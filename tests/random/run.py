@@ -160,6 +160,8 @@ class Runner:
         gone = {name for u in spec.units for name in u.dropped}
         if exact and gone:
             raise Failure(f"exact, though {sorted(gone)} are left behind")
+        if gone and spec.source_model:
+            return  # the model asks for what is left behind
         form = spec.source_format
         files.write("there." + form, [t for t in there if t[0] not in gone], random.Random(spec.seed))
         if "--target-like" in options:
