@@ -6,8 +6,8 @@
 #define F(id) (UINT64_C(1) << WM_FLAG_##id)
 /* What every command takes that reads a spec. */
 #define COMPILING                                                                                            \
-    (F(SOURCE) | F(TARGET_LIKE) | F(REVERSE) | F(MAP) | F(FROM) | F(TO) | F(WITHOUT) | F(ONLY) | F(DEFINE) | \
-     F(INCLUDE) | F(RULES))
+    (F(SOURCE) | F(TARGET_LIKE) | F(REVERSE) | F(MAP) | F(FROM) | F(TO) | F(WITHOUT) | F(ONLY) | F(ONTO) |   \
+     F(DEFINE) | F(INCLUDE) | F(RULES))
 
 const wm_command wm_commands[] = {
 #define COMMAND(name, args, summary, example, flags) {#name, args, summary, example, flags, wm_cmd_##name},

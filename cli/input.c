@@ -205,6 +205,13 @@ static int open_sources(wm_input *input, const wm_args *args, size_t first)
             status = s > status ? s : status;
         }
     }
+    if (wm_args_has(args, WM_FLAG_ONTO)) {
+        int s = open_source(input, wm_args_value(args, WM_FLAG_ONTO), false, quiet);
+        if (s == WM_EXIT_DONE) {
+            input->prefixes[input->archive_count - 1] = "onto";
+        }
+        status = s > status ? s : status;
+    }
     int target = open_template(args, WM_FLAG_TARGET_LIKE, &input->target);
     int like = open_template(args, WM_FLAG_LIKE, &input->like);
     status = target > status ? target : status;
@@ -422,6 +429,8 @@ int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t 
         .to = wm_args_value(args, WM_FLAG_TO),
         .without = wm_args_value(args, WM_FLAG_WITHOUT),
         .only = wm_args_value(args, WM_FLAG_ONLY),
+        .onto = wm_args_has(args, WM_FLAG_ONTO),
+        .members = wm_args_has(args, WM_FLAG_MEMBERS),
         .as = wm_args_value(args, WM_FLAG_AS),
         .includes = b.settings.includes,
         .include_count = b.settings.include_count,

@@ -76,12 +76,13 @@ static bool open_arch(wm_hub *h, wm_givens *a, wm_givens *b)
 bool wm_hub_open(wm_hub *h, const wm_scope *scope, const wm_call *from, const wm_call *to)
 {
     wm_givens a = {0}, b = {0};
-    h->sides[0].model = wm_hub_open_model(h, from, scope, &a);
-    if (!h->sides[0].model)
-        return false;
-    if (to) {
-        h->sides[1].model = wm_hub_open_model(h, to, scope, &b);
-        if (!h->sides[1].model)
+    /* The one that is called by its name alone is of the architecture that the other one names. */
+    bool turned = to && !from->name->parts->next;
+    const wm_call *calls[2] = {turned ? to : from, turned ? from : to};
+    for (int i = 0; i < 2 && calls[i]; i++) {
+        int side = turned ? 1 - i : i;
+        h->sides[side].model = wm_hub_open_model(h, calls[i], scope, side ? &b : &a);
+        if (!h->sides[side].model)
             return false;
     }
     if (!open_arch(h, &a, to ? &b : NULL))
@@ -364,12 +365,42 @@ static void put_map(wm_hub *h, const wm_hub_outs *outs, wm_buffer *b)
     put(b, "}\n");
 }
 
+/* The hub's view: an array a line, with its places on both sides. */
+static void put_members(wm_hub *h, wm_buffer *b)
+{
+    for (size_t l = 0; l < h->layer_count; l++)
+        for (size_t a = 0; a < h->layers[l]->layer->count; a++) {
+            const wm_hub_item *item = &h->layers[l]->items[a];
+            if (!item->sides[0].count && !item->sides[1].count)
+                continue;
+            put(b, wm_item_text(h, item));
+            put(b, " ");
+            wm_hub_print_layout(item->array->layout, b);
+            for (int side = 0; side < 2; side++) {
+                const struct wm_hub_side_of *of = &item->sides[side];
+                put(b, of->count ? " = " : " = nothing");
+                for (size_t i = 0; i < of->count; i++) {
+                    const wm_hub_place *place = of->places[i];
+                    put(b, i ? ", " : "");
+                    if (place->tensor->tag)
+                        put(b, wm_format_text(h->arena, "%.*s: ", (int)place->tensor->tag->text.len,
+                                              place->tensor->tag->text.p));
+                    wm_hub_print_name(place->name, b);
+                    put(b, " ");
+                    wm_hub_print_layout(wm_hub_layout(h, place, NULL), b);
+                }
+            }
+            put(b, "\n");
+        }
+}
+
 /* ---- all of it ---- */
 
 wm_stmt *wm_hub_run(wm_resolver *r, const wm_hub_wish *wish)
 {
     wm_hub *h = wm_hub_new(r, wish->file);
     h->taking = wish->from->span;
+    h->onto = r->options->onto;
     if (!wm_hub_open(h, wish->scope, wish->from, wish->to) || !wm_hub_expand(h)) {
         r->program->failed = true;
         return NULL;
@@ -390,7 +421,9 @@ wm_stmt *wm_hub_run(wm_resolver *r, const wm_hub_wish *wish)
     }
     wm_hub_loops(h, &outs);
     tell_program(h);
-    if (wish->text)
+    if (wish->text && r->options->members)
+        put_members(h, wish->text);
+    else if (wish->text)
         put_map(h, &outs, wish->text);
     wm_stmt *first = NULL, **tail = &first;
     for (size_t i = 0; i < outs.count; i++) {

@@ -12,7 +12,8 @@
 #define WM_HUB_VARS   16       /* of one statement's refs */
 #define WM_HUB_STEPS  20000000 /* in one derivation: members tried against statements, and the like */
 #define WM_HUB_MEMBER 200      /* steps that a member costs: a hundred thousand of them at most */
-#define WM_HUB_OWNERS 256      /* arrays in one tensor */
+#define WM_HUB_ONTO   "onto"
+#define WM_HUB_OWNERS 256 /* arrays in one tensor */
 
 /* ---- architectures ---- */
 
@@ -240,6 +241,7 @@ typedef struct wm_hub {
     size_t fold_count, fold_cap;
     wm_hub_side sides[2];
     uint64_t steps;
+    bool onto;      /* what is not written comes from the source with the prefix WM_HUB_ONTO */
     wm_span taking; /* a written rule, for E1014 */
     bool unknown;   /* some extent is, for want of a file */
     bool failed;
@@ -365,11 +367,22 @@ typedef struct wm_hub_rename {
 } wm_hub_rename;
 wm_layout *wm_hub_layout(wm_hub *h, const wm_hub_place *place, const wm_hub_rename *rename);
 
+/* The layout that a place has in the text, or the canonical one of its array. */
+const wm_layout *wm_place_layout(const wm_hub_place *place);
+
+/* The owner whose tag a block has; -1: none. */
+int wm_block_owner(const wm_hub_place *place, const wm_block *block);
+
+/* Is that an axis of the array? */
+bool wm_array_axis(const wm_hub_array *array, wm_str name);
+
 /* Checks the layout of a place against its arrays: E1006. */
 bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place);
 
 /* Checks that the places of an item hold all its labels: E1007. */
 void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side);
+
+/* ---- hub_extent.c ---- */
 
 /* The shape of a place. False: some extent is not known; `*unknown` counts those of the dimension that has
  * most. */
@@ -420,6 +433,16 @@ bool wm_hub_both(const wm_hub_item *item);
 /* What the hub makes of the two models. */
 void wm_hub_derive(wm_hub *h, wm_hub_outs *out);
 
+wm_stmt *wm_hub_stmt_of(wm_hub *h, wm_stmt_kind kind, wm_span span);
+
+/* `[shape]` of a fill. */
+wm_shape *wm_hub_shape_of(wm_hub *h, wm_span span, const uint64_t *shape, uint32_t rank);
+
+/* ---- hub_stated.c ---- */
+
+/* Adds A's `ignore` as drops, B's fills and metadata. */
+void wm_hub_stated(wm_hub *h, wm_hub_outs *out);
+
 /* Does the source's model say that this tensor is none of its weights? */
 bool wm_hub_ignored(wm_hub *h, wm_str name);
 
@@ -436,6 +459,8 @@ typedef struct wm_hub_slots {
     int64_t *items;
     size_t count, cap;
 } wm_hub_slots;
+void wm_hub_print_layout(const wm_layout *layout, wm_buffer *out);
+void wm_hub_print_name(wm_str name, wm_buffer *out);
 void wm_hub_print(const wm_stmt *stmt, int level, wm_buffer *out, wm_hub_slots *slots);
 
 /* Is the run of digits at `at` of a name a number (one that is written without zeros before it)? Its end. */

@@ -27,7 +27,7 @@ static bool has(const wm_hub_item *item, int side)
 
 bool wm_hub_both(const wm_hub_item *item)
 {
-    return has(item, 0) && has(item, 1);
+    return has(item, 0) && has(item, 1) && !item->member->left_out;
 }
 
 /* ---- groups ---- */
@@ -198,12 +198,12 @@ static void report_lacks(deriver *d)
     }
 }
 
-static wm_stmt *new_stmt(deriver *d, wm_stmt_kind kind, wm_span span)
+wm_stmt *wm_hub_stmt_of(wm_hub *h, wm_stmt_kind kind, wm_span span)
 {
-    wm_stmt *s = wm_new(d->h->arena, wm_stmt, 1);
+    wm_stmt *s = wm_new(h->arena, wm_stmt, 1);
     s->kind = kind;
     s->span = span;
-    s->of = wm_new(d->h->arena, wm_stmt_of, 1);
+    s->of = wm_new(h->arena, wm_stmt_of, 1);
     return s;
 }
 
@@ -237,7 +237,7 @@ static void drop(deriver *d, wm_hub_item *item, bool checked)
             *tail = s;
             continue;
         }
-        wm_stmt *stmt = new_stmt(d, WM_ST_DROP, place->span);
+        wm_stmt *stmt = wm_hub_stmt_of(d->h, WM_ST_DROP, place->span);
         stmt->of->strings = s;
         stmt->of->constant = constant;
         *wm_push(h->arena, d->out->items, d->out->count, d->out->cap) =
@@ -267,15 +267,15 @@ static wmap_dtype fill_dtype(deriver *d, const wm_hub_item *item)
 }
 
 /* `: dtype [shape]` of a fill. */
-static wm_shape *make_shape(deriver *d, wm_span span, const uint64_t *shape, uint32_t rank)
+wm_shape *wm_hub_shape_of(wm_hub *h, wm_span span, const uint64_t *shape, uint32_t rank)
 {
-    wm_shape *made = wm_new(d->h->arena, wm_shape, 1);
+    wm_shape *made = wm_new(h->arena, wm_shape, 1);
     wm_shape_item **tail = &made->items;
     made->span = span;
     for (uint32_t k = 0; k < rank; k++) {
-        *tail = wm_new(d->h->arena, wm_shape_item, 1);
+        *tail = wm_new(h->arena, wm_shape_item, 1);
         (*tail)->span = span;
-        (*tail)->expr = wm_hub_int(d->h, (int64_t)shape[k], span);
+        (*tail)->expr = wm_hub_int(h, (int64_t)shape[k], span);
         tail = &(*tail)->next;
     }
     return made;
@@ -313,8 +313,8 @@ static void fill(deriver *d, wm_hub_item *item)
         target->dtype = wm_new(h->arena, wm_word, 1);
         target->dtype->text = (wm_str){dtype, (uint32_t)strlen(dtype)};
         target->dtype->span = place->tensor->span;
-        target->shape = make_shape(d, place->tensor->span, shape, rank);
-        wm_stmt *stmt = new_stmt(d, WM_ST_FILL, place->span);
+        target->shape = wm_hub_shape_of(h, place->tensor->span, shape, rank);
+        wm_stmt *stmt = wm_hub_stmt_of(d->h, WM_ST_FILL, place->span);
         stmt->of->constant = constant;
         stmt->of->right = target;
         *wm_push(h->arena, d->out->items, d->out->count, d->out->cap) =
@@ -322,9 +322,93 @@ static void fill(deriver *d, wm_hub_item *item)
     }
 }
 
+/* ---- --onto ---- */
+
+static const wmap_header *onto_header(const wm_hub *h)
+{
+    const wmap_compile_options *o = h->r->options;
+    for (size_t s = 0; h->onto && s < o->source_count; s++)
+        if (o->sources[s].prefix && strcmp(o->sources[s].prefix, WM_HUB_ONTO) == 0)
+            return &o->sources[s];
+    return NULL;
+}
+
+/* Copies the tensors of an array that A doesn't give. False: the other file lacks one. */
+static bool copy_onto(deriver *d, wm_hub_item *item)
+{
+    wm_hub *h = d->h;
+    const wmap_header *header = onto_header(h);
+    for (size_t i = 0; i < item->sides[1].count; i++) {
+        wm_hub_place *place = item->sides[1].places[i];
+        size_t at = 0;
+        if (place->filled)
+            continue;
+        while (header && at < header->count &&
+               !wm_str_eq(place->name,
+                          (wm_str){header->tensors[at].name, (uint32_t)header->tensors[at].name_len}))
+            at++;
+        if (!header || at == header->count || shared(place) || !wm_hub_step(h, at + 1, place->span))
+            return false;
+        place->filled = true;
+        wm_stmt *stmt = wm_new(h->arena, wm_stmt, 1);
+        wm_rule *rule = stmt->rule = wm_new(h->arena, wm_rule, 1);
+        stmt->kind = WM_ST_RULE;
+        stmt->span = rule->span = rule->arrow = rule->optional_span = rule->equal_span = place->span;
+        const char *from =
+            wm_format_text(h->arena, "%s/%.*s", WM_HUB_ONTO, (int)place->name.len, place->name.p);
+        for (int side = 0; side < 2; side++) {
+            wm_operand *operand = wm_new(h->arena, wm_operand, 1);
+            wm_place *made = wm_new(h->arena, wm_place, 1);
+            operand->span = made->span = place->span;
+            made->name =
+                wm_hub_string(h, side ? place->name : (wm_str){from, (uint32_t)strlen(from)}, place->span);
+            made->layout = wm_hub_layout(h, place, NULL);
+            if (side) {
+                operand->place = made;
+                rule->right = operand;
+            } else {
+                operand->value = wm_new(h->arena, wm_value, 1);
+                *operand->value = (wm_value){.kind = WM_VA_PLACE, .span = place->span, .place = made};
+                rule->left = operand;
+            }
+        }
+        *wm_push(h->arena, d->out->items, d->out->count, d->out->cap) =
+            (wm_hub_out){.stmt = stmt, .member = item->member, .item = item, .sides = {NULL, place}};
+    }
+    return true;
+}
+
+/* What the other file has beside it is left behind. */
+static void drop_onto(deriver *d)
+{
+    wm_hub *h = d->h;
+    const wmap_header *header = onto_header(h);
+    struct wm_string_list *first = NULL, **tail = &first;
+    for (size_t i = 0; header && i < header->count; i++) {
+        const wmap_tensor *t = &header->tensors[i];
+        uint32_t at = wm_map_get(&h->sides[1].names, t->name, t->name_len);
+        if (at != WM_MAP_NONE && h->sides[1].places[at]->filled)
+            continue;
+        const char *name = wm_format_text(h->arena, "%s/%.*s", WM_HUB_ONTO, (int)t->name_len, t->name);
+        *tail = wm_new(h->arena, struct wm_string_list, 1);
+        (*tail)->string = wm_hub_string(h, (wm_str){name, (uint32_t)strlen(name)}, h->named->span);
+        tail = &(*tail)->next;
+    }
+    if (!first)
+        return;
+    wm_stmt *stmt = wm_hub_stmt_of(d->h, WM_ST_DROP, h->named->span);
+    stmt->of->strings = first;
+    *wm_push(h->arena, d->out->items, d->out->count, d->out->cap) = (wm_hub_out){.stmt = stmt};
+}
+
 static void one_sided(deriver *d, wm_hub_item *item)
 {
     const wm_hub_array *array = item->array;
+    if (d->h->onto && has(item, 1) && (item->member->left_out || !has(item, 0)) && copy_onto(d, item)) {
+        if (has(item, 0))
+            drop(d, item, false);
+        return;
+    }
     if (has(item, 0) && item->member->left_out)
         drop(d, item, false);
     else if (item->folded)
@@ -337,168 +421,6 @@ static void one_sided(deriver *d, wm_hub_item *item)
         lack(d, item, 0);
     else if (has(item, 1))
         lack(d, item, 1);
-}
-
-/* ---- what a model says beside its arrays ---- */
-
-static void note_found(void *user, size_t name, const wm_capture *captures)
-{
-    (void)name;
-    (void)captures;
-    *(bool *)user = true;
-}
-
-/* A string with what is known of it as text; wildcards stay. */
-static wm_string *settled(deriver *d, const wm_scope *scope, const wm_string *string)
-{
-    wm_hub *h = d->h;
-    wm_string *out = wm_new(h->arena, wm_string, 1);
-    wm_part **tail = &out->parts;
-    out->span = string->span;
-    for (const wm_part *part = string->parts; part; part = part->next) {
-        wm_part *copy = wm_new(h->arena, wm_part, 1);
-        *copy = *part;
-        copy->next = NULL;
-        if (part->kind == WM_PART_HOLE) {
-            wm_string one = {.span = string->span, .parts = wm_new(h->arena, wm_part, 1)};
-            *one.parts = *part;
-            one.parts->next = NULL;
-            wm_str text;
-            if (wm_plain_text(h->r->unit, scope, NULL, &one, &text) != WM_EVAL_OK) {
-                h->failed = true;
-                return out;
-            }
-            *copy = (wm_part){.kind = WM_PART_TEXT, .span = part->span, .text = text};
-        }
-        *tail = copy;
-        tail = &copy->next;
-    }
-    return out;
-}
-
-bool wm_hub_ignored(wm_hub *h, wm_str name)
-{
-    deriver d = {.h = h};
-    const wm_hub_side *s = &h->sides[0];
-    for (size_t i = 0; i < s->stated_count; i++)
-        for (const struct wm_string_list *l =
-                 s->stated[i].stmt->kind == WM_HS_IGNORE ? s->stated[i].stmt->strings : NULL;
-             l; l = l->next) {
-            wm_scope empty = {0};
-            wm_vars vars = {0};
-            wm_pattern pattern;
-            const wm_string *string = settled(&d, s->stated[i].scope, l->string);
-            bool found = false;
-            wm_names *one = wm_names_index(h->r->unit, &name, 1);
-            if (wm_note_vars(h->r, &empty, string, WM_USE_LOOKED, &vars) &&
-                wm_make_pattern(h->r, &empty, string, WM_USE_LOOKED, &vars, &pattern, NULL))
-                wm_names_match(one, h->r->unit, &pattern, vars.items, (uint32_t)vars.count, NULL, note_found,
-                               &found);
-            if (found)
-                return true;
-        }
-    return false;
-}
-
-static wm_expr *constant_of(deriver *d, const wm_scope *scope, const wm_expr *expr)
-{
-    wm_val value;
-    wm_evaluated done = wm_eval(d->h->r->unit, scope, NULL, expr, &value);
-    if (done == WM_EVAL_OK && (value.kind == WM_VAL_INT || value.kind == WM_VAL_FLOAT)) {
-        wm_expr *e = wm_hub_int(d->h, value.i, expr->span);
-        e->kind = value.kind == WM_VAL_INT ? WM_EX_INT : WM_EX_FLOAT;
-        e->f = value.f;
-        return e;
-    }
-    if (done != WM_EVAL_ERROR)
-        wm_error(d->h->r->unit, WM_E0304, expr->span, "a constant is a number that is known");
-    d->h->failed = true;
-    return NULL;
-}
-
-static wm_stmt *ignored(deriver *d, const struct wm_hub_stmt *stated, const wm_scope *scope)
-{
-    wm_stmt *stmt = new_stmt(d, WM_ST_DROP, stated->span);
-    struct wm_string_list **tail = &stmt->of->strings;
-    for (const struct wm_string_list *l = stated->strings; l; l = l->next) {
-        *tail = wm_new(d->h->arena, struct wm_string_list, 1);
-        (*tail)->string = settled(d, scope, l->string);
-        tail = &(*tail)->next;
-    }
-    if (stated->constant)
-        stmt->of->constant = constant_of(d, scope, stated->constant);
-    return stmt;
-}
-
-static wm_stmt *filled(deriver *d, const struct wm_hub_stmt *stated, const wm_scope *scope)
-{
-    wm_hub *h = d->h;
-    wm_stmt *stmt = new_stmt(d, WM_ST_FILL, stated->span);
-    uint32_t rank;
-    const uint64_t *shape;
-    if (!wm_known_shape(h->r, scope, stated->shape, &rank, &shape)) {
-        h->failed = true;
-        return NULL;
-    }
-    wm_operand *target = wm_new(h->arena, wm_operand, 1);
-    *target = (wm_operand){.span = stated->span, .dtype = stated->dtype};
-    target->place = wm_new(h->arena, wm_place, 1);
-    target->place->span = stated->string->span;
-    target->place->name = settled(d, scope, stated->string);
-    target->shape = make_shape(d, stated->shape->span, shape, rank);
-    stmt->of->constant = constant_of(d, scope, stated->constant);
-    stmt->of->right = target;
-    return stmt;
-}
-
-static wm_str key_of(const struct wm_hub_stmt *meta)
-{
-    return meta->string->parts ? meta->string->parts->text : WM_STR("");
-}
-
-static wm_stmt *meta(deriver *d, const struct wm_hub_stmt *stated, const wm_scope *scope)
-{
-    wm_stmt *stmt = new_stmt(d, WM_ST_META, stated->span);
-    stmt->of->string = stated->string;
-    stmt->of->string2 = settled(d, scope, stated->string2);
-    return stmt;
-}
-
-static void add_out(deriver *d, wm_stmt *stmt)
-{
-    if (stmt)
-        *wm_push(d->h->arena, d->out->items, d->out->count, d->out->cap) = (wm_hub_out){.stmt = stmt};
-}
-
-static void add_stated(deriver *d, int side)
-{
-    const wm_hub_side *s = &d->h->sides[side];
-    for (size_t i = 0; i < s->stated_count; i++) {
-        const struct wm_hub_stmt *stated = s->stated[i].stmt;
-        if (side == 0 && stated->kind == WM_HS_IGNORE)
-            add_out(d, ignored(d, stated, s->stated[i].scope));
-        else if (side == 1 && stated->kind == WM_HS_FILL)
-            add_out(d, filled(d, stated, s->stated[i].scope));
-        else if (side == 1 && stated->kind == WM_HS_META)
-            add_out(d, meta(d, stated, s->stated[i].scope));
-    }
-}
-
-/* The dialect's metadata, less those that it, or the model, states again. */
-static void add_metas(deriver *d)
-{
-    const wm_hub_side *s = &d->h->sides[1];
-    const wm_dialect *dialect = s->model->dialect;
-    for (size_t i = 0; i < dialect->meta_count; i++) {
-        wm_str key = key_of(dialect->metas[i].stmt);
-        bool later = false;
-        for (size_t k = 0; k < s->stated_count; k++)
-            later |= s->stated[k].stmt->kind == WM_HS_META && wm_str_eq(key_of(s->stated[k].stmt), key);
-        for (size_t k = i + 1; k < dialect->meta_count; k++)
-            later |= wm_str_eq(key_of(dialect->metas[k].stmt), key);
-        if (!later)
-            add_out(d, meta(d, dialect->metas[i].stmt, dialect->metas[i].scope));
-    }
 }
 
 /* ---- all of it ---- */
@@ -549,8 +471,7 @@ void wm_hub_derive(wm_hub *h, wm_hub_outs *out)
         add_rules(&d);
     report_lacks(&d);
     if (!h->failed) {
-        add_stated(&d, 0);
-        add_stated(&d, 1);
-        add_metas(&d);
+        drop_onto(&d);
+        wm_hub_stated(h, out);
     }
 }

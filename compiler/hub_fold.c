@@ -263,7 +263,8 @@ static void rewrite(rewriter *w, wm_stmt *s)
         for (wm_operand *o = s->rule->right; o; o = o->next)
             o->place->name = rewrite_string(w, o->place->name);
         for (wm_binding *b = s->rule->where; b; b = b->next)
-            rewrite_int(w, &b->expr);
+            if (b->expr && b->expr->kind == WM_EX_INT)
+                rewrite_int(w, &b->expr);
     } else if (s->kind == WM_ST_FILL) {
         s->of->right->place->name = rewrite_string(w, s->of->right->place->name);
         for (wm_shape_item *i = s->of->right->shape->items; i; i = i->next)

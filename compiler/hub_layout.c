@@ -4,17 +4,15 @@
 #include <string.h>
 
 #include "compiler/hub.h"
-#include "compiler/pass.h"
-#include "runtime/base/size.h"
 
 /* The layout that a place has in the text, or the canonical one of its array. */
-static const wm_layout *layout_of(const wm_hub_place *place)
+const wm_layout *wm_place_layout(const wm_hub_place *place)
 {
     return place->tensor->layout ? place->tensor->layout : place->owners[0].item->array->layout;
 }
 
 /* The owner whose tag a block has; -1: none. */
-static int owner_of(const wm_hub_place *place, const wm_block *block)
+int wm_block_owner(const wm_hub_place *place, const wm_block *block)
 {
     for (uint32_t o = 0; block->tag && place->owner_count > 1 && o < place->owner_count; o++)
         if (place->owners[o].tag && wm_str_eq(place->owners[o].tag->text, block->tag->text))
@@ -107,7 +105,7 @@ static wm_factor *copy_factor(copier *c, const wm_factor *f, int owner)
     wm_block **tail = &copy->blocks;
     for (const wm_block *b = f->blocks; b; b = b->next) {
         wm_block *made = wm_new(c->h->arena, wm_block, 1);
-        int own = owner_of(c->place, b);
+        int own = wm_block_owner(c->place, b);
         *made = *b;
         made->next = NULL;
         if (own >= 0 && c->rename && c->rename->missing && c->rename->missing[own]) {
@@ -134,7 +132,7 @@ static wm_factor *copy_factors(copier *c, const wm_factor *factors, int owner)
 
 wm_layout *wm_hub_layout(wm_hub *h, const wm_hub_place *place, const wm_hub_rename *rename)
 {
-    const wm_layout *from = layout_of(place);
+    const wm_layout *from = wm_place_layout(place);
     copier c = {h, place, rename, false};
     wm_layout *layout = wm_new(h->arena, wm_layout, 1);
     layout->span = from->span;
@@ -160,7 +158,7 @@ typedef struct check {
     bool ok;
 } check;
 
-static bool array_axis(const wm_hub_array *array, wm_str name)
+bool wm_array_axis(const wm_hub_array *array, wm_str name)
 {
     for (const wm_factor *f = array->layout->factors; f; f = f->next)
         if (f->kind == WM_FA_AXIS && wm_str_eq(f->name->text, name))
@@ -195,34 +193,66 @@ static void wrong_axis(check *c, wm_span span, wm_str name, bool missing)
     c->ok = false;
 }
 
+/* Is a name one that `where (a b) = (u n)` of the placement makes? */
+static bool counted_anew(const wm_hub_place *place, wm_str name)
+{
+    for (const wm_binding *w = place->where; w; w = w->next) {
+        const wm_word *groups[2] = {w->other ? w->names : NULL, w->other};
+        for (int g = 0; g < 2; g++)
+            for (const wm_word *x = groups[g]; x; x = x->next)
+                if (wm_str_eq(x->text, name))
+                    return true;
+    }
+    return false;
+}
+
 /* Looks at what one owner has of a layout: everything but the blocks of others. */
 static void check_factors(check *c, const wm_factor *factors)
 {
     for (const wm_factor *f = factors; f; f = f->next) {
         if (wm_names_axis(f)) {
             const wm_member *m = c->item->member;
-            bool known = array_axis(c->item->array, f->name->text);
+            bool known = wm_array_axis(c->item->array, f->name->text);
             for (uint32_t i = 0; i < m->axis_count && !known; i++) {
-                bool part = m->axes[i].parts && array_axis(c->item->array, m->axes[i].name);
+                bool part = m->axes[i].parts && wm_array_axis(c->item->array, m->axes[i].name);
                 for (uint32_t k = 0; part && k < m->axes[i].part_count; k++)
                     known |= wm_str_eq(m->axes[i].parts[k].name, f->name->text);
             }
-            if (!known)
+            if (!known && !counted_anew(c->place, f->name->text))
                 wrong_axis(c, f->span, f->name->text, false);
         } else if (f->kind == WM_FA_GROUP) {
             check_factors(c, f->factors);
         } else if (wm_has_blocks(f)) {
             bool owned = false;
             for (const wm_block *b = f->blocks; b; b = b->next)
-                owned |= owner_of(c->place, b) >= 0;
+                owned |= wm_block_owner(c->place, b) >= 0;
             for (const wm_block *b = f->blocks; b; b = b->next)
-                if (!owned || owner_of(c->place, b) == c->owner)
+                if (!owned || wm_block_owner(c->place, b) == c->owner)
                     check_factors(c, b->factors);
         } else if (f->kind == WM_FA_DOTS) {
             wm_error(c->h->r->unit, WM_E1006, f->span, "a placement names its axes: `...` can't stand here");
             c->ok = false;
         }
     }
+}
+
+/* Does an axis stand in the layout, or one of those that are counted anew from it? */
+static bool stands(const check *c, const wm_factor *factors, wm_str name);
+
+static bool stands_anew(const check *c, const wm_layout *layout, wm_str name)
+{
+    if (stands(c, layout->factors, name))
+        return true;
+    for (const wm_binding *w = c->place->where; w; w = w->next) {
+        if (!w->other)
+            continue;
+        const wm_word *groups[2] = {w->names, w->other};
+        for (int g = 0; g < 2; g++)
+            for (const wm_word *x = groups[g]; x; x = x->next)
+                if (wm_str_eq(x->text, name))
+                    return stands(c, layout->factors, groups[1 - g]->text);
+    }
+    return false;
 }
 
 static bool stands(const check *c, const wm_factor *factors, wm_str name)
@@ -234,9 +264,9 @@ static bool stands(const check *c, const wm_factor *factors, wm_str name)
             return true;
         bool owned = false;
         for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next)
-            owned |= owner_of(c->place, b) >= 0;
+            owned |= wm_block_owner(c->place, b) >= 0;
         for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next)
-            if ((!owned || owner_of(c->place, b) == c->owner) && stands(c, b->factors, name))
+            if ((!owned || wm_block_owner(c->place, b) == c->owner) && stands(c, b->factors, name))
                 return true;
     }
     return false;
@@ -267,18 +297,13 @@ static void check_flatten(check *c, const wm_hub_axis *axis, const wm_layout *la
 
 bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place)
 {
-    const wm_layout *layout = layout_of(place);
+    const wm_layout *layout = wm_place_layout(place);
     if (place->owner_count > WM_HUB_OWNERS) {
         wm_error(h->r->unit, WM_E0903, place->tensor->span, "a tensor holds at most %d arrays",
                  WM_HUB_OWNERS);
         return false;
     }
     check c = {.h = h, .place = place, .ok = true};
-    for (const wm_binding *w = place->where; w; w = w->next)
-        if (w->other) { /* it names axes of its own; the core checks the counts */
-            wm_error(h->r->unit, WM_E0199, w->span, "`( ) = ( )` in a placement is not supported yet");
-            return false;
-        }
     for (uint32_t o = 0; o < place->owner_count && c.ok; o++) {
         c.item = place->owners[o].item;
         c.owner = (int)o;
@@ -297,7 +322,7 @@ bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place)
                 axis = wm_str_eq(m->axes[i].name, f->name->text) ? &m->axes[i] : NULL;
             if (axis && axis->parts)
                 check_flatten(&c, axis, layout);
-            else if (!stands(&c, layout->factors, f->name->text))
+            else if (!stands_anew(&c, layout, f->name->text))
                 wrong_axis(&c, layout->span, f->name->text, true);
         }
     }
@@ -326,7 +351,7 @@ void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side)
             for (size_t p = 0; p < of->count && !placed; p++) {
                 const wm_word *tag = of->places[p]->tensor->tag;
                 placed = (tag && wm_str_eq(tag->text, label->tag->text)) ||
-                         has_label(layout_of(of->places[p])->factors, label->tag->text);
+                         has_label(wm_place_layout(of->places[p])->factors, label->tag->text);
             }
             if (placed)
                 continue;
@@ -345,247 +370,4 @@ void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side)
         wm_diag_also(h->r->unit, d, item->array->span, "the array");
         h->failed = true;
     }
-}
-
-/* ---- extents ---- */
-
-/* c + k*x of a dimension with at most one unknown. */
-typedef struct linear {
-    uint64_t c, k;
-    wm_cell *x;
-    uint32_t unknown; /* more than one: not solved yet */
-    bool too_large;
-} linear;
-
-static wm_cell *cell_of(const wm_member *m, wm_str name)
-{
-    const wm_hub_axis *axis = wm_hub_find_axis(m, name);
-    return axis ? axis->cell : NULL;
-}
-
-static linear of_factors(const wm_hub_place *place, const wm_factor *factors, int owner);
-
-static void times(linear *a, const linear *b)
-{
-    a->unknown += b->unknown;
-    a->too_large |= b->too_large;
-    if (a->unknown > 1)
-        return;
-    a->x = a->x ? a->x : b->x;
-    uint64_t k = b->x ? a->c : a->k, other = b->x ? b->k : b->c;
-    a->too_large |= !wm_size_mul(k, other, &a->k);
-    a->too_large |= !wm_size_mul(a->c, b->c, &a->c);
-}
-
-static linear of_axis(const wm_hub_place *place, wm_str name, int owner)
-{
-    wm_cell *cell = cell_of(place->owners[owner].item->member, name);
-    if (cell && cell->known)
-        return (linear){.c = (uint64_t)cell->value};
-    return (linear){.k = 1, .x = cell, .unknown = 1};
-}
-
-static linear of_factor(const wm_hub_place *place, const wm_factor *f, int owner)
-{
-    linear sum = {0};
-    switch (f->kind) {
-    case WM_FA_AXIS:
-    case WM_FA_REVERSED:
-    case WM_FA_EQUAL: {
-        const wm_member *m = place->owners[owner].item->member;
-        const wm_hub_axis *axis = wm_hub_find_axis(m, f->name->text);
-        if (!axis || !axis->parts)
-            return of_axis(place, f->name->text, owner);
-        linear product = {.c = 1};
-        for (uint32_t i = 0; i < axis->part_count; i++) {
-            linear part = of_axis(place, axis->parts[i].name, owner);
-            times(&product, &part);
-        }
-        return product;
-    }
-    case WM_FA_NUMBER:
-        return (linear){.c = (uint64_t)f->value};
-    case WM_FA_GROUP:
-        return of_factors(place, f->factors, owner);
-    case WM_FA_LABELS:
-    case WM_FA_BLOCKS:
-        for (const wm_block *b = f->blocks; b; b = b->next) {
-            int own = owner_of(place, b);
-            linear part = {.c = 1};
-            if (b->factors)
-                part = of_factors(place, b->factors, own >= 0 ? own : owner);
-            else if (b->unnamed && f->kind == WM_FA_BLOCKS)
-                part = (linear){.k = 1, .unknown = 2}; /* what is left: nobody says how much */
-            if (part.x && part.x == sum.x) {
-                part.unknown = 0; /* twice the same */
-                sum.too_large |= !wm_size_add(sum.k, part.k, &sum.k);
-            } else {
-                sum.k = part.x ? part.k : sum.k;
-                sum.x = part.x ? part.x : sum.x;
-            }
-            sum.unknown += part.unknown;
-            sum.too_large |= part.too_large || !wm_size_add(sum.c, part.c, &sum.c);
-        }
-        return sum;
-    case WM_FA_DOTS:
-        break;
-    }
-    return (linear){.unknown = 2};
-}
-
-static linear of_factors(const wm_hub_place *place, const wm_factor *factors, int owner)
-{
-    linear product = {.c = 1};
-    for (const wm_factor *f = factors; f; f = f->next) {
-        linear next = of_factor(place, f, owner);
-        times(&product, &next);
-    }
-    return product;
-}
-
-bool wm_hub_shape(wm_hub *h, const wm_hub_place *place, uint64_t *shape, uint32_t *rank)
-{
-    bool known = true;
-    (void)h;
-    *rank = 0;
-    for (const wm_factor *f = layout_of(place)->factors; f; f = f->next) {
-        linear d = of_factor(place, f, 0);
-        known &= d.unknown == 0 && !d.too_large && *rank < WMAP_MAX_RANK;
-        if (known)
-            shape[(*rank)++] = d.c;
-    }
-    return known;
-}
-
-/* Counts the axes in a factor that the shape alone has to tell. */
-static uint32_t count_axes(const wm_hub_place *place, const wm_factor *factors)
-{
-    uint32_t count = 0;
-    for (const wm_factor *f = factors; f; f = f->next) {
-        count += wm_names_axis(f);
-        for (uint32_t o = 0; wm_names_axis(f) && o < place->owner_count; o++) {
-            const wm_hub_axis *axis = wm_hub_find_axis(place->owners[o].item->member, f->name->text);
-            count += axis && axis->parts ? axis->part_count : 0;
-        }
-        if (f->kind == WM_FA_GROUP)
-            count += count_axes(place, f->factors);
-        for (const wm_block *b = wm_has_blocks(f) ? f->blocks : NULL; b; b = b->next)
-            count += b->unnamed && f->kind == WM_FA_BLOCKS ? 2 : count_axes(place, b->factors);
-    }
-    return count;
-}
-
-bool wm_hub_needs_where(wm_hub *h, const wm_hub_place *place)
-{
-    (void)h;
-    for (const wm_factor *f = layout_of(place)->factors; f; f = f->next) {
-        const wm_factor one = *f;
-        wm_factor alone = one;
-        alone.next = NULL;
-        if (count_axes(place, &alone) > 1)
-            return true;
-    }
-    for (uint32_t o = 0; o < place->owner_count; o++) {
-        const wm_member *m = place->owners[o].item->member;
-        for (uint32_t i = 0; i < m->axis_count; i++)
-            if (m->axes[i].parts && array_axis(place->owners[o].item->array, m->axes[i].name))
-                return true;
-    }
-    return false;
-}
-
-/* ---- the file ---- */
-
-typedef struct header_tensor {
-    const wmap_tensor *tensor;
-    const char *label;
-} header_tensor;
-
-static void wrong_extent(wm_hub *h, const wm_hub_place *place, const wm_factor *f, uint64_t want,
-                         const header_tensor *t, uint32_t dim)
-{
-    const wm_hub_item *item = place->owners[0].item;
-    wm_cell *cell = wm_names_axis(f) ? cell_of(item->member, f->name->text) : NULL;
-    wm_span span = cell && cell->span.file != WM_NO_FILE ? cell->span : item->member->span;
-    wm_str text = {h->r->unit->sources[f->span.file]->text + f->span.beg, f->span.end - f->span.beg};
-    wm_diag *d = wm_error(h->r->unit, WM_E1009, span, "the extent of %s is %llu for `%s`, %llu in %s",
-                          wm_quote(h->r->unit, text), (unsigned long long)want, wm_item_text(h, item),
-                          (unsigned long long)t->tensor->shape[dim], t->label);
-    wm_diag_also(h->r->unit, d, place->span, "the tensor is named here");
-    wm_diag_note(h->r->unit, d, "it is %s of %s",
-                 wm_show_type(h->r->unit, t->tensor->dtype, t->tensor->rank, t->tensor->shape),
-                 wm_quote(h->r->unit, place->name));
-    h->failed = true;
-}
-
-/* One look at a tensor's dimensions; true if an extent became known. With `last` what disagrees is said. */
-static bool look(wm_hub *h, const wm_hub_place *place, const header_tensor *t, bool last)
-{
-    bool news = false;
-    uint32_t dim = 0, rank = 0;
-    const wm_layout *layout = layout_of(place);
-    for (const wm_factor *f = layout->factors; f; f = f->next)
-        rank++;
-    if (rank != t->tensor->rank) {
-        if (!last)
-            return false;
-        wm_diag *d = wm_error(h->r->unit, WM_E0504, layout->span, "%u dimensions here, but %s has %u", rank,
-                              wm_quote(h->r->unit, place->name), t->tensor->rank);
-        wm_diag_note(h->r->unit, d, "it is %s in %s",
-                     wm_show_type(h->r->unit, t->tensor->dtype, t->tensor->rank, t->tensor->shape), t->label);
-        h->failed = true;
-        return false;
-    }
-    for (const wm_factor *f = layout->factors; f; f = f->next, dim++) {
-        linear d = of_factor(place, f, 0);
-        uint64_t have = t->tensor->shape[dim];
-        if (d.too_large || d.unknown > 1)
-            continue;
-        if (d.unknown == 0) {
-            if (last && d.c != have)
-                wrong_extent(h, place, f, d.c, t, dim);
-        } else if (d.x && d.k && have >= d.c && (have - d.c) % d.k == 0 && (have - d.c) / d.k <= INT64_MAX) {
-            d.x->known = news = true;
-            d.x->value = (int64_t)((have - d.c) / d.k);
-        }
-    }
-    return news;
-}
-
-void wm_hub_solve(wm_hub *h, const wmap_compile_options *options)
-{
-    wm_hub_side *side = &h->sides[0];
-    header_tensor *found = wm_new(h->arena, header_tensor, side->count);
-    for (size_t s = 0; s < options->source_count; s++) {
-        const wmap_header *header = &options->sources[s];
-        for (size_t i = 0; i < header->count; i++) {
-            const wmap_tensor *t = &header->tensors[i];
-            wm_str name = {t->name, (uint32_t)t->name_len};
-            if (header->prefix && *header->prefix)
-                name =
-                    (wm_str){wm_format_text(h->arena, "%s/%.*s", header->prefix, (int)name.len, name.p), 0};
-            if (!name.len)
-                name.len = (uint32_t)strlen(name.p);
-            uint32_t at = wm_map_get(&side->names, name.p, name.len);
-            if (at == WM_MAP_NONE && header->aliases && header->aliases[i])
-                at = wm_map_get(&side->names, header->aliases[i], strlen(header->aliases[i]));
-            if (at == WM_MAP_NONE)
-                continue;
-            found[at] = (header_tensor){t, header->label};
-            side->places[at]->in_header = i;
-            side->places[at]->dtype = t->dtype;
-        }
-    }
-    /* Each pass makes an extent known, or is the last but one. */
-    for (bool news = true; news;) {
-        news = false;
-        for (size_t i = 0; i < side->count && wm_hub_step(h, 1, h->named->span); i++)
-            if (found[i].tensor)
-                news |= look(h, side->places[i], &found[i], false);
-        if (h->failed)
-            return;
-    }
-    for (size_t i = 0; i < side->count; i++)
-        if (found[i].tensor)
-            look(h, side->places[i], &found[i], true);
 }

@@ -382,7 +382,10 @@ static void put_layer(wm_placer *p, const wm_leaf *l, const bool *absent)
         for (uint32_t t = 0; t < placing->count; t++) {
             const wm_hub_tensor *tensor = &placing->tensors[t];
             locals[count] = (local){placing, tensor, {NULL, 0}};
-            if (!wm_place_text(p, tensor->name_scope, tensor->name, &locals[count].name))
+            /* a local name may say how the layer is called, where that isn't what it begins with */
+            wm_scope *named = wm_new(h->arena, wm_scope, 1);
+            *named = (wm_scope){.up = tensor->name_scope, .items = items, .count = HOLES};
+            if (!wm_place_text(p, named, tensor->name, &locals[count].name))
                 return;
             count++;
         }
@@ -607,7 +610,8 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
         wm_member *m = parent->children[i];
         const wm_scope *scope = NULL;
         bool bad;
-        if (left_out(lines, m) || (side == 1 && m->left_out)) /* what A has of a part is dropped */
+        if (left_out(lines, m) ||
+            (side == 1 && m->left_out && !h->onto)) /* what A has of a part is dropped */
             continue;
         wm_hub_line *line = line_of(p, lines, m, &scope, &bad);
         if (bad)

@@ -291,13 +291,28 @@ static void put_operands(printer *p, const wm_operand *operands, bool left)
     }
 }
 
+static void put_words(printer *p, const wm_word *words)
+{
+    for (const wm_word *w = words; w; w = w->next) {
+        put(p, w == words ? "(" : " ");
+        put_str(p, w->text);
+    }
+    put(p, ")");
+}
+
 static void put_where(printer *p, const wm_binding *where)
 {
     for (const wm_binding *b = where; b; b = b->next) {
         put(p, b == where ? "   where " : ", ");
-        put_str(p, b->names->text);
-        put(p, "=");
-        put_expr(p, b->expr);
+        if (b->other) {
+            put_words(p, b->names);
+            put(p, " = ");
+            put_words(p, b->other);
+        } else {
+            put_str(p, b->names->text);
+            put(p, "=");
+            put_expr(p, b->expr);
+        }
     }
 }
 
@@ -326,6 +341,22 @@ static void put_loop(printer *p, const wm_stmt *s)
     for (int i = 0; i < p->level; i++)
         put(p, "  ");
     put(p, "}");
+}
+
+void wm_hub_print_layout(const wm_layout *layout, wm_buffer *out)
+{
+    printer p = {out, NULL, 0};
+    put(&p, "[");
+    put_factors(&p, layout->factors);
+    put(&p, "]");
+}
+
+void wm_hub_print_name(wm_str name, wm_buffer *out)
+{
+    printer p = {out, NULL, 0};
+    put(&p, "\"");
+    put_text(&p, name);
+    put(&p, "\"");
 }
 
 void wm_hub_print(const wm_stmt *s, int level, wm_buffer *out, wm_hub_slots *slots)

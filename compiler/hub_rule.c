@@ -41,6 +41,11 @@ static size_t number_of(const ruler *r, const wm_hub_item *item)
     return i;
 }
 
+static bool is_of(const ruler *r, const wm_hub_item *item)
+{
+    return r->items[number_of(r, item)] == item;
+}
+
 /* ---- names ---- */
 
 static bool is_axis_name(const ruler *r, wm_str name)
@@ -147,6 +152,20 @@ static const wm_str *plain_axes(wm_hub *h, const wm_member *m)
     return names;
 }
 
+/* Is an array added to one of the rule's, or the one to which the rule's is added? */
+static bool folds_into(const ruler *r, const wm_hub_item *item)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        for (const struct wm_hub_folded *f = r->items[i]->folds; f; f = f->next)
+            if (f->item == item)
+                return true;
+        for (const struct wm_hub_folded *f = r->items[i]->folded ? item->folds : NULL; f; f = f->next)
+            if (f->item == r->items[i])
+                return true;
+    }
+    return false;
+}
+
 /* What the blocks of a tensor hold that the other side has no arrays for: their neutral value. A buffer is
  * left where it is read. */
 static void add_else(ruler *r, const wm_hub_place *place, wm_place *made, bool written)
@@ -156,7 +175,8 @@ static void add_else(ruler *r, const wm_hub_place *place, wm_place *made, bool w
     for (uint32_t o = 0; o < place->owner_count; o++) {
         const wm_hub_item *item = place->owners[o].item;
         wm_expr *constant;
-        if (wm_hub_both(item) || item->member->left_out || (item->array->buffer && !written))
+        if (is_of(r, item) || folds_into(r, item) || item->member->left_out ||
+            (item->array->buffer && !written))
             continue;
         if (item->folded || (!item->array->neutral && !item->array->buffer)) {
             wm_error(h->r->unit,
@@ -198,7 +218,7 @@ static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, c
     bool *missing = wm_new(h->arena, bool, place->owner_count);
     for (uint32_t o = 0; o < place->owner_count; o++) {
         size_t i = number_of(r, place->owners[o].item);
-        missing[o] = place->owner_count > 1 && !wm_hub_both(place->owners[o].item);
+        missing[o] = place->owner_count > 1 && !is_of(r, place->owners[o].item);
         tags[o] = r->tags && !missing[o] ? r->tags[i] : NULL;
         axes[o] = missing[o] ? plain_axes(h, place->owners[o].item->member) : r->axes[i];
     }
@@ -305,10 +325,12 @@ static void add_folds(ruler *r, wm_operand *operand, const wm_hub_item *item)
     wm_hub *h = r->h;
     for (const struct wm_hub_folded *f = item->folds; f; f = f->next) {
         const struct wm_hub_side_of *of = &f->item->sides[0];
-        if (of->count != 1 || of->places[0]->owner_count != 1 || r->tags || operand->next || operand->tag) {
-            wm_error(h->r->unit, WM_E0199, of->places[0]->tensor->span,
-                     "folding `%s`, which shares tensors or is stored in several, is not supported yet",
-                     wm_item_text(h, f->item));
+        if (of->count != 1 || of->places[0]->tensor->tag || item->sides[0].count != 1 ||
+            item->sides[0].places[0]->tensor->tag) {
+            wm_error(
+                h->r->unit, WM_E0199, of->places[0]->tensor->span,
+                "folding `%s` into `%s`, one of which is stored in several tensors, is not supported yet",
+                wm_item_text(h, f->item), wm_item_text(h, item));
             r->ok = false;
             return;
         }
@@ -322,8 +344,12 @@ static void add_folds(ruler *r, wm_operand *operand, const wm_hub_item *item)
             for (uint32_t a = 0; x->kind == WM_FA_AXIS && y->kind == WM_FA_AXIS && a < m->axis_count; a++)
                 if (wm_str_eq(m->axes[a].name, x->name->text))
                     names[a] = y->name->text;
-        ruler one = {
-            .h = h, .items = (wm_hub_item *[]){f->item}, .count = 1, .axes = (wm_str *[]){names}, .ok = true};
+        ruler one = {.h = h,
+                     .items = (wm_hub_item *[]){f->item},
+                     .count = 1,
+                     .tags = r->tags,
+                     .axes = (wm_str *[]){names},
+                     .ok = true};
         wm_operand *second = make_source(&one, of->places[0]);
         wm_value *sum = wm_new(h->arena, wm_value, 1);
         *sum = (wm_value){.kind = WM_VA_BINARY,
@@ -394,8 +420,18 @@ static bool layout_names(const wm_factor *factors, wm_str name)
     return false;
 }
 
+static bool value_names(const wm_value *v, wm_str name)
+{
+    if (v->kind == WM_VA_PLACE)
+        return layout_names(v->place->layout->factors, name);
+    return value_names(v->a, name) || value_names(v->b, name);
+}
+
 static bool rule_names(const wm_rule *rule, wm_str name)
 {
+    for (const wm_operand *o = rule->left; o; o = o->next)
+        if (value_names(o->value, name))
+            return true;
     for (const wm_operand *o = rule->right; o; o = o->next)
         if (layout_names(o->place->layout->factors, name))
             return true;
@@ -419,6 +455,22 @@ static wm_binding **bind(ruler *r, const wm_rule *rule, wm_str name, const wm_ce
     return &b->next;
 }
 
+/* What placements count anew, `(a b) = (u n)`, and what they say of those axes. */
+static wm_binding **count_anew(ruler *r, wm_binding **tail)
+{
+    for (size_t i = 0; i < r->count; i++)
+        for (int side = 0; side < 2; side++) {
+            const struct wm_hub_side_of *of = &r->items[i]->sides[side];
+            for (const wm_binding *w = of->count ? of->places[0]->where : NULL; w; w = w->next) {
+                *tail = wm_new(r->h->arena, wm_binding, 1);
+                **tail = *w;
+                (*tail)->next = NULL;
+                tail = &(*tail)->next;
+            }
+        }
+    return tail;
+}
+
 static wm_binding *make_where(ruler *r, const wm_rule *rule)
 {
     wm_binding *first = NULL, **tail = &first;
@@ -430,6 +482,7 @@ static wm_binding *make_where(ruler *r, const wm_rule *rule)
                 tail = bind(r, rule, m->axes[a].parts[k].name, m->axes[a].parts[k].cell, tail, first);
         }
     }
+    count_anew(r, tail);
     return first;
 }
 
@@ -472,7 +525,7 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
             if (place->done)
                 continue;
             place->done = true;
-            where |= wm_hub_needs_where(h, place);
+            where |= wm_hub_needs_where(h, place) || place->where;
             *left = make_source(&r, place);
             if (count == 1)
                 add_folds(&r, *left, items[i]);
@@ -484,16 +537,11 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
             if (place->done)
                 continue;
             place->done = true;
+            where |= place->where != NULL;
             add_inverse(&r, rule->left, place);
             *right = make_target(&r, place);
             right = &(*right)->next;
         }
-    if (count == 1 && items[0]->folds && rule->left->next) {
-        wm_error(h->r->unit, WM_E0199, sides[0]->tensor->span,
-                 "folding into `%s`, which is stored in several tensors, is not supported yet",
-                 wm_item_text(h, items[0]));
-        r.ok = false;
-    }
     rule->span = stmt->span = sides[0]->span;
     rule->equal_span = rule->optional_span = rule->arrow = sides[0]->span;
     rule->where = where ? make_where(&r, rule) : NULL;

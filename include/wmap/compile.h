@@ -37,11 +37,13 @@ typedef struct wmap_compile_options {
     const char *to;
     const char *without; /* --without: parts that such a map leaves out, `top, fc`; or NULL */
     const char *only;    /* --only: those that it has; or NULL */
-    const char *as;      /* --as: the sources are compared with this model, and that is all; or NULL */
-    size_t test;         /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
-    bool judge;          /* say, too, whether the map can run in the other direction: wmap_report_reversal */
-    bool reverse;        /* --reverse: the map runs from its target to its source. `sources` are files of its
-                            target then, `target` is one of its source */
+    bool onto;    /* --onto: what such a map does not write is taken from the source with the prefix `onto` */
+    bool members; /* the stage `derived` is a line an array instead */
+    const char *as; /* --as: the sources are compared with this model, and that is all; or NULL */
+    size_t test;    /* N: the map and the arguments of the Nth test of the spec; 0: as `map` says */
+    bool judge;     /* say, too, whether the map can run in the other direction: wmap_report_reversal */
+    bool reverse;   /* --reverse: the map runs from its target to its source. `sources` are files of its
+                       target then, `target` is one of its source */
     const char *const *includes; /* -I folders, then those of WMAP_PATH, then the library's */
     size_t include_count;
     const wmap_define *defines; /* -D */

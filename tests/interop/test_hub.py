@@ -212,6 +212,93 @@ class Zoo(Case):
         self.compare(model, modules, shapes)
 
 
+class CuDnn(Case):
+    def test_cudnn(self):
+        """CuDNN's layers of Keras 2, as Keras itself turns them into its own."""
+        try:
+            import tf_keras
+            from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
+        except ImportError:
+            raise unittest.SkipTest("no tf_keras")
+        rng, n, u = np.random.default_rng(10), 4, 3
+        names, shapes = ("kernel", "recurrent_kernel", "bias"), {"lstm": 4, "gru": 3}
+        cudnn = {k: [rng.normal(size=s).astype("float32") for s in ((n, g * u), (u, g * u), (2 * g * u,))]
+                 for k, g in shapes.items()}  # fmt: skip
+        source, target = self.path("cudnn.safetensors"), self.path("own.safetensors")
+        safetensors.numpy.save_file({f"{k}/{k}/{a}:0": w for k, ws in cudnn.items() for a, w in zip(names, ws)}, source)
+        self.wmap_ok("run", os.path.join(SPECS, "recurrent.wmap"), "--from", "recurrent.cudnn", "--to", "keras2", source,
+                     "-o", target)  # fmt: skip
+        got = safetensors.numpy.load_file(target)
+        layers = {"lstm": tf_keras.layers.LSTM(u), "gru": tf_keras.layers.GRU(u, reset_after=True)}
+        for kind, layer in layers.items():
+            layer.build((None, None, n))
+            expected = preprocess_weights_for_loading(layer, cudnn[kind], "2.2.4", "tensorflow")
+            for a, w in zip(names, expected):
+                self.assertLessEqual(distance(w, got[f"{kind}/{kind}/{kind}_cell/{a}:0"]), 1e-6, (kind, a))
+
+
+class Flax(Case):
+    def test_flax(self):
+        """Flax's modules to PyTorch's: the same outputs; back, the same bits."""
+        try:
+            import flax
+            import jax
+            from flax import linen
+        except ImportError:
+            raise unittest.SkipTest("no Flax")
+        rows = {  # name: Flax's module, PyTorch's, the input's shape, channels last in Flax
+            "dense": (linen.Dense(3), nn.Linear(5, 3), (5,)),
+            "embed": (linen.Embed(7, 3), nn.Embedding(7, 3), (6,)),
+            "conv1": (linen.Conv(5, (3,), padding="VALID"), nn.Conv1d(4, 5, 3), (8, 4)),
+            "conv2": (linen.Conv(5, (3, 2), padding="VALID"), nn.Conv2d(4, 5, (3, 2)), (7, 8, 4)),
+            "conv3": (linen.Conv(3, (2, 3, 2), padding="VALID"), nn.Conv3d(2, 3, (2, 3, 2)), (5, 6, 7, 2)),
+            "depth1": (linen.Conv(8, (3,), padding="VALID", feature_group_count=4), nn.Conv1d(4, 8, 3, groups=4), (8, 4)),
+            "depth2": (linen.Conv(8, (3, 2), padding="VALID", feature_group_count=4),
+                       nn.Conv2d(4, 8, (3, 2), groups=4), (7, 8, 4)),
+            "grouped": (linen.Conv(6, (3, 3), padding="VALID", feature_group_count=2),
+                        nn.Conv2d(4, 6, 3, groups=2), (7, 8, 4)),
+            "up1": (linen.ConvTranspose(5, (3,), padding="VALID"), nn.ConvTranspose1d(4, 5, 3), (8, 4)),
+            "up2": (linen.ConvTranspose(5, (3, 2), padding="VALID"), nn.ConvTranspose2d(4, 5, (3, 2)), (7, 8, 4)),
+            "up3": (linen.ConvTranspose(3, (2, 3, 2), padding="VALID"), nn.ConvTranspose3d(2, 3, (2, 3, 2)), (5, 6, 7, 2)),
+            "bn": (linen.BatchNorm(use_running_average=True, epsilon=1e-5), nn.BatchNorm1d(4, eps=1e-5), (8, 4)),
+            "ln": (linen.LayerNorm(epsilon=1e-5), nn.LayerNorm(4, eps=1e-5), (8, 4)),
+            "gn": (linen.GroupNorm(2, epsilon=1e-5), nn.GroupNorm(2, 4, eps=1e-5), (8, 4)),
+            "rms": (linen.RMSNorm(epsilon=1e-5), nn.RMSNorm(4, eps=1e-5), (8, 4)),
+            "lstm": (linen.RNN(linen.LSTMCell(3)), nn.LSTM(4, 3, batch_first=True), (8, 4)),
+            "rnn": (linen.RNN(linen.SimpleCell(3)), nn.RNN(4, 3, batch_first=True), (8, 4)),
+        }  # fmt: skip
+        rng, params, stats, inputs, modules = np.random.default_rng(8), {}, {}, {}, {}
+        for name, (module, twin, shape) in rows.items():
+            x = rng.integers(0, 7, (2, *shape)) if name == "embed" else rng.normal(size=(2, *shape)).astype("float32")
+            variables = jax.tree.map(np.array, module.init(jax.random.key(9), x))
+            variables = jax.tree.map(lambda v: rng.uniform(0.3, 1.2, v.shape).astype("float32"), variables)
+            cell = variables["params"].get("cell", variables["params"])
+            params[name], inputs[name], modules[name] = cell, x, twin
+            if "batch_stats" in variables:
+                stats[name] = variables["batch_stats"]
+        path, target, back = self.path("zoo.msgpack"), self.path("zoo.pth"), self.path("back.safetensors")
+        self.write("zoo.msgpack", flax.serialization.to_bytes({"params": params, "batch_stats": stats}))
+        spec = Zoo.spec
+        self.wmap_ok("run", spec, "--from", "zoo.flax", "--to", "torch", "--without", "gru", path, "-o", target)
+        modules = nn.ModuleDict(modules).eval()
+        modules.load_state_dict(torch.load(target, weights_only=True), strict=True)
+        last = ("dense", "embed", "ln", "rms", "lstm", "rnn")
+        for name, (module, twin, _) in rows.items():
+            wrapped = {"cell": params[name]} if name in ("lstm", "rnn") else params[name]
+            variables = {"params": wrapped, **({"batch_stats": stats[name]} if name in stats else {})}
+            y, x = np.array(module.apply(variables, inputs[name])), inputs[name]
+            with torch.no_grad():
+                z = modules[name](torch.from_numpy(np.ascontiguousarray(x if name in last else np.moveaxis(x, -1, 1))))
+            z = (z[0] if isinstance(z, tuple) else z).numpy()
+            self.assertLessEqual(distance(y, z if name in last else np.moveaxis(z, 1, -1)), 1e-5, name)
+        self.wmap_ok("run", spec, "--from", "zoo.torch", "--to", "flax", "--without", "gru", target, "-o", back)
+        tensors = safetensors.numpy.load_file(back)
+        for name, tree in params.items():
+            for at, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+                key = ".".join(["params", name, *[str(k.key) for k in at]])
+                self.assertTrue(np.array_equal(tensors[key], leaf), key)
+
+
 class As(Case):
     def test_as(self):
         """A file says which model it is of."""
