@@ -30,7 +30,7 @@ typedef struct token {
 } token;
 
 /* Columns at which like lines are aligned, from left to right. */
-enum { AT_LAYOUT, AT_EQUALS, AT_ARROW, AT_PLACE, AT_TYPE, AT_WHERE, AT_COUNT };
+enum { AT_GIVEN, AT_LAYOUT, AT_EQUALS, AT_ARROW, AT_PLACE, AT_TYPE, AT_WHERE, AT_COUNT };
 
 typedef struct line {
     size_t first, last; /* tokens, without the comment at its end */
@@ -341,8 +341,10 @@ static void find_columns(const layouter *l, line *n, const int32_t *at)
             column = &n->at[AT_TYPE];
         else if (depth == 0 && t->kind == T_WHERE && i > n->first)
             column = &n->at[AT_WHERE];
-        else if (depth == 0 && t->kind == '=' && (n->kind == T_PARAM || n->kind == T_TABLE))
+        else if (depth == 0 && t->kind == '=' && n->kind != T_ARROW)
             column = &n->at[AT_EQUALS];
+        else if (t->kind == T_STRING && i == n->first + 1 && n->kind == T_GIVEN)
+            column = &n->at[AT_GIVEN];
         if (column && *column == NONE)
             *column = at[i - n->first];
         if (depth == 0 && t->kind == T_ARROW) {
@@ -371,7 +373,10 @@ static int kind_of(const token *t)
         return T_ARROW;
     case T_PARAM:
     case T_TABLE:
+    case T_GIVEN:
         return t->kind;
+    case T_EXPECT:
+        return T_GIVEN;
     default:
         return 0;
     }
