@@ -33,7 +33,7 @@ static void put(sink *out, const Wmap__Plan *part)
 }
 
 static void put_tensor(sink *out, bool source, wm_str name, wmap_dtype dtype, uint32_t rank,
-                       const uint64_t *shape, bool dropped)
+                       const uint64_t *shape, bool dropped, uint32_t whole)
 {
     Wmap__Plan part = WMAP__PLAN__INIT;
     Wmap__Tensor t = WMAP__TENSOR__INIT, *list = &t;
@@ -42,6 +42,7 @@ static void put_tensor(sink *out, bool source, wm_str name, wmap_dtype dtype, ui
     t.n_shape = rank;
     t.shape = (uint64_t *)(uintptr_t)shape;
     t.dropped = dropped;
+    t.whole = whole;
     *(source ? &part.n_sources : &part.n_targets) = 1;
     *(source ? &part.sources : &part.targets) = &list;
     put(out, &part);
@@ -299,13 +300,14 @@ static void put_stage(sink *out, const wm_state *state, const Wmap__Plan *plan)
     put(out, plan);
     for (size_t i = 0; i < state->source.count; i++) {
         const wm_side_tensor *t = &state->source.tensors[i];
-        put_tensor(out, true, t->name, t->dtype, t->rank, t->shape, !t->used);
+        put_tensor(out, true, t->name, t->dtype, t->rank, t->shape, !t->used, 0);
     }
     for (size_t i = 0; i < state->decode_count; i++)
         put_decode(out, &state->decodes[i]);
     for (size_t i = 0; i < state->written_count; i++) {
         const wm_out *t = &state->outs[state->written[i]];
-        put_tensor(out, false, t->name, t->dtype, t->rank, t->shape, false);
+        put_tensor(out, false, t->name, t->dtype, t->rank, t->shape, false,
+                   t->dtype == WMAP_OPAQUE ? t->kept + 1 : 0);
     }
     for (size_t i = 0; i < state->written_count; i++) {
         const wm_out *t = &state->outs[state->written[i]];

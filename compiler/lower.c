@@ -668,7 +668,8 @@ static void lower_instance(lowerer *l)
     bool fill = l->form->line->kind == WM_LINE_FILL;
     for (size_t i = 0; i < l->form->target_count; i++) {
         const wm_piece *piece = &l->form->targets[i];
-        if (l->in->right[piece->term].absent)
+        const wm_bound *bound = &l->in->right[piece->term];
+        if (bound->absent || l->state->outs[bound->tensors[0]].dtype == WMAP_OPAQUE)
             continue;
         if (!piece->unnamed)
             lower_pair(l, piece, fill ? NULL : &l->form->sources[piece->pair]);
@@ -701,6 +702,8 @@ static void lower_kept(lowerer *l, uint32_t at)
 {
     wm_out *out = &l->state->outs[at];
     const wm_side_tensor *from = &l->state->source.tensors[out->kept];
+    if (out->dtype == WMAP_OPAQUE)
+        return; /* the plan says whose bytes it has */
     for (uint32_t d = 0; d < out->rank; d++)
         if (out->shape[d] == 0)
             return;

@@ -148,9 +148,10 @@ static void check_load(checker *c, const wm_step *s)
 {
     const wm_bound *b = &c->in->left[s->term];
     if (b->dtype == WMAP_OPAQUE) {
-        wm_diag *d = wm_instance_error(c->state, c->in, WM_E0606, c->line->left[s->term].name.span,
-                                       "the source tensor %s is of a kind that wmap lists but cannot move",
-                                       wm_quote(c->state->unit, c->state->source.names[b->tensors[0]]));
+        wm_diag *d =
+            wm_instance_error(c->state, c->in, WM_E0606, c->line->left[s->term].name.span,
+                              "the source tensor %s is of a kind that wmap can rename, but not look into",
+                              wm_quote(c->state->unit, c->state->source.names[b->tensors[0]]));
         wm_diag_hint(c->state->unit, d, "`wmap inspect` says what it is; `drop` leaves it behind");
     }
     c->stack[c->depth++] = b->dtype;
@@ -214,6 +215,18 @@ static bool has_cast(const wm_steps *steps)
     return false;
 }
 
+/* Is the line a name for a name, and the tensor whole? That is all that can be done to what is opaque. */
+static bool is_rename(const wm_instance *in)
+{
+    const wm_form *f = in->form;
+    if (f->line->left_count != 1 || f->line->right_count != 1 || f->recount_count ||
+        f->left[0].name_axis_count || f->right[0].name_axis_count || f->right[0].unnamed ||
+        f->line->right[0].otherwise)
+        return false;
+    return f->left[0].dim_count == 0 && f->right[0].dim_count == 0 && f->left[0].dots != WM_NONE &&
+           f->right[0].dots != WM_NONE;
+}
+
 static void check_plain(checker *c, const wm_term *t, wmap_dtype from, wmap_dtype to)
 {
     const wm_step load = {.term = (uint32_t)(t - c->line->left)};
@@ -246,6 +259,8 @@ wmap_dtype wm_result_dtype(wm_state *state, wm_instance *instance, uint32_t sour
     const wm_term *s = &c.line->left[source], *t = &c.line->right[target];
     wmap_dtype dtype = instance->left[source].dtype;
     const wm_cast *all;
+    if (dtype == WMAP_OPAQUE && !s->steps && !s->cast && !t->steps && is_rename(instance))
+        return dtype;
     if (s->steps) {
         dtype = steps_dtype(&c, s->steps, target, WMAP_DTYPE_NONE);
     } else {

@@ -175,10 +175,10 @@ typedef struct wm_out {
     wmap_dtype dtype;
     uint32_t rank;
     const uint64_t *shape;
-    wm_span span;         /* of what writes it */
-    uint32_t kept;        /* keep rest: the source tensor; WM_NONE otherwise */
-    size_t order;         /* declared order, if there is one */
-    uint32_t place;       /* by program->order, if there is one */
+    wm_span span;   /* of what writes it */
+    uint32_t kept;  /* the source tensor of what `keep rest` keeps, and of what is opaque; else WM_NONE */
+    size_t order;   /* declared order, if there is one */
+    uint32_t place; /* by program->order, if there is one */
     const uint8_t *moves; /* as they stand in the plan */
     size_t moves_size;
 } wm_out;

@@ -297,6 +297,8 @@ static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype
         out->dtype = dtype;
         out->rank = bound->rank;
         out->shape = bound->shape;
+        if (dtype == WMAP_OPAQUE) /* nothing but a name is changed: wm_result_dtype */
+            out->kept = in->left[0].tensors[0];
         const wm_side_tensor *t = out->order != WM_NO_NAME ? &p->state->target.tensors[out->order] : NULL;
         bool same = !t || (t->rank == out->rank &&
                            (t->rank == 0 || memcmp(t->shape, out->shape, t->rank * sizeof *t->shape) == 0));
@@ -360,13 +362,6 @@ static void keep_rest(prover *p, wm_span span)
         if (t->used || t->dropped || t->excused)
             continue;
         t->used = true;
-        if (t->dtype == WMAP_OPAQUE) {
-            wm_diag *d = wm_error(p->unit, WM_E0606, span,
-                                  "`keep rest` meets %s, of a kind that wmap lists but cannot move",
-                                  wm_quote(p->unit, t->name));
-            wm_diag_hint(p->unit, d, "drop it: `drop \"%.*s\"`", (int)t->name.len, t->name.p);
-            continue;
-        }
         size_t like = s->target.known ? wm_names_find(s->target.index, t->name) : WM_NO_NAME;
         const wm_cast *cast =
             wm_map_cast(s, t->dtype, like != WM_NO_NAME ? s->target.tensors[like].dtype : WMAP_DTYPE_NONE);

@@ -36,6 +36,17 @@ typedef struct wm_sum {
     enum wm_once { WM_ONCE_ABSENT, WM_ONCE_BUSY, WM_ONCE_READY } state; /* view.c: whether it was compared */
 } wm_sum;
 
+/* The bytes of an opaque tensor as they stand in files[file]: a file of the same format can have them as they
+ * are, under any name. */
+typedef struct wm_raw {
+    const wm_format *of; /* who knows what they are */
+    uint32_t type;       /* of's own */
+    uint32_t file;
+    uint64_t offset, size;
+    uint32_t crc;    /* if the format has one */
+    bool big_endian; /* the file is */
+} wm_raw;
+
 /* One tensor of an archive. `strides` are in elements, one a dimension, never negative; NULL is row-major. */
 typedef struct wm_entry {
     wmap_tensor tensor;
@@ -47,6 +58,7 @@ typedef struct wm_entry {
                          compare */
     uint64_t id;      /* the format's own; for decode() */
     const char *note; /* opaque entries: what it is ("torch.nn.Module"); NULL otherwise */
+    const wm_raw *raw; /* opaque entries: its bytes, if they can be had; NULL otherwise */
     const char *alias; /* another name that no other entry has, see wm_archive_alias; NULL if there is none */
     uint32_t part; /* not 0: it is entry `id` of parts[part - 1], and of what is above only tensor, strides,
                       note and alias are set */
@@ -94,10 +106,14 @@ typedef struct wm_sink {
 /* A tensor to write. */
 typedef struct wm_target {
     wmap_tensor tensor;
-    uint64_t bytes;  /* of its data */
-    uint32_t file;   /* set by layout(): in writer->parts; 0 is the first */
-    uint64_t offset; /* set by layout(): where its data begin in that file */
-    uint32_t sum;    /* of its data, as format->sum says; set before finish() */
+    uint64_t bytes;    /* of its data */
+    const wm_raw *raw; /* opaque ones, for which finish() puts the data: what they are, in an entry of `from`;
+                          NULL: not known yet, since there is only a plan */
+    wmap_archive *from; /* NULL likewise */
+    const char *note;   /* what it is */
+    uint32_t file;      /* set by layout(): in writer->parts; 0 is the first */
+    uint64_t offset;    /* set by layout(): where its data begin in that file */
+    uint32_t sum;       /* of its data, as format->sum says; set before finish() */
 } wm_target;
 
 /* What becomes of a file of the output when all of them are complete. They take their names in the order of
@@ -207,6 +223,7 @@ struct wm_format {
     bool shards;     /* layout() heeds shard_size */
     bool hollow;     /* its entries have no data: decode() says so */
     bool likes;      /* layout() heeds like */
+    bool raws;       /* layout() takes opaque targets that are the format's own, and finish() puts them */
 
     /* MAY: the name of the output in a folder that is named as the output. */
     const char *in_folder;

@@ -6,7 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wmap/run.h"
+#include "runtime/run.h"
+
+/* Opaque targets, asked for before the format is: most formats take none. */
+static bool check_raws(const wm_writer *writer, wmap_error *err)
+{
+    for (size_t i = 0; i < writer->count; i++) {
+        const wm_target *t = &writer->targets[i];
+        if (t->tensor.dtype != WMAP_OPAQUE || (writer->format->raws && !t->from) ||
+            (t->raw && t->raw->of == writer->format))
+            continue;
+        wm_fail(err, WMAP_E_TARGET,
+                "%s files (%s) can't hold this, which wmap only lists%s%s; `drop` leaves it behind",
+                writer->format->name, writer->format->title, t->note ? ": " : "", t->note ? t->note : "");
+        return wm_error_tensor(err, t->tensor.name, t->tensor.name_len);
+    }
+    return true;
+}
 
 /* How many targets the format could not hold if each were alone; the first of them. */
 static uint64_t unfit(const wm_writer *writer, size_t *first)
@@ -23,7 +39,7 @@ static uint64_t unfit(const wm_writer *writer, size_t *first)
                          .targets = &alone,
                          .count = 1,
                          .trial = true};
-        if (!writer->format->layout(&one, &why) && why.code == WMAP_E_TARGET) {
+        if ((!check_raws(&one, &why) || !writer->format->layout(&one, &why)) && why.code == WMAP_E_TARGET) {
             *first = i;
             count++;
         }
@@ -50,7 +66,7 @@ static const char *written_at(const wmap_plan *plan, size_t target, char *out, s
 bool wm_fit_layout(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
 {
     wmap_error why = {0};
-    if (writer->format->layout(writer, &why))
+    if (check_raws(writer, &why) && writer->format->layout(writer, &why))
         return true;
     if (err)
         *err = why;
@@ -68,7 +84,20 @@ bool wm_fit_layout(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
     return false;
 }
 
-bool wm_fit_targets(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
+/* Where the bytes of an opaque target are. */
+static void set_raw(wm_target *target, const wm_found *found)
+{
+    wmap_archive *archive = found->archive;
+    const wm_entry *entry = &archive->entries[found->entry];
+    for (; entry->part; entry = &archive->entries[entry->id])
+        archive = archive->parts[entry->part - 1];
+    target->from = archive;
+    target->raw = entry->raw;
+    target->note = entry->note;
+    target->bytes = entry->raw ? entry->raw->size : 0;
+}
+
+bool wm_fit_targets(wm_writer *writer, const wmap_plan *plan, const wm_found *found, wmap_error *err)
 {
     writer->count = plan->message->n_targets;
     writer->targets = wm_new(writer->arena, wm_target, writer->count);
@@ -78,6 +107,9 @@ bool wm_fit_targets(wm_writer *writer, const wmap_plan *plan, wmap_error *err)
         writer->targets[i].tensor = plan->targets[i];
         if (!wmap_tensor_bytes(&writer->targets[i].tensor, &writer->targets[i].bytes))
             return wm_fail(err, WMAP_E_INTERNAL, "a target that was verified has no size");
+        uint32_t whole = plan->message->targets[i]->whole;
+        if (whole && found)
+            set_raw(&writer->targets[i], &found[whole - 1]);
     }
     return wm_fit_layout(writer, plan, err);
 }
@@ -90,7 +122,7 @@ bool wmap_plan_fits(const wmap_plan *plan, const char *format, wmap_error *err)
     wm_arena arena;
     wm_arena_init(&arena);
     wm_writer writer = {.format = f, .path = "", .arena = &arena, .trial = true};
-    bool ok = wm_fit_targets(&writer, wm_plan_last(plan), err);
+    bool ok = wm_fit_targets(&writer, wm_plan_last(plan), NULL, err);
     if (f->drop)
         f->drop(&writer);
     wm_arena_release(&arena);

@@ -345,6 +345,12 @@ static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
     for (size_t i = 0; i < p->n_targets; i++) {
         print_header(out, &plan->targets[i]);
         fputc('\n', out);
+        if (p->targets[i]->whole) {
+            const wmap_tensor *s = &plan->sources[p->targets[i]->whole - 1];
+            fputs("    <- ", out);
+            print_name(out, s->name, s->name_len);
+            fputc('\n', out);
+        }
         for (uint32_t m = plan->first[i]; m < plan->first[i + 1]; m++) {
             print_part(out, plan, p->moves[m], names);
             if (moves)

@@ -64,16 +64,15 @@ static bool bad_tensor(wmap_error *err, const wmap_tensor *t, const char *what)
     return wm_error_tensor(err, t->name, t->name_len);
 }
 
-/* Of sources only those left behind may be opaque. */
-static bool check_tensor(const wmap_tensor *t, bool dropped, wmap_error *err)
+static bool check_tensor(const wmap_tensor *t, wmap_error *err)
 {
     uint64_t count, bytes;
     if (t->name_len > WM_PLAN_MAX_NAME)
         return bad_tensor(err, t, "the name is too long");
     if (t->rank > WMAP_MAX_RANK)
         return bad_tensor(err, t, "it has too many dimensions");
-    if (t->dtype == WMAP_OPAQUE && dropped)
-        return true;
+    if (t->dtype == WMAP_OPAQUE)
+        return true; /* its bytes are its own: only check_whole() lets it through */
     if (!wm_dtype(t->dtype))
         return bad_tensor(err, t, "its dtype is none");
     if (!wm_shape_count(t->shape, t->rank, &count) || !wmap_tensor_bytes(t, &bytes))
@@ -91,7 +90,9 @@ static bool check_tensors(wm_arena *arena, const wmap_tensor *list, Wmap__Tensor
         bool oom = false;
         if (messages[i]->dropped && !sources)
             return bad_tensor(err, t, "a target is dropped");
-        if (!check_tensor(t, messages[i]->dropped, err))
+        if (messages[i]->whole && sources)
+            return bad_tensor(err, t, "a source has the bytes of another");
+        if (!check_tensor(t, err))
             return false;
         if (wm_map_put(&names, t->name, t->name_len, (uint32_t)i, &oom) != WM_MAP_NONE)
             return bad_tensor(err, t, "the name is there twice");
@@ -118,7 +119,7 @@ static bool check_decodes(wmap_plan *plan, wmap_error *err)
         const char *wrong = wm_decoded_header(&plan->arena, d, source, scales, made);
         if (wrong)
             return bad_tensor(err, source, wrong);
-        if (!check_tensor(made, false, err))
+        if (!check_tensor(made, err))
             return false;
     }
     return true;
@@ -202,6 +203,8 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
         uint32_t source = m->sources[k]->tensor;
         if (source < p->n_sources && p->sources[source]->dropped)
             return bad_move(plan, m, err, "a source is both dropped and read");
+        if (plan->sources[source].dtype == WMAP_OPAQUE)
+            return bad_move(plan, m, err, "a move reads what is opaque");
         wrong = check_access(m->sources[k], m, &plan->sources[source]);
     }
     if (wrong)
@@ -232,6 +235,23 @@ static bool index_moves(wmap_plan *plan, wmap_error *err)
     while (at <= p->n_targets)
         plan->first[at++] = (uint32_t)p->n_moves;
     return true;
+}
+
+/* Opaque bytes go on whole, as one tensor, or not at all. */
+static bool check_whole(const wmap_plan *plan, size_t index, wmap_error *err)
+{
+    const wmap_tensor *t = &plan->targets[index];
+    const Wmap__Plan *p = plan->message;
+    uint32_t whole = p->targets[index]->whole;
+    if (t->dtype != WMAP_OPAQUE)
+        return !whole || bad_tensor(err, t, "it has the bytes of a source, and a dtype");
+    if (!whole || whole > p->n_sources || p->sources[whole - 1]->dropped)
+        return bad_tensor(err, t, "it is opaque, and has the bytes of no source");
+    const wmap_tensor *s = &plan->sources[whole - 1];
+    if (s->dtype != WMAP_OPAQUE || s->rank != t->rank ||
+        (t->rank && memcmp(s->shape, t->shape, t->rank * sizeof *t->shape) != 0))
+        return bad_tensor(err, t, "it has the bytes of a source that is another thing");
+    return plan->first[index] == plan->first[index + 1] || bad_tensor(err, t, "a move writes what is opaque");
 }
 
 static bool check_target(const wmap_plan *plan, size_t index, wm_tiling *tiling, wmap_error *err)
@@ -270,7 +290,8 @@ bool wm_plan_verify(wmap_plan *plan, wmap_error *err)
     wm_tiling_init(&tiling);
     bool good = true;
     for (size_t i = 0; good && i < p->n_targets; i++)
-        good = check_target(plan, i, &tiling, err);
+        good = check_whole(plan, i, err) &&
+               (plan->targets[i].dtype == WMAP_OPAQUE || check_target(plan, i, &tiling, err));
     wm_tiling_release(&tiling);
     return good;
 }

@@ -303,7 +303,7 @@ static bool lay_out(wm_run *run, const wm_format *format, wmap_archive *const *s
     if (!w->path || !check_wishes(run, format, err) ||
         !wm_writer_gather(w, run->plan, sources, source_count, &clashes, err))
         return false;
-    if (!wm_fit_targets(w, run->plan, err))
+    if (!wm_fit_targets(w, run->plan, run->found, err))
         return wm_error_file(err, run->options->output);
     wm_writer_tell_lost(w, clashes);
     return true;

@@ -186,7 +186,7 @@ bool wm_run_plan_jobs(wm_run *run, wmap_error *err)
         for (size_t k = 0; k < p->moves[i]->n_sources; k++)
             run->uses_left[p->moves[i]->sources[k]->tensor]++;
     for (uint32_t i = 0; i < p->n_targets; i++)
-        if (run->writer.targets[i].bytes) {
+        if (run->writer.targets[i].bytes && !run->writer.targets[i].raw) { /* raw: finish() puts them */
             run->order[run->order_count++] = i;
             run->total += run->writer.targets[i].bytes;
         }

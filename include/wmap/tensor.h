@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* Element types. The numbers are those of plan files and never change; runtime/base/dtype.def is the one
- * table of their names, sizes and spellings. WMAP_OPAQUE is an entry that wmap lists but cannot move. */
+ * table of their names, sizes and spellings. WMAP_OPAQUE is an entry of a type that is none of wmap's. */
 typedef enum wmap_dtype {
     WMAP_DTYPE_NONE = 0,
     WMAP_BOOL = 1,

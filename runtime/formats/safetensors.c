@@ -131,10 +131,13 @@ static bool parse_piece(const wm_cursor *c, size_t begin, json_t **json, wmap_er
 }
 
 /* What a dtype says. */
+extern const wm_format wm_format_safetensors;
+
 struct kind {
     wmap_dtype dtype;
     const char *note;
-    uint64_t bits; /* of an element */
+    uint64_t bits;  /* of an element */
+    uint32_t other; /* number in `others`, if opaque */
 };
 
 /* Types that the format has and wmap doesn't move. */
@@ -147,7 +150,7 @@ static const struct {
 static bool find_kind(const wm_safetensors_entry *entry, const wm_cursor *c, struct kind *kind,
                       wmap_error *err)
 {
-    kind->note = NULL;
+    *kind = (struct kind){.note = NULL};
     kind->dtype = wm_dtype_spelled(offsetof(wm_dtype_info, safetensors), entry->dtype, entry->dtype_len);
     kind->bits = 8 * (uint64_t)wmap_dtype_size(kind->dtype);
     if (kind->dtype != WMAP_DTYPE_NONE)
@@ -155,7 +158,7 @@ static bool find_kind(const wm_safetensors_entry *entry, const wm_cursor *c, str
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strlen(others[i].name) == entry->dtype_len &&
             memcmp(others[i].name, entry->dtype, entry->dtype_len) == 0) {
-            *kind = (struct kind){WMAP_OPAQUE, others[i].name, others[i].bits};
+            *kind = (struct kind){WMAP_OPAQUE, others[i].name, others[i].bits, (uint32_t)i};
             return true;
         }
     char shown[64];
@@ -316,6 +319,23 @@ static bool read_metadata(struct reading *r, const char *key, size_t len, wm_cur
     return ok;
 }
 
+/* The type of a raw is its number in `others`. */
+const char *wm_safetensors_other(uint32_t type)
+{
+    return others[type].name;
+}
+
+static bool add_raw(wmap_archive *archive, wm_entry *entry, const struct kind *kind, wmap_error *err)
+{
+    wm_raw *raw = wm_new(&archive->arena, wm_raw, 1);
+    if (!raw)
+        return wm_fail(err, WMAP_E_NOMEM, "out of memory");
+    *raw = (wm_raw){
+        .of = &wm_format_safetensors, .type = kind->other, .offset = entry->offset, .size = entry->id};
+    entry->raw = raw;
+    return true;
+}
+
 static bool add_tensor(struct reading *r, const char *name, size_t len, const wm_safetensors_entry *from,
                        const wm_cursor *at, wmap_error *err)
 {
@@ -336,7 +356,7 @@ static bool add_tensor(struct reading *r, const char *name, size_t len, const wm
     entry->note = kind.note;
     entry->offset = r->origin + from->begin;
     entry->id = from->end - from->begin;
-    return true;
+    return kind.dtype != WMAP_OPAQUE || add_raw(r->archive, entry, &kind, err);
 }
 
 static bool read_top(struct reading *r, const char *name, size_t len, wm_cursor *c, const wm_cursor *at,
@@ -477,7 +497,6 @@ static bool open_safetensors(wmap_archive *archive, wmap_error *err)
     return ok;
 }
 
-extern const wm_format wm_format_safetensors;
 const wm_format wm_format_safetensors = {
     .name = "safetensors",
     .title = "safetensors",
@@ -488,4 +507,5 @@ const wm_format wm_format_safetensors = {
     .layout = wm_safetensors_layout,
     .finish = wm_safetensors_finish,
     .shards = true,
+    .raws = true,
 };

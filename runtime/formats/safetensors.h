@@ -31,6 +31,9 @@ typedef struct wm_safetensors_entry {
 bool wm_safetensors_plain_entry(wm_cursor *c, wm_safetensors_entry *entry);
 bool wm_safetensors_plain_text(wm_cursor *c, const char **text, size_t *len);
 
+/* The spelling of an opaque dtype, by wm_raw.type. */
+const char *wm_safetensors_other(uint32_t type);
+
 bool wm_safetensors_layout(wm_writer *writer, wmap_error *err);
 bool wm_safetensors_finish(wm_writer *writer, wmap_error *err);
 

@@ -1,10 +1,14 @@
 /* safetensors_write.c: writes safetensors, one file or a set with an index. */
 #include "runtime/formats/safetensors.h"
 
+#include <stdlib.h>
+
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
 #include "runtime/shards.h"
+
+#define CHUNK ((size_t)1 << 20)
 
 typedef struct state {
     wm_shards shards;
@@ -25,7 +29,7 @@ static bool too_large(wmap_error *err)
 static bool check_target(const wmap_tensor *tensor, wmap_error *err)
 {
     const wm_dtype_info *info = wm_dtype(tensor->dtype);
-    if (!info || !info->safetensors[0])
+    if (tensor->dtype != WMAP_OPAQUE && (!info || !info->safetensors[0]))
         wm_fail(err, WMAP_E_TARGET, "safetensors has no dtype %s; cast it to another",
                 wmap_dtype_name(tensor->dtype));
     else if (tensor->name_len == sizeof WM_SAFETENSORS_METADATA - 1 &&
@@ -40,13 +44,21 @@ static bool check_target(const wmap_tensor *tensor, wmap_error *err)
     return wm_error_tensor(err, tensor->name, tensor->name_len);
 }
 
+/* What only a plan knows of has any name: nothing is written. */
+static const char *dtype_of(const wm_target *target)
+{
+    if (target->tensor.dtype != WMAP_OPAQUE)
+        return wm_dtype(target->tensor.dtype)->safetensors;
+    return wm_safetensors_other(target->raw ? target->raw->type : 0);
+}
+
 static void add_target(wm_text *t, const wm_target *target, uint64_t at)
 {
     const wmap_tensor *tensor = &target->tensor;
     wm_text_add(t, ",");
     wm_text_json(t, tensor->name, tensor->name_len, false);
     wm_text_add(t, ":{\"dtype\":\"");
-    wm_text_add(t, wm_dtype(tensor->dtype)->safetensors);
+    wm_text_add(t, dtype_of(target));
     wm_text_add(t, "\",\"shape\":[");
     for (uint32_t d = 0; d < tensor->rank; d++) {
         if (d)
@@ -141,9 +153,26 @@ bool wm_safetensors_layout(wm_writer *writer, wmap_error *err)
     return wm_shards_add_parts(writer, &s->shards, s->ends, err);
 }
 
+/* Tensors that are none of wmap's types. */
+static bool put_raw(wm_writer *writer, const wm_target *t, wmap_error *err)
+{
+    uint8_t *chunk = malloc(CHUNK);
+    bool ok = chunk || no_memory(err);
+    for (uint64_t at = 0; ok && at < t->bytes; at += CHUNK) {
+        size_t size = t->bytes - at < CHUNK ? (size_t)(t->bytes - at) : CHUNK;
+        ok = wm_archive_read(t->from, t->raw->file, t->raw->offset + at, chunk, size, err) &&
+             writer->put(writer, t->file, t->offset + at, chunk, size, err);
+    }
+    free(chunk);
+    return ok || wm_error_tensor(err, t->tensor.name, t->tensor.name_len);
+}
+
 bool wm_safetensors_finish(wm_writer *writer, wmap_error *err)
 {
     const state *s = writer->state;
+    for (size_t i = 0; i < writer->count; i++)
+        if (writer->targets[i].raw && !put_raw(writer, &writer->targets[i], err))
+            return false;
     for (uint32_t f = 0; f < s->shards.count; f++)
         if (!writer->put(writer, f, 0, s->headers[f].bytes, s->headers[f].size, err))
             return false;

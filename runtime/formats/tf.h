@@ -15,7 +15,8 @@ typedef struct wm_tf_type {
     const char *note; /* what it is, if opaque */
 } wm_tf_type;
 
-#define WM_TF_STRING 7
+#define WM_TF_STRING  7
+#define WM_TF_VARIANT 21
 
 /* The row of a number; NULL for those that no file may hold: 0, resources, references, and numbers that no
  * TensorFlow has. */
@@ -106,9 +107,10 @@ typedef struct wm_tf_raw {
     const uint64_t *shape;
     uint32_t file; /* in archive->files */
     uint64_t offset, size;
-    uint32_t crc; /* not masked */
-    bool whole;   /* false: it is put together from slices, and has no place of its own */
-    bool swapped; /* its elements are big-endian */
+    uint32_t crc;   /* not masked */
+    bool swapped;   /* its elements are big-endian */
+    bool kept;      /* it can be written anew, little-endian and in one piece: */
+    size_t decoded; /* by the elements of this entry of the archive; SIZE_MAX: by its bytes as they stand */
 } wm_tf_raw;
 
 /* All tensors of a checkpoint, the object graph too, in the order of their keys, in `arena` (which does not

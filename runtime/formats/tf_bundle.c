@@ -271,6 +271,25 @@ static bool find_slices(reading *r, const item *it, parts *to, wmap_error *err)
     return wm_tf_tiles(it->rank, it->shape, boxes, it->slice_count, err);
 }
 
+/* What wmap has no type for, another checkpoint may have. */
+static bool add_raw(reading *r, const item *it, const piece *at, wm_entry *entry, wmap_error *err)
+{
+    if (it->type->number == WM_TF_VARIANT || (r->bundle->swap && it->type->width > 1))
+        return true;
+    wm_raw *raw = wm_new(&r->archive->arena, wm_raw, 1);
+    if (!raw)
+        return no_memory(err);
+    *raw = (wm_raw){.of = &wm_format_tensorflow,
+                    .type = it->type->number,
+                    .file = at->file,
+                    .offset = at->offset,
+                    .size = at->size,
+                    .crc = at->crc,
+                    .big_endian = r->bundle->swap};
+    entry->raw = raw;
+    return true;
+}
+
 static bool place(reading *r, const item *it, wm_entry *entry, wmap_error *err)
 {
     wm_arena *arena = &r->archive->arena;
@@ -292,7 +311,7 @@ static bool place(reading *r, const item *it, wm_entry *entry, wmap_error *err)
     }
     if (!info) {
         entry->note = it->type->note;
-        return true;
+        return it->slice_count || add_raw(r, it, found.pieces, entry, err);
     }
     if (!it->slice_count && (!r->bundle->swap || info->align == 1)) {
         wm_sum *sum = wm_new(arena, wm_sum, 1);
@@ -394,7 +413,7 @@ static uint8_t *read_text(reading *r, const item *it, uint64_t *size, wmap_error
         return NULL;
     }
     for (unsigned i = 0; i < 4; i++)
-        fixed[i] = (uint8_t)(length >> (8 * i));
+        fixed[i] = (uint8_t)(length >> (8 * (r->bundle->swap ? 3 - i : i)));
     memcpy(fixed + 4, sum, 4);
     uint8_t *bytes = wm_alloc(&r->archive->arena, (size_t)length);
     if (!bytes) {
@@ -506,6 +525,12 @@ const wm_tf_raw *wm_tf_raws(wmap_archive *archive, wm_arena *arena, size_t *coun
             wm_error_tensor(err, it->key, it->key_len);
             return NULL;
         }
+        uint64_t bytes = at.size;
+        bool whole = !it->slice_count, as_is = whole && (!r.bundle->swap || it->type->width <= 1);
+        uint32_t index = as_is ? WM_MAP_NONE : wm_map_get(&archive->names, it->key, it->key_len);
+        bool decoded = index != WM_MAP_NONE && wm_dtype(it->type->dtype);
+        if (decoded && !wmap_tensor_bytes(&archive->entries[index].tensor, &bytes))
+            decoded = false;
         raws[(*count)++] = (wm_tf_raw){.key = it->key,
                                        .key_len = it->key_len,
                                        .type = it->type->number,
@@ -513,10 +538,11 @@ const wm_tf_raw *wm_tf_raws(wmap_archive *archive, wm_arena *arena, size_t *coun
                                        .shape = it->shape,
                                        .file = at.file,
                                        .offset = at.offset,
-                                       .size = at.size,
+                                       .size = bytes,
                                        .crc = at.crc,
-                                       .whole = !it->slice_count,
-                                       .swapped = r.bundle->swap};
+                                       .swapped = r.bundle->swap,
+                                       .kept = as_is || decoded,
+                                       .decoded = decoded ? index : SIZE_MAX};
     }
     return raws;
 }
@@ -627,5 +653,6 @@ const wm_format wm_format_tensorflow = {
     .sum = WM_SUM_CRC32C,
     .shards = true,
     .likes = true,
+    .raws = true,
     .in_folder = "model.ckpt",
 };

@@ -61,9 +61,10 @@ static void no_fit(misfit *m, const char *name, size_t len, const char *text)
     }
 }
 
-static const char *compare(const wm_tf_raw *raw, const wmap_tensor *t)
+static const char *compare(const wm_tf_raw *raw, const wm_target *target)
 {
-    if (raw->type != wm_tf_number(t->dtype))
+    const wmap_tensor *t = &target->tensor;
+    if (raw->type != wm_tf_type_number(target))
         return "the template's variable of this name has another dtype";
     if (raw->rank != t->rank || (t->rank && memcmp(raw->shape, t->shape, t->rank * sizeof *t->shape) != 0))
         return "the template's variable of this name has another shape";
@@ -96,7 +97,7 @@ static bool match(const wm_writer *writer, wm_tf_like *l, misfit *m)
         uint32_t at = wm_map_get(&names, t->name, t->name_len);
         const char *text = at == WM_MAP_NONE ? "the template has no variable of this name"
                            : l->written[at]  ? "another tensor is this variable of the template already"
-                                             : compare(&l->raws[at], t);
+                                             : compare(&l->raws[at], &writer->targets[i]);
         if (text)
             no_fit(m, t->name, t->name_len, text);
         if (at == WM_MAP_NONE)
@@ -124,9 +125,9 @@ bool wm_tf_match(const wm_writer *writer, wm_tf_like *l, wmap_error *err)
         if (!is_state(raw))
             no_fit(&m, raw->key, raw->key_len,
                    "the template holds this variable, but the map doesn't write it");
-        else if (!raw->whole || raw->swapped) {
-            wm_fail(err, WMAP_E_UNSUPPORTED,
-                    "what is cut into slices, or big-endian, can't be kept of a template");
+        else if (!raw->kept) {
+            wm_fail(err, WMAP_E_UNSUPPORTED, "a template's tensor of this type is not kept: it is %s, and %s",
+                    wm_tf_type_of(raw->type)->note, raw->swapped ? "big-endian" : "cut into slices");
             wm_error_tensor(err, raw->key, raw->key_len);
             return wm_error_file(err, writer->like->path);
         }

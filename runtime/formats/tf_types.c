@@ -26,7 +26,7 @@ static const wm_tf_type types[] = {
     {17, WMAP_U16, 2, NULL},
     {18, WMAP_C128, 16, NULL},
     {19, WMAP_F16, 2, NULL},
-    {21, WMAP_OPAQUE, 0, "an object (DT_VARIANT)"},
+    {WM_TF_VARIANT, WMAP_OPAQUE, 0, "an object (DT_VARIANT)"},
     {22, WMAP_U32, 4, NULL},
     {23, WMAP_U64, 8, NULL},
     {24, WMAP_F8_E5M2, 1, NULL},

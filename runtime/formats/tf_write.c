@@ -18,7 +18,6 @@
 #include "runtime/shards.h"
 #include "runtime/spool.h"
 
-#define CHUNK      ((size_t)1 << 20)
 #define SUFFIX     ".index"
 #define STATE      "checkpoint"
 #define STATE_MOST ((size_t)1 << 20) /* bytes of a file `checkpoint` that are looked at */
@@ -34,7 +33,7 @@ typedef struct extra {
     uint64_t size;        /* of its bytes */
     wm_text bytes;        /* as they stand in the data file, or */
     const wm_tf_raw *raw; /* where they are in the template */
-    uint32_t sum;         /* their CRC */
+    uint32_t sum;         /* their CRC; of the template's once they are copied */
     uint64_t offset;      /* in the last data file */
 } extra;
 
@@ -70,7 +69,7 @@ static bool too_large(wmap_error *err)
 
 static bool check_target(const wmap_tensor *tensor, wmap_error *err)
 {
-    if (!wm_tf_number(tensor->dtype))
+    if (tensor->dtype != WMAP_OPAQUE && !wm_tf_number(tensor->dtype))
         wm_fail(err, WMAP_E_TARGET, "TensorFlow has no dtype for %s", wmap_dtype_name(tensor->dtype));
     else if (tensor->name_len == 0 || tensor->name[0] == 0)
         wm_fail(err, WMAP_E_TARGET,
@@ -184,8 +183,7 @@ static bool add_template(const wm_writer *writer, state *s, wmap_error *err)
                    .type = raw->type,
                    .rank = raw->rank,
                    .shape = raw->shape,
-                   .raw = raw,
-                   .sum = raw->crc};
+                   .raw = raw};
         if (!s->like.written[i] && !add_extra(writer, s, e))
             return no_memory(err);
     }
@@ -248,7 +246,7 @@ static void make_entry(const state *s, const row *r, wm_text *t)
     const wm_target *target = r->target;
     const extra *e = r->extra;
     t->size = 0;
-    put_number(t, 1, target ? wm_tf_number(target->tensor.dtype) : e->type);
+    put_number(t, 1, target ? wm_tf_type_number(target) : e->type);
     put_shape(t, target ? target->tensor.rank : e->rank, target ? target->tensor.shape : e->shape);
     put_number(t, 3, target ? target->file : s->shards - 1);
     put_number(t, 4, target ? target->offset : e->offset);
@@ -418,40 +416,48 @@ static bool put_part(wm_table_sink *sink, const void *bytes, size_t size, wmap_e
     return p->writer->put(p->writer, p->part, p->at - size, bytes, size, err);
 }
 
-/* Copies what stays of the template, whose CRC goes into the index as it is: a copy that lies is found by
- * any reader, but is not to be made. */
-static bool copy_raw(wm_writer *writer, uint32_t part, const extra *e, wmap_error *err)
+static uint64_t count_of(const wmap_tensor *tensor)
 {
-    uint8_t *chunk = malloc(CHUNK);
-    uint32_t sum = 0;
-    bool ok = chunk || no_memory(err), text = e->type == WM_TF_STRING;
-    for (uint64_t at = 0; ok && at < e->size;) {
-        size_t size = e->size - at < CHUNK ? (size_t)(e->size - at) : CHUNK;
-        ok = wm_archive_read(writer->like, e->raw->file, e->raw->offset + at, chunk, size, err) &&
-             writer->put(writer, part, e->offset + at, chunk, size, err);
-        sum = ok ? wm_crc32c(sum, chunk, size) : 0;
-        at += size;
-    }
-    free(chunk);
-    if (!ok || text || sum == e->sum) /* the CRC of text is that of other bytes than these */
-        return ok || wm_error_tensor(err, e->key, e->key_len);
-    wm_fail(err, WMAP_E_CORRUPT, "wrong CRC");
-    wm_error_offset(err, e->raw->offset);
-    wm_error_tensor(err, e->key, e->key_len);
-    return wm_error_file(err, writer->like->files[e->raw->file].path);
+    uint64_t count = 0;
+    wm_shape_count(tensor->shape, tensor->rank, &count); /* it was when it was read */
+    return count;
 }
 
-static bool put_extra(wm_writer *writer, uint32_t part, const extra *e, wmap_error *err)
+static bool put_extra(wm_writer *writer, uint32_t part, extra *e, wmap_error *err)
 {
-    return e->raw ? copy_raw(writer, part, e, err)
-                  : writer->put(writer, part, e->offset, e->bytes.bytes, e->size, err);
+    const wm_tf_raw *raw = e->raw;
+    if (!raw)
+        return writer->put(writer, part, e->offset, e->bytes.bytes, e->size, err);
+    wmap_tensor shape = {.rank = e->rank, .shape = e->shape};
+    wm_tf_place to = {part, e->offset, count_of(&shape)};
+    wm_raw at = {.type = raw->type,
+                 .file = raw->file,
+                 .offset = raw->offset,
+                 .size = raw->size,
+                 .crc = raw->crc,
+                 .big_endian = raw->swapped};
+    bool ok = raw->decoded == SIZE_MAX
+                  ? wm_tf_carry(writer, &to, writer->like, &at, &e->sum, err)
+                  : wm_tf_carry_decoded(writer, &to, writer->like, raw->decoded, &e->sum, err);
+    return ok || wm_error_tensor(err, e->key, e->key_len);
+}
+
+/* Targets that are none of wmap's types. */
+static bool put_raw(wm_writer *writer, wm_target *t, wmap_error *err)
+{
+    wm_tf_place to = {t->file, t->offset, count_of(&t->tensor)};
+    return wm_tf_carry(writer, &to, t->from, t->raw, &t->sum, err) ||
+           wm_error_tensor(err, t->tensor.name, t->tensor.name_len);
 }
 
 bool wm_tf_finish(wm_writer *writer, wmap_error *err)
 {
-    const state *s = writer->state;
+    state *s = writer->state;
     uint64_t size;
     part_sink index = {{put_part}, writer, s->shards, 0};
+    for (size_t i = 0; i < writer->count; i++)
+        if (writer->targets[i].raw && !put_raw(writer, &writer->targets[i], err))
+            return false;
     for (size_t i = 0; i < s->extra_count; i++)
         if (!put_extra(writer, s->shards - 1, &s->extras[i], err))
             return false;

@@ -54,6 +54,26 @@ typedef struct wm_tf_like {
  * not state; the first is told, the others counted. */
 bool wm_tf_match(const wm_writer *writer, wm_tf_like *like, wmap_error *err);
 
+/* TensorFlow's number for a target; of text for one that only a plan knows of. */
+uint32_t wm_tf_type_number(const wm_target *target);
+
+/* --- tensors that are taken over as they are (tf_carry.c) --- */
+
+/* Where a tensor of `count` elements goes. */
+typedef struct wm_tf_place {
+    uint32_t part;
+    uint64_t offset, count;
+} wm_tf_place;
+
+/* Copies the bytes of a tensor of another checkpoint, and gives the CRC for the index; big-endian ones may be
+ * text only. CORRUPT if its CRC is wrong. */
+bool wm_tf_carry(wm_writer *writer, const wm_tf_place *to, wmap_archive *from, const wm_raw *raw,
+                 uint32_t *sum, wmap_error *err);
+
+/* The same for entry `index`, which is of a dtype of wmap: its elements as the archive gives them. */
+bool wm_tf_carry_decoded(wm_writer *writer, const wm_tf_place *to, wmap_archive *from, size_t index,
+                         uint32_t *sum, wmap_error *err);
+
 bool wm_tf_layout(wm_writer *writer, wmap_error *err);
 bool wm_tf_finish(wm_writer *writer, wmap_error *err);
 

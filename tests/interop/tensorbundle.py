@@ -222,8 +222,9 @@ class Bundle:
 
     def add_text(self, name, texts, shape=()):
         lengths = b"".join(varint(len(t)) for t in texts)
-        fixed = b"".join(struct.pack("<I", len(t)) for t in texts)
-        sum_bytes = struct.pack("<I", masked(crc32c(fixed)))
+        order = ">I" if self.big else "<I"
+        fixed = b"".join(struct.pack(order, len(t)) for t in texts)
+        sum_bytes = struct.pack(order, masked(crc32c(fixed)))
         crc = crc32c(fixed + sum_bytes + b"".join(texts))
         self.store(name.encode(), 7, shape, lengths + sum_bytes + b"".join(texts), crc=masked(crc))
 

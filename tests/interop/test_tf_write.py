@@ -6,8 +6,10 @@ from common import Case, wmap
 from test_dtypes import SHAPES, TORCH, random_tensor
 import numpy as np
 import safetensors.numpy
+import safetensors.torch
 import tensorflow as tf
 import torch
+from tensorbundle import Bundle
 
 KEEP = "keep rest"
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -36,6 +38,15 @@ class Write(Case):
         random = np.random.default_rng(7)
         return {f"layer{i}/kernel": random.standard_normal(n).astype(np.float32) for i, n in enumerate(sizes)}
 
+    def files(self, prefix):
+        folder, base = os.path.split(prefix)
+        found = {}
+        for name in os.listdir(folder):
+            if name.startswith(base):
+                with open(os.path.join(folder, name), "rb") as f:
+                    found[name[len(base) :]] = f.read()
+        return found
+
     def to_tf(self, source, name="out/model.ckpt", *flags):
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
         self.wmap_ok("run", "-e", KEEP, source, "-o", self.path(name), "--to-format", "tensorflow", *flags)
@@ -58,11 +69,6 @@ class Bytes(Write):
             flat = want.contiguous().reshape(-1)
             raw = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
             self.assertEqual((np.asarray(found).tobytes(), np.shape(found)), (raw, tuple(want.shape)), name)
-
-    def files(self, prefix):
-        folder, base = os.path.split(prefix)
-        return {n[len(base):]: open(os.path.join(folder, n), "rb").read()
-                for n in os.listdir(folder) if n.startswith(base)}  # fmt: skip
 
     def save_by_tensorflow(self, name, arrays):
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
@@ -284,6 +290,133 @@ class Objects(Write):
         self.assertNotIn("_CHECKPOINTABLE_OBJECT_GRAPH", found)
 
 
+class Opaque(Write):
+    """What wmap has no type for goes from checkpoint to checkpoint as it is, under any name."""
+
+    TEXTS = {"s": [b"hello", b"", b"\xff\x00" * 70000], "empty": [], "one": b"scalar"}
+
+    def theirs(self):
+        """A checkpoint of TensorFlow's own with text of several shapes, and types of which wmap has none."""
+        values = {n: tf.constant(t, tf.string) for n, t in self.TEXTS.items()}
+        values["grid"] = tf.reshape(tf.constant([b"a", b"bb", b"ccc", b""]), (2, 2))
+        values["q8"] = tf.bitcast(tf.constant([1, -2, 3], tf.int8), tf.qint8)
+        values["q32"] = tf.bitcast(tf.constant([[1, -2, 3]], tf.int32), tf.qint32)
+        values["w"] = tf.constant([[1.5, float("nan")]], tf.float32)
+        names = list(values)
+        tf.raw_ops.SaveV2(prefix=self.path("theirs"), tensor_names=names, shape_and_slices=[""] * len(names),
+                          tensors=[values[n] for n in names])  # fmt: skip
+        return self.path("theirs"), values
+
+    def restore(self, prefix, name, dtype):
+        return tf.raw_ops.RestoreV2(prefix=prefix, tensor_names=[name], shape_and_slices=[""], dtypes=[dtype])[0]
+
+    def same(self, a, b):
+        if b.dtype in (tf.qint8, tf.qint32):
+            a, b = (tf.bitcast(x, tf.int8 if b.dtype == tf.qint8 else tf.int32) for x in (a, b))
+        self.assertEqual((a.dtype, a.shape), (b.dtype, b.shape))
+        a, b = (np.asarray(x.numpy()).tolist() if x.dtype == tf.string else bits(x.numpy()) for x in (a, b))
+        self.assertEqual(a, b)
+
+    @staticmethod
+    def alone(rule, values, name):
+        return "; ".join([rule] + [f'drop "{n}"' for n in values if n != name])
+
+    def test_keep_rest(self):
+        prefix, values = self.theirs()
+        for flags in ((), ("--shard-size", "20")):
+            out = self.to_tf(prefix, f"o{len(flags)}/model.ckpt", *flags)
+            for name, value in values.items():
+                self.same(self.restore(out, name, value.dtype), value)
+        self.assertEqual(tf.train.load_checkpoint(self.path("o0/model.ckpt")).get_tensor("s").tolist(), self.TEXTS["s"])
+
+    def test_bytes_are_those_of_tensorflow(self):
+        """Data and index: text has the same lengths, CRCs and bytes. (What is opaque stands behind the rest.)"""
+        prefix, values = self.theirs()
+        ours = self.files(self.to_tf(prefix, "o/wmap"))
+        names = [t["name"] for t in self.inspect(prefix)["tensors"]]
+        tf.raw_ops.SaveV2(prefix=self.path("again"), tensor_names=names, shape_and_slices=[""] * len(names),
+                          tensors=[values[n] for n in names])  # fmt: skip
+        theirs = self.files(self.path("again"))
+        self.assertEqual(sorted(theirs), sorted(ours))
+        for name in ours:
+            self.assertEqual(ours[name] == theirs[name], True, name)
+
+    def test_rename(self):
+        prefix, values = self.theirs()
+        rules = '"s" -> "a/text"; "q{x:*}" -> "n/q{x}"; drop "w"; drop "grid"; drop "empty"; drop "one"'
+        self.wmap_ok("run", "-e", rules, prefix, "-o", self.path("r.index"))
+        for name, old in (("a/text", "s"), ("n/q8", "q8"), ("n/q32", "q32")):
+            self.same(self.restore(self.path("r"), name, values[old].dtype), values[old])
+
+    def test_nothing_else(self):
+        prefix, values = self.theirs()
+        for rule in ('"grid" [a b] -> "x" [b a]', '"grid" | cast f32 -> "x"', '"grid" | * 2 -> "x"',
+                     '"grid" [i b] -> "x{i}" [b]', '"grid" [a b] -> "x" [a b]'):  # fmt: skip
+            done = wmap("run", "-e", self.alone(rule, values, "grid"), prefix, "-o", self.path("x.index"))
+            self.assertEqual(done.returncode, 3, rule + done.stderr)
+            self.assertIn("E0606", done.stderr)
+            self.assertFalse(os.path.exists(self.path("x.index")))
+
+    def test_formats_without_text(self):
+        prefix, values = self.theirs()
+        for suffix in ("npz", "safetensors", "pth", "h5"):
+            for rules in (KEEP, self.alone('"one" -> "renamed"', values, "one")):
+                done = wmap("run", "-e", rules, prefix, "-o", self.path("x." + suffix))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("E0610", done.stderr)
+                self.assertIn("DT_", done.stderr)
+                self.assertIn("renamed" if rules != KEEP else "empty", done.stderr)
+                self.assertFalse([n for n in os.listdir(self.folder) if n.startswith("x") or "tmp" in n])
+
+    def test_damage_is_not_copied(self):
+        prefix, values = self.theirs()
+        data = prefix + ".data-00000-of-00001"
+        with open(data, "rb") as f:
+            good = f.read()
+        hello = good.index(b"hello")
+        for at, name in ((hello, "s"), (hello - 1, "s"), (hello - 6, "s"), (good.index(b"\1\xfe\3"), "q8")):
+            with open(data, "wb") as f:
+                f.write(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+            done = wmap("run", "-e", self.alone(f'"{name}" -> "x"', values, name), prefix, "-o", self.path("d.index"))
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("CRC", done.stderr)
+            self.assertFalse(os.path.exists(self.path("d.index")))
+
+    def test_big_endian_text(self):
+        b = Bundle(big=True)
+        b.add_text("s", self.TEXTS["s"], (3,))
+        b.add("w", np.array([1, 2], np.float32))
+        prefix = b.write(self.path("big"))
+        self.assertEqual(tf.train.load_checkpoint(prefix).get_tensor("s").tolist(), self.TEXTS["s"])
+        out = self.to_tf(prefix)
+        self.assertEqual(tf.train.load_checkpoint(out).get_tensor("s").tolist(), self.TEXTS["s"])
+        self.assertEqual(self.read_all(out)["w"].tolist(), [1, 2])
+
+    def test_safetensors(self):
+        """The same for the types of safetensors that wmap has none for, in a set as well."""
+        torch.manual_seed(1)
+        f8 = torch.randint(0, 255, (3, 4), dtype=torch.uint8).view(torch.float8_e8m0fnu)
+        fnuz = torch.randint(0, 255, (5,), dtype=torch.uint8).view(torch.float8_e4m3fnuz)
+        tensors = {"e": f8, "z": fnuz, "w": torch.ones(3), "none": f8[:0]}
+        safetensors.torch.save_file(tensors, self.path("i.safetensors"))
+        rules = '"e" -> "b/e"; keep rest'
+        self.wmap_ok("run", "-e", rules, self.path("i.safetensors"), "-o", self.path("o.safetensors"))
+        self.wmap_ok("run", "-e", rules, self.path("i.safetensors"), "-o", self.path("set/"), "--to-format",
+                     "safetensors", "--shard-size", "12")  # fmt: skip
+        self.wmap_ok("run", "-e", KEEP, self.path("set"), "-o", self.path("p.safetensors"))
+        for name in ("o", "p"):
+            found = safetensors.torch.load_file(self.path(name + ".safetensors"))
+            self.assertEqual(sorted(found), ["b/e", "none", "w", "z"])
+            for key, want in tensors.items():
+                got = found["b/e" if key == "e" else key]
+                self.assertEqual((got.dtype, got.shape), (want.dtype, want.shape))
+                self.assertTrue(torch.equal(got.view(torch.uint8), want.view(torch.uint8)), key)
+        done = wmap("run", "-e", KEEP, self.path("i.safetensors"), "-o", self.path("o.pth"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("F8_E4M3FNUZ", done.stderr)
+        self.assertIn("2 more", done.stderr)
+
+
 class Like(Write):
     """A template (--like) gives its names, its object graph and all state; the map gives the weights."""
 
@@ -359,6 +492,68 @@ class Like(Write):
         self.assertTrue(any("Adam" in n for n in after))
         for name in after:
             self.assertEqual(bits(after[name]), bits(new if name == "conv/kernel" else before[name]), name)
+
+    def test_big_endian_and_partitioned(self):
+        """What is kept of such a template is written little-endian and in one piece; TensorFlow reads both alike."""
+        random = np.random.default_rng(3)
+        slot = random.standard_normal((6, 4)).astype(np.float32)
+        rows = [[(0, 4), (0, 4)], [(4, 2), (0, 4)]]
+        for big in (False, True):
+            b = Bundle(2, big)
+            b.add("w", np.zeros((2, 2), np.float32))
+            b.add("global_step", np.int64(7) + np.zeros((), np.int64), 1)
+            b.add("w/Momentum", np.array([[1, 2], [3, 4]], np.float32))
+            b.add_slices("emb", np.zeros((6, 4), np.float32), rows, (0, 1))
+            b.add_slices("emb/Adam", slot, rows, (1, 0))
+            b.add_slices("emb/Adam_1", slot.astype(np.float16), rows)
+            b.add_text("names", [b"a", b"", b"c" * 200], (3,))
+            template = b.write(self.path(f"t{big}"))
+            before = {n: tf.train.load_checkpoint(template).get_tensor(n) for n in
+                      ("global_step", "w/Momentum", "emb/Adam", "names")}  # fmt: skip
+            new = {"w": np.ones((2, 2), np.float32), "emb": random.standard_normal((6, 4)).astype(np.float32)}
+            out = self.path(f"o{big}.index")
+            self.wmap_ok("run", "-e", KEEP, self.npz(**new), "-o", out, "--like", template)
+            found = self.read_all(out[:-6])
+            self.assertEqual(sorted(found), sorted(set(before) | set(new) | {"emb/Adam_1"}))
+            self.assertEqual(bits(found["emb/Adam_1"]), bits(slot.astype(np.float16)))
+            for name, value in {**before, **new}.items():
+                same = (found[name].tolist() == value.tolist()) if name == "names" else bits(found[name]) == bits(value)
+                self.assertTrue(same, name)
+            # damage in what is kept is found, not copied
+            for at in (b"c" * 200, slot[0].tobytes() if not big else slot[0].byteswap().tobytes()):
+                for shard in (0, 1):
+                    path = template + f".data-{shard:05}-of-00002"
+                    with open(path, "rb") as f:
+                        good = f.read()
+                    if at not in good:
+                        continue
+                    with open(path, "wb") as f:
+                        f.write(good.replace(at, bytes([at[0] ^ 1]) + at[1:]))
+                    done = wmap("run", "-e", KEEP, self.path("i.npz"), "-o", self.path("d.index"), "--like", template)
+                    self.assertEqual(done.returncode, 3, done.stderr)
+                    self.assertIn("CRC", done.stderr)
+                    self.assertFalse(os.path.exists(self.path("d.index")))
+                    with open(path, "wb") as f:
+                        f.write(good)
+
+    def test_a_big_endian_template_with_an_object_graph(self):
+        b = Bundle(big=True)
+        old = keras_model(1)
+        theirs = tf.train.Checkpoint(model=old).write(self.path("theirs/ckpt"))
+        reader = tf.train.load_checkpoint(theirs)
+        for name in reader.get_variable_to_shape_map():
+            value = reader.get_tensor(name)
+            if isinstance(value, bytes):
+                b.add_text(name, [value])
+            else:
+                b.add(name, np.asarray(value))
+        template = b.write(self.path("big"))
+        new = {n: a + 1 for n, a in self.full_names(old).items()}
+        self.wmap_ok("run", "-e", KEEP, self.npz(**new), "-o", self.path("o.index"), "--like", template)
+        live = keras_model(2)
+        tf.train.Checkpoint(model=live).read(self.path("o")).assert_existing_objects_matched()
+        for v, value in zip(live.weights, new.values()):
+            self.assertEqual(bits(v.numpy()), bits(value), v.path)
 
     def test_a_damaged_template(self):
         old = keras_model(1)

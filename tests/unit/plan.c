@@ -173,8 +173,20 @@ static void test_lies_about_tensors(void **state)
     (void)state;
     LIE(d.plan.sources[0]->dtype = 0, "dtype");
     LIE(d.plan.targets[0]->dtype = 99, "dtype");
-    LIE(d.plan.targets[0]->dtype = WMAP_OPAQUE, "dtype");
-    LIE(d.plan.sources[0]->dtype = WMAP_OPAQUE, "dtype");
+    LIE(d.plan.targets[0]->dtype = WMAP_OPAQUE, "operations");
+    LIE(d.plan.sources[0]->dtype = WMAP_OPAQUE, "what is opaque");
+    LIE(d.plan.sources[0]->whole = 1, "a source has the bytes");
+    LIE(d.plan.targets[0]->whole = 1, "and a dtype");
+    LIE((d.plan.targets[0]->whole = 1, d.plan.targets[0]->dtype = WMAP_OPAQUE), "operations");
+    LIE(draft_target(&d, "u", WMAP_OPAQUE, 0, NULL), "bytes of no source");
+    LIE(d.plan.targets[draft_target(&d, "u", WMAP_OPAQUE, 0, NULL)]->whole = 2, "bytes of no source");
+    LIE(d.plan.targets[draft_target(&d, "u", WMAP_OPAQUE, 0, NULL)]->whole = 1, "another thing");
+    LIE((draft_source(&d, "o", WMAP_OPAQUE, 1, shape_6),
+         d.plan.targets[draft_target(&d, "u", WMAP_OPAQUE, 0, NULL)]->whole = 2),
+        "another thing");
+    LIE((d.plan.sources[draft_source(&d, "o", WMAP_OPAQUE, 0, NULL)]->dropped = 1,
+         d.plan.targets[draft_target(&d, "u", WMAP_OPAQUE, 0, NULL)]->whole = 2),
+        "bytes of no source");
     LIE(d.plan.targets[0]->dropped = 1, "dropped");
     LIE(d.plan.sources[0]->dropped = 1, "dropped and read");
     LIE(d.plan.files[0]->sha256.len = 31, "digest");
@@ -191,8 +203,10 @@ static void test_lies_about_tensors(void **state)
     memset(name, 'n', ((size_t)64 << 10) + 1);
     LIE(draft_source(&d, name, WMAP_F32, 0, NULL), "name is too long");
     free(name);
-    draft d; /* an opaque entry may be left behind, an empty tensor has no moves */
+    draft d; /* an opaque entry may be left behind or go on whole, an empty tensor has no moves */
     transposed(&d);
+    uint32_t text = (uint32_t)draft_source(&d, "text", WMAP_OPAQUE, 1, shape_6);
+    d.plan.targets[draft_target(&d, "renamed", WMAP_OPAQUE, 1, shape_6)]->whole = text + 1;
     d.plan.sources[draft_source(&d, "module", WMAP_OPAQUE, 0, NULL)]->dropped = 1;
     draft_target(&d, "empty", WMAP_F32, 2, (uint64_t[]){0, 7});
     wmap_plan_free(draft_accept(&d));
