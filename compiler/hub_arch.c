@@ -90,6 +90,14 @@ bool wm_hub_all_used(wm_hub *h, const wm_givens *givens, const wm_decl *decl)
         wm_diag *d = wm_error(h->r->unit, WM_E0129, g->name->span, "%s has no parameter %s",
                               wm_quote(h->r->unit, decl->name), wm_quote(h->r->unit, g->name->text));
         wm_diag_also(h->r->unit, d, decl->span, "declared here");
+        wm_near near;
+        wm_near_init(&near, g->name->text);
+        const wm_decl *both[2] = {decl, decl == h->arch ? NULL : h->arch};
+        for (int b = 0; b < 2 && both[b]; b++)
+            for (const wm_param *p = both[b]->item->params; p; p = p->next)
+                wm_near_try(&near, p->name->text);
+        if (wm_near_found(&near))
+            wm_diag_hint(h->r->unit, d, "did you mean %s?", wm_quote(h->r->unit, near.best));
         return false;
     }
     return true;

@@ -1,0 +1,69 @@
+#!/bin/bash
+# tests/cli/hub.sh: maps derived by the library from outside: what a model says is what the frameworks saved
+# (specs/*/names, written by tests/interop/names.py), every pair of models proves, the printed text compiles to the same
+# moves, and the flags that don't go together are refused.
+set -u
+: "${WMAP:?}" "${SOURCE:?}"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 2
+failed=0
+miss() {
+    printf 'failed: %s\n' "$*"
+    failed=$((failed + 1))
+}
+# run STATUS ARGUMENT...
+run() {
+    local want=$1 status=0
+    shift
+    "$WMAP" "$@" >out 2>err </dev/null || status=$?
+    [ $status = "$want" ] || { miss "status $status, not $want: wmap $*" && cat err; }
+}
+
+listings=0
+for file in "$SOURCE"/specs/*/names/*.jsonl; do
+    family=$(basename "$(dirname "$(dirname "$file")")")
+    model=$(basename "$file" .jsonl)
+    run 0 check "$family/$family" --as "$model" "$file"
+    run 0 check "$family/$family" --as '*' "$file"
+    grep -q "W0003.*: $model:" err || miss "--as '*' does not name $model"
+    listings=$((listings + 1))
+done
+[ $listings -gt 0 ] || miss "there are no listings"
+
+# pairs FAMILY INSTANCE MODEL...: each to each, without a file and through the text of another pair
+pairs() {
+    local family=$1 instance=$2 a b
+    shift 2
+    for a in "$@"; do
+        for b in "$@"; do
+            [ "$a" = "$b" ] || run 0 check "$family/$family" --from "$instance.$a" --to "$b"
+        done
+    done
+}
+pairs vgg vgg16 keras keras2 keras3_weights keras_path torchvision timm slim lasagne lasagne_npz
+pairs vgg vgg11_bn torchvision timm
+pairs lstm_lm lstm_lm keras keras2 keras3_weights keras_path torch ptb
+
+# moves FLAG...: the moves of a map, without the places of the statements, tensors in the order of their names
+moves() { "$WMAP" explain --moves "$@" 2>/dev/null | sed 's/ at [^ ]*$//; /^map /d' | sort; }
+for model in slim lasagne timm; do
+    file=$SOURCE/specs/vgg/names/vgg16.torchvision.jsonl
+    "$WMAP" explain vgg/vgg --from vgg16.torchvision --to $model "$file" >text.wmap || miss "explain to $model"
+    moves vgg/vgg --from vgg16.torchvision --to $model "$file" >derived
+    moves text.wmap "$file" >written
+    [ -s derived ] && cmp -s derived written || miss "the text to $model is another map"
+done
+run 0 explain vgg/vgg --from vgg16.keras --to torchvision --members
+grep -qF 'fc[1].kernel [i o] = "fc1/fc1/kernel" [(h w c) o] = "classifier.0.weight" [o (c h w)]' out || miss "--members"
+
+run 2 check vgg/vgg --from vgg16.keras
+run 2 check vgg/vgg --from vgg16.keras --to torchvision --map main
+run 1 check vgg/vgg --from vgg16.keras --to timn
+run 1 check vgg/vgg --from 'vgg16.keras (' --to timm
+run 1 check vgg/vgg --from keras --to timm
+run 1 check vgg/vgg --from vgg16.keras --to vgg19.timm
+run 3 check vgg/vgg --as vgg16.timm "$SOURCE/specs/vgg/names/vgg16.keras.jsonl"
+run 1 check vgg/vgg --as vgg16.timm
+run 2 run nowhere/to.be --from a.b --to c
+[ $failed = 0 ]
