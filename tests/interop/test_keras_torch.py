@@ -59,22 +59,28 @@ class TorchCnn(nn.Module):
         return self.fc2(torch.relu(self.fc1(torch.flatten(x, 1))))
 
 
-def keras_cnn():
-    model = keras.Sequential(
+def cnn(library, first):
+    """The layers of TorchCnn, in Keras 3 or TF-Keras."""
+    K = library.layers
+    return library.Sequential(
         [
-            L.Input((12, 20, 3)),
-            L.Conv2D(8, 3, padding="same", name="conv1"),
-            L.BatchNormalization(name="bn1"),
-            L.ReLU(),
-            L.MaxPooling2D(2),
-            L.Conv2D(8, 3, padding="same", activation="relu", name="conv2"),
-            L.MaxPooling2D(2),
-            L.Flatten(),
-            L.Dense(16, activation="relu", name="fc1"),
-            L.Dense(16, name="fc2"),
+            first,
+            K.Conv2D(8, 3, padding="same", name="conv1"),
+            K.BatchNormalization(name="bn1"),
+            K.ReLU(),
+            K.MaxPooling2D(2),
+            K.Conv2D(8, 3, padding="same", activation="relu", name="conv2"),
+            K.MaxPooling2D(2),
+            K.Flatten(),
+            K.Dense(16, activation="relu", name="fc1"),
+            K.Dense(16, name="fc2"),
         ],
         name="m",
     )
+
+
+def keras_cnn():
+    model = cnn(keras, L.Input((12, 20, 3)))
     randomize(model, 1)
     return model
 

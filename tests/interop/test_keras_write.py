@@ -12,7 +12,7 @@ import numpy as np
 import tf_keras
 import torch
 
-from test_keras_torch import TorchCnn, channels_first, keras_cnn
+from test_keras_torch import TorchCnn, channels_first, cnn, keras_cnn
 
 L = keras.layers
 SPEC = os.path.join(SPECS, "keras_back.wmap")
@@ -32,22 +32,7 @@ def torch_cnn(seed):
 
 
 def tf_keras_cnn():
-    K = tf_keras.layers
-    return tf_keras.Sequential(
-        [
-            K.InputLayer((12, 20, 3)),
-            K.Conv2D(8, 3, padding="same", name="conv1"),
-            K.BatchNormalization(name="bn1"),
-            K.ReLU(),
-            K.MaxPooling2D(2),
-            K.Conv2D(8, 3, padding="same", activation="relu", name="conv2"),
-            K.MaxPooling2D(2),
-            K.Flatten(),
-            K.Dense(16, activation="relu", name="fc1"),
-            K.Dense(16, name="fc2"),
-        ],
-        name="m",
-    )
+    return cnn(tf_keras, tf_keras.layers.InputLayer((12, 20, 3)))
 
 
 def batch(seed):

@@ -376,6 +376,16 @@ static void copy_plan(draft *d, wmap_dtype from, wmap_dtype to, const uint64_t *
         draft_cast(d, m, to, WMAP__OP__POLICY__CHECK);
 }
 
+/* After a run that was refused: nothing is at its path. */
+static void end_refused(draft *d, wmap_plan *plan, wmap_archive *source, const char *path, const char *out)
+{
+    assert_int_equal(access(out, F_OK), -1);
+    wmap_archive_close(source);
+    wmap_plan_free(plan);
+    draft_end(d);
+    unlink(path);
+}
+
 static void expect_misfit(const char *name, const char *dtype, uint32_t rank, const uint64_t *shape,
                           const char *also, const char *tensor, const char *text)
 {
@@ -397,11 +407,7 @@ static void expect_misfit(const char *name, const char *dtype, uint32_t rank, co
     assert_string_equal(err.file, path);
     if (!strstr(err.message, text))
         fail_msg("\"%s\" does not say \"%s\"", err.message, text);
-    assert_int_equal(access(out, F_OK), -1);
-    wmap_archive_close(source);
-    wmap_plan_free(plan);
-    draft_end(&d);
-    unlink(path);
+    end_refused(&d, plan, source, path, out);
 }
 
 static void test_misfits(void **state)
@@ -470,11 +476,7 @@ static void test_usage(void **state)
     output_path(out, ".safetensors");
     assert_false(try_run(plan, source, out, 1, &err));
     assert_int_equal(err.code, WMAP_E_TARGET);
-    assert_int_equal(access(out, F_OK), -1);
-    wmap_archive_close(source);
-    wmap_plan_free(plan);
-    draft_end(&d);
-    unlink(path);
+    end_refused(&d, plan, source, path, out);
 }
 
 /* ---- guards ---- */
