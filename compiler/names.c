@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/words.h"
 #include "runtime/base/map.h"
 
 #define MAX_DIGITS 19
@@ -29,6 +30,8 @@ struct wm_names {
     struct entries **tables; /* that patterns look into */
     size_t table_count, tables_cap;
     wm_map table_map; /* where a table's items stand -> tables */
+    wm_words *words;  /* made when scanning has cost more */
+    uint64_t scanned; /* names that text holes were tried on */
 };
 
 static wm_names *new_index(wm_unit *unit, const wm_str *names, size_t count, size_t total,
@@ -331,6 +334,29 @@ static void all_below(wm_names *names, node at)
         candidate(names, names->sorted[i]);
 }
 
+/* Takes the names that have the rarest word of the pattern, if they are fewer than those at hand. For a few
+ * patterns scanning is cheaper. */
+static bool by_word(matcher *m, node at)
+{
+    enum { FEW = 16 }; /* times as many as there are names */
+    wm_names *names = m->names;
+    const wm_word_places *best = NULL;
+    names->scanned += at.hi - at.lo;
+    if (names->scanned / FEW < names->total)
+        return false;
+    if (!names->words)
+        names->words = wm_words_index(m->unit->arena, names->names, names->total);
+    for (uint32_t h = 0; h < m->pattern->count; h++)
+        if (m->pattern->holes[h].kind == WM_HOLE_TEXT &&
+            !wm_words_rarest(names->words, m->pattern->holes[h].text, &best))
+            return true; /* no name has it */
+    if (!best || best->count >= at.hi - at.lo)
+        return false;
+    for (uint32_t p = best->first; p != UINT32_MAX;)
+        candidate(names, wm_words_next(names->words, &p));
+    return true;
+}
+
 static void descend(matcher *m, uint32_t h, node at);
 
 static void descend_digits(matcher *m, uint32_t h, node at, uint32_t digits)
@@ -391,7 +417,7 @@ static void descend(matcher *m, uint32_t h, node at)
             candidate(m->names, m->names->sorted[at.lo]);
     } else if (p->holes[h].kind == WM_HOLE_VALUE) {
         descend_value(m, h, at);
-    } else {
+    } else if (!by_word(m, at)) {
         all_below(m->names, at);
     }
 }

@@ -201,8 +201,10 @@ def scale(program, folder, results):
         spec, source = scaled_rules(folder, count)
         runs = 5 if count < 1_000_000 else 3
         cost(f"compile {count:,} rules over as many tensors", compile_ + [spec, source], out, runs, results)
-    spec, source = patterned_rules(folder, 100, 1_000_000)
-    cost("compile 100 patterned rules over 1,000,000 names", compile_ + [spec, source], out, 3, results)
+    for rules in (100, 1):
+        spec, source = patterned_rules(folder, rules, 1_000_000)
+        name = f"compile {rules} patterned rule{'s' if rules > 1 else ''} over 1,000,000 names"
+        cost(name, compile_ + [spec, source], out, 3, results)
     for name in ("scaled", "pattern"):
         os.unlink(os.path.join(folder, f"{name}.safetensors"))
 
