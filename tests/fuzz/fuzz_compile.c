@@ -50,12 +50,14 @@ static void print(const wmap_report *report)
         return;
     wmap_report_print(report, out, WMAP_REPORT_TEXT, false, 0);
     wmap_report_print(report, out, WMAP_REPORT_JSON, false, 10);
+    wmap_report_print_reversal(report, out, false);
     fclose(out);
     free(text);
 }
 
 /* The first byte: bit 0, statements alone; bit 1, no source; bit 2, with a target; bit 3, the map of two
- * models that are called net.a and net.b; bit 4, parts of it; bit 5, `check --as`, of one or of all. */
+ * models that are called net.a and net.b; bit 4, parts of it; bit 5, `check --as`, of one or of all; bit
+ * 6, in reverse; bit 7, with what is said of the other direction. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const wmap_header source = {.label = "source",
@@ -78,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .rules_only = data[0] & 1,
                                     .sources = &source,
                                     .source_count = data[0] & 2 ? 0 : 1,
+                                    .reverse = data[0] & 64,
+                                    .judge = data[0] & 128,
                                     .target = data[0] & 4 ? &target : NULL};
     if (data[0] & 8) {
         options.from = "net.a";
