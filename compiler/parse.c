@@ -225,7 +225,7 @@ static void deliver(wm_parser *p, wm_token *t)
 {
     bool start = wm_at_start(p);
     int before = p->previous;
-    if (t->kind == T_WORD && (start || p->previous == T_DROP) &&
+    if (t->kind == T_WORD && (start || p->previous == T_DROP) && !p->source->option &&
         wm_str_eq(wm_text_at(p, t->span), WM_STR("meta")))
         t->kind = T_META;
     if (start && t->kind != T_END && (t->kind != '}' || p->depth == 0)) {

@@ -288,7 +288,7 @@ static const row verbs[] = {
 static const row later[] = {
     {"\"a\" | + 1 -> \"b\"", NULL, "\"a\" | + 1 -> \"b\"\n"},
     {"\"a\" | f: + 1 | neg -> \"b\"", NULL, "\"a\" | f: + 1 | neg -> \"b\"\n"},
-    {"\"a\" | dequant \"s\" [1] -> \"b\"", NULL, "\"a\" -> \"b\"   # has errors\nE0199 dequant \"s\" [1]\n"},
+    {"\"a\" | dequant \"s\" [1] -> \"b\"", NULL, "\"a\" | dequant \"s\" [1] -> \"b\"\n"},
     {"\"a\" | rsqr -> \"b\"", NULL, "\"a\" -> \"b\"   # has errors\nE0320 rsqr\n"},
     {"\"a\" | cast f32 | cast f16 -> \"b\"", NULL, "\"a\" | cast f32 | cast f16 -> \"b\"\n"},
     {"\"a\" | cast f33 -> \"b\"", NULL, "\"a\" -> \"b\"   # has errors\nE0141 f33\n"},
