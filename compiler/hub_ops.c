@@ -88,6 +88,14 @@ wm_valueop *wm_hub_ops(wm_hub *h, const wm_hub_place *place, bool *ok)
             *ok = false;
             return NULL;
         }
+        for (const struct wm_oparg *a = op->args; a; a = a->next)
+            if (a->string) {
+                wm_error(h->r->unit, WM_E0199, op->span,
+                         "a decoder with a tensor of its own in a placement is not supported yet");
+                h->failed = true;
+                *ok = false;
+                return NULL;
+            }
         if (row == ROWS) { /* the core knows more of them, and says so if it doesn't */
             *tail = wm_new(h->arena, wm_valueop, 1);
             **tail = *op;
