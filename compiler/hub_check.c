@@ -32,7 +32,7 @@ static void unhush(wm_resolver *r, quiet q)
 
 /* How many tensors of the source a model has: `*of` are all of its. */
 static size_t try_model(wm_resolver *r, const wm_file *file, const wm_decl *arch, const wm_decl *model,
-                        size_t *of)
+                        size_t *of, uint64_t *steps)
 {
     quiet q = hush(r);
     wm_hub *h = wm_hub_new(r, file);
@@ -47,6 +47,7 @@ static size_t try_model(wm_resolver *r, const wm_file *file, const wm_decl *arch
         found = wm_hub_count_found(h);
     }
     *of = h->sides[0].count;
+    *steps += h->steps + WM_HUB_MEMBER; /* all trials together have the budget of one */
     unhush(r, q);
     return found;
 }
@@ -79,7 +80,8 @@ typedef struct best {
     wm_resolver *r;
     const wm_file *file;
     const char *name;
-    size_t found, of, tried;
+    size_t found, of;
+    uint64_t steps;
     wm_diag *listing; /* every one that has some is noted there */
 } best;
 
@@ -87,9 +89,9 @@ static void better(void *user, const wm_decl *arch, const wm_decl *model)
 {
     best *b = user;
     size_t of;
-    if (b->tried++ >= 200)
+    if (b->steps >= WM_HUB_STEPS)
         return;
-    size_t found = try_model(b->r, b->file, arch, model, &of);
+    size_t found = try_model(b->r, b->file, arch, model, &of, &b->steps);
     if (found == 0 || found < b->found || (found == b->found && of >= b->of))
         return;
     b->found = found;
@@ -230,6 +232,7 @@ static void check_model(void *user, const wm_decl *arch, const wm_decl *model)
     *call = (wm_call){.name = name, .span = model->span};
     if (wm_hub_open(h, b->file->scope, call, NULL) && wm_hub_expand(h))
         wm_hub_place_side(h, 0);
+    b->steps += h->steps + WM_HUB_MEMBER;
 }
 
 bool wm_hub_check_file(wm_resolver *r, const wm_file *file)
@@ -252,9 +255,9 @@ static void list_best(void *user, const wm_decl *arch, const wm_decl *model)
 {
     best *b = user;
     size_t of;
-    if (b->tried++ >= 1000)
+    if (b->steps >= WM_HUB_STEPS)
         return;
-    size_t found = try_model(b->r, b->file, arch, model, &of);
+    size_t found = try_model(b->r, b->file, arch, model, &of, &b->steps);
     size_t in_file = 0;
     for (size_t s = 0; s < b->r->options->source_count; s++)
         in_file += b->r->options->sources[s].count;
