@@ -1,5 +1,6 @@
 /* cli/run.c: `wmap run`: weights in, weights out. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli.h"
@@ -30,10 +31,13 @@ static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *
     if (!quiet && options.dry_run) {
         wm_say("all fits: %zu tensors would be written", wmap_plan_target_count(plan));
     } else if (!quiet) {
-        char bytes[32];
-        wm_say("%s: %" PRIu64 " tensor%s, %s in %.2f s", options.output, stats.tensors,
+        char bytes[32], guards[48] = "";
+        if (stats.guards)
+            snprintf(guards, sizeof guards, ", %" PRIu64 " guard%s held", stats.guards,
+                     stats.guards == 1 ? "" : "s");
+        wm_say("%s: %" PRIu64 " tensor%s, %s in %.2f s%s", options.output, stats.tensors,
                stats.tensors == 1 ? "" : "s", wm_human_bytes((double)stats.bytes, bytes, sizeof bytes),
-               stats.seconds);
+               stats.seconds, guards);
     }
     return WM_EXIT_DONE;
 }

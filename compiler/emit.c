@@ -99,7 +99,9 @@ static void step_op(Wmap__Op *op, const wm_code *c)
         [WM_STEP_SQRT] = WMAP__OP__CODE__SQRT,      [WM_STEP_RSQRT] = WMAP__OP__CODE__RSQRT,
         [WM_STEP_POW] = WMAP__OP__CODE__POW,        [WM_STEP_CAST] = WMAP__OP__CODE__CAST,
         [WM_STEP_BITCAST] = WMAP__OP__CODE__BITCAST};
-    if (c->constant) {
+    if (c->equal) {
+        op->code = WMAP__OP__CODE__EQUAL;
+    } else if (c->constant) {
         constant_op(op, c->value.kind == WM_VAL_FLOAT, c->value.i, c->value.f);
     } else if (c->kind == WM_STEP_CAST) {
         cast_op(op, c->dtype, c->policy);
@@ -154,8 +156,10 @@ static void put_move(wm_buffer *out, const wm_state *state, const wm_move *m, ui
     Wmap__Move w = WMAP__MOVE__INIT, *moves = &w;
     parts p;
     make_room(&p, state->unit->scratch, m);
-    fill_access(&p.to, target, rank, m->axis_count, m->target_start, m->target_coef);
-    w.target = &p.to;
+    if (m->target != WM_NONE) {
+        fill_access(&p.to, target, rank, m->axis_count, m->target_start, m->target_coef);
+        w.target = &p.to;
+    }
     if (m->source != WM_NONE) {
         fill_access(&p.accesses[0], m->source, state->source.tensors[m->source].rank, m->axis_count,
                     m->source_start, m->source_coef);
@@ -192,6 +196,21 @@ void wm_emit_moves(wm_state *state, size_t at, const wm_move *moves)
         put_move(&all, state, m, out->rank, target);
     out->moves = (const uint8_t *)wm_copy(state->unit->arena, all.text, all.len);
     out->moves_size = all.len;
+}
+
+void wm_emit_guards(wm_state *state, const wm_move *moves)
+{
+    wm_arena *arena = state->unit->arena;
+    for (const wm_move *m = moves; m; m = m->next) {
+        wm_buffer all = {.arena = state->unit->scratch};
+        put_move(&all, state, m, 0, WM_NONE);
+        const uint8_t *bytes = (const uint8_t *)wm_copy(arena, all.text, all.len);
+        if (state->guard_count == 0)
+            wm_map_init(&state->guard_map, arena, 64);
+        if (wm_map_put(&state->guard_map, bytes, all.len, 1, NULL) == WM_MAP_NONE)
+            *wm_push(arena, state->guards, state->guard_count, state->guard_cap) =
+                (struct wm_packed){bytes, all.len};
+    }
 }
 
 /* Files are named as imported; of an absolute path only the last part is kept. */
@@ -313,6 +332,8 @@ static void put_stage(sink *out, const wm_state *state, const Wmap__Plan *plan)
         const wm_out *t = &state->outs[state->written[i]];
         put_bytes(out, t->moves, t->moves_size);
     }
+    for (size_t i = 0; i < state->guard_count; i++)
+        put_bytes(out, state->guards[i].bytes, state->guards[i].size);
 }
 
 /* Later stages are plans in bytes fields of the first. */
@@ -340,6 +361,9 @@ bool wm_emit_pass(const wm_state *states, size_t count, uint8_t **bytes, size_t 
         return false;
     out = (sink){*bytes + WM_PLAN_HEADER_SIZE, 0};
     put_all(&out, states, count, plans);
-    wm_plan_seal(*bytes, *size);
+    size_t guards = 0;
+    for (size_t i = 0; i < count; i++)
+        guards += states[i].guard_count;
+    wm_plan_seal(*bytes, *size, guards ? WM_PLAN_GUARDS : WM_PLAN_OLDEST);
     return true;
 }

@@ -354,7 +354,7 @@ static void use_tensor(inference *i, const wm_bound *bound, const wm_placement *
 
 static wm_str source_name(const inference *i, const wm_bound *bound)
 {
-    return i->state->source.names[bound->tensors[0]];
+    return bound->absent ? (wm_str){"", 0} : i->state->source.names[bound->tensors[0]];
 }
 
 static void solve(inference *i)
@@ -514,14 +514,6 @@ static void count_declared(inference *i)
     }
 }
 
-static bool all_known(const inference *i)
-{
-    for (uint32_t a = 0; a < i->form->axis_count + i->in->dots; a++)
-        if (i->in->extents[a] < 0)
-            return false;
-    return true;
-}
-
 static bool node_has(const wm_node *node, uint32_t axis)
 {
     if (node->kind == WM_NODE_AXIS)
@@ -530,6 +522,43 @@ static bool node_has(const wm_node *node, uint32_t axis)
         if (node_has(&node->kids[k], axis))
             return true;
     return false;
+}
+
+static bool placement_has(const wm_placement *p, const wm_bound *bound, uint32_t axis)
+{
+    bool found = false;
+    for (uint32_t d = 0; d < p->dim_count && !bound->absent && !found; d++)
+        found = node_has(&p->dims[d], axis);
+    for (uint32_t a = 0; a < p->name_axis_count && !bound->absent; a++)
+        found |= p->name_axes[a] == axis;
+    return found;
+}
+
+/* Axes of copies that are not there need no extent. */
+static void settle_absent(inference *i)
+{
+    bool absent = false;
+    for (uint32_t t = 0; t < i->line->left_count; t++)
+        absent |= i->in->left[t].absent;
+    for (uint32_t t = 0; t < i->line->right_count; t++)
+        absent |= i->in->right[t].absent;
+    for (uint32_t a = 0; absent && a < i->form->axis_count; a++) {
+        bool found = i->in->extents[a] >= 0;
+        for (uint32_t t = 0; t < i->line->left_count && !found; t++)
+            found = placement_has(&i->form->left[t], &i->in->left[t], a);
+        for (uint32_t t = 0; t < i->line->right_count && !found; t++)
+            found = placement_has(&i->form->right[t], &i->in->right[t], a);
+        if (!found)
+            i->in->extents[a] = 1;
+    }
+}
+
+static bool all_known(const inference *i)
+{
+    for (uint32_t a = 0; a < i->form->axis_count + i->in->dots; a++)
+        if (i->in->extents[a] < 0)
+            return false;
+    return true;
 }
 
 /* The dimension of known extent that has the axis. */
@@ -747,6 +776,7 @@ void wm_infer_pass(wm_state *state)
         if (!i.in->failed && !i.in->settled) {
             count_declared(&i);
             solve(&i);
+            settle_absent(&i);
             if (!i.in->failed && !all_known(&i)) {
                 if (!lost(&i))
                     report_unknown(&i);

@@ -25,9 +25,9 @@ static uint32_t find_axis(const wm_form *f, wm_str name)
     return WM_NONE;
 }
 
-static bool among(const uint32_t *list, uint32_t count, uint32_t axis)
+static bool among(const uint32_t *list, size_t count, uint32_t axis)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         if (list[i] == axis)
             return true;
     return false;
@@ -126,6 +126,7 @@ static void compile_factor(layouter *l, const wm_factor *factor, wm_node *node)
     case WM_FA_EQUAL:
         node->kind = WM_NODE_AXIS;
         node->reversed = factor->kind == WM_FA_REVERSED;
+        node->equal = factor->kind == WM_FA_EQUAL;
         node->axis = add_axis(l, factor->name->text, factor->name->span);
         break;
     case WM_FA_NUMBER: /* resolve let 1 through, and the extent of a block that is left out */
@@ -188,13 +189,31 @@ static void name_axis(void *user, const wm_word *word)
     }
 }
 
-static void find_name_axes(layouter *l, wm_placement *placement)
+/* `{=s}`: of a target an axis that numbers tensors, of a source the number of copies, whatever their names.
+ */
+static void copy_axis(name_axes *n, bool left)
+{
+    const wm_var *var = &n->l->form->line->vars[n->hole->var];
+    wm_placement *p = n->placement;
+    uint32_t axis = add_axis(n->l, var->name, n->hole->span);
+    for (uint32_t i = 0; i < p->copy_axis_count; i++)
+        if (p->copy_axes[i] == axis)
+            return;
+    p->copy_axes[p->copy_axis_count++] = axis;
+    if (!left)
+        p->name_axes[p->name_axis_count++] = axis;
+}
+
+static void find_name_axes(layouter *l, wm_placement *placement, bool left)
 {
     placement->name_axes = wm_new(l->unit->scratch, uint32_t, l->form->line->var_count);
+    placement->copy_axes = wm_new(l->unit->scratch, uint32_t, l->form->line->var_count);
     const wm_pattern *name = &placement->term->name;
     for (uint32_t h = 0; h < name->count; h++) {
         name_axes n = {l, placement, &name->holes[h]};
-        if (name->holes[h].kind == WM_HOLE_VALUE)
+        if (name->holes[h].equal && name->holes[h].var != WM_NO_VAR)
+            copy_axis(&n, left);
+        else if (name->holes[h].kind == WM_HOLE_VALUE)
             wm_free_names(name->scope, name->holes[h].expr, name_axis, &n);
     }
 }
@@ -287,9 +306,30 @@ typedef struct gather {
     wm_piece *piece;
     uint32_t *dim_of; /* 1 + the dimension in which an axis was seen */
     uint32_t dim;
-    size_t tag_cap, axis_cap;
-    size_t tags, axes;
+    size_t tag_cap, axis_cap, equal_cap;
+    size_t tags, axes, equals;
 } gather;
+
+/* An axis of the piece, or one along which it doesn't vary; not both (E0204). */
+static void gather_axis(gather *g, const wm_node *node)
+{
+    wm_arena *arena = g->l->unit->scratch;
+    wm_form *f = g->l->form;
+    bool mixed = node->equal ? among(g->piece->axes, g->axes, node->axis)
+                             : among(g->piece->equals, g->equals, node->axis);
+    if (mixed && !f->failed) {
+        wm_str name = f->axes[node->axis].name;
+        wm_error(g->l->unit, WM_E0204, node->span, "%s stands in this layout with `=` and without",
+                 wm_quote(g->l->unit, name));
+        f->failed = true;
+    }
+    if (mixed || g->dim_of[node->axis])
+        return;
+    if (node->equal)
+        *wm_push(arena, g->piece->equals, g->equals, g->equal_cap) = node->axis;
+    else
+        *wm_push(arena, g->piece->axes, g->axes, g->axis_cap) = node->axis;
+}
 
 static void gather_node(gather *g, const wm_node *node)
 {
@@ -297,8 +337,7 @@ static void gather_node(gather *g, const wm_node *node)
     if (node->kind == WM_NODE_AXIS) {
         if (g->dim_of[node->axis] && g->dim_of[node->axis] != g->dim + 1)
             g->piece->twice = true;
-        if (!g->dim_of[node->axis])
-            *wm_push(arena, g->piece->axes, g->axes, g->axis_cap) = node->axis;
+        gather_axis(g, node);
         g->dim_of[node->axis] = g->dim + 1;
     } else if (node->kind == WM_NODE_GROUP) {
         for (uint32_t k = 0; k < node->count; k++)
@@ -429,7 +468,11 @@ static void fill_piece(layouter *l, wm_piece *piece, uint32_t term_tag)
     for (g.dim = 0; g.dim < p->dim_count; g.dim++)
         gather_node(&g, &p->dims[g.dim]);
     for (uint32_t i = 0; i < p->name_axis_count; i++)
-        *wm_push(l->unit->scratch, piece->axes, g.axes, g.axis_cap) = p->name_axes[i];
+        if (among(p->copy_axes, p->copy_axis_count, p->name_axes[i]))
+            *wm_push(l->unit->scratch, piece->equals, g.equals, g.equal_cap) = p->name_axes[i];
+        else
+            *wm_push(l->unit->scratch, piece->axes, g.axes, g.axis_cap) = p->name_axes[i];
+    piece->equal_count = (uint32_t)g.equals;
     piece->tag_count = (uint32_t)g.tags;
     piece->axis_count = (uint32_t)g.axes;
     if (g.tags > 1)
@@ -491,9 +534,9 @@ wm_form *wm_layout_pass(wm_unit *unit, const wm_line *line)
     for (uint32_t t = 0; t < line->right_count; t++)
         compile_placement(&l, &f->right[t], &line->right[t]);
     for (uint32_t t = 0; t < line->left_count; t++)
-        find_name_axes(&l, &f->left[t]);
+        find_name_axes(&l, &f->left[t], true);
     for (uint32_t t = 0; t < line->right_count; t++)
-        find_name_axes(&l, &f->right[t]);
+        find_name_axes(&l, &f->right[t], false);
     find_recounts(&l);
     for (uint32_t t = 0; t < line->left_count && !f->failed; t++)
         expand(&l, t, &f->left[t], true);

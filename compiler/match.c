@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "compiler/judge.h"
-#include "compiler/pass.h"
+#include "compiler/match.h"
 #include "compiler/scope.h"
 
 #define MAX_INSTANCES 4000000
@@ -26,6 +26,7 @@ typedef struct table {
     const wm_placement *placement;
     bool *loops; /* loop variables that its name captures */
     uint32_t loop_count;
+    bool *copies; /* variables that number its copies */
     found *founds;
     size_t found_count, found_cap;
     group *groups;
@@ -86,7 +87,8 @@ static wm_str key_of(matcher *m, const bool *vars, const wm_capture *captures)
 
 static void make_groups(matcher *m, table *t)
 {
-    if (m->line->left_count == 1 && (t->found_count == 1 || t->placement->name_axis_count == 0)) {
+    bool apart = t->placement->name_axis_count == 0 && t->placement->copy_axis_count == 0;
+    if (m->line->left_count == 1 && (t->found_count == 1 || apart)) {
         /* Nobody looks them up, and each name has captures of its own. */
         t->groups = wm_new(arena_of(m), group, t->found_count);
         for (; t->group_count < t->found_count; t->group_count++)
@@ -154,7 +156,7 @@ static void mark_used(wm_state *state, wm_instance *instance, const wm_term *ter
 
 /* ---- instances ---- */
 
-static wm_instance *new_instance(wm_state *state, wm_form *form, wm_capture *captures)
+wm_instance *wm_new_instance(wm_state *state, wm_form *form, wm_capture *captures)
 {
     wm_arena *arena = state->unit->scratch;
     if (state->instance_total >= MAX_INSTANCES) {
@@ -322,9 +324,9 @@ static void bind_stack(matcher *m, wm_instance *in, const table *t, const group 
 }
 
 /* Shape and dtype of a bound operand: those of its tensors, which must agree. */
-static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_bound *bound)
+void wm_bind_shape(wm_state *state, wm_instance *in, const wm_term *term, wm_bound *bound)
 {
-    const wm_side_tensor *all = m->state->source.tensors, *first = &all[bound->tensors[0]];
+    const wm_side_tensor *all = state->source.tensors, *first = &all[bound->tensors[0]];
     bound->known = true;
     bound->dtype = first->dtype;
     bound->rank = first->rank;
@@ -336,8 +338,8 @@ static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_boun
         if (s->dtype == first->dtype && s->rank == first->rank &&
             (s->rank == 0 || memcmp(s->shape, first->shape, s->rank * sizeof *s->shape) == 0))
             continue;
-        wm_unit *unit = m->state->unit;
-        wm_diag *d = wm_instance_error(m->state, in, WM_E0506, term->name.span,
+        wm_unit *unit = state->unit;
+        wm_diag *d = wm_instance_error(state, in, WM_E0506, term->name.span,
                                        "the tensors of one stack differ in shape or dtype");
         wm_diag_note(unit, d, "%s is %s, %s is %s", wm_quote(unit, first->name),
                      wm_show_type(unit, first->dtype, first->rank, first->shape), wm_quote(unit, s->name),
@@ -348,12 +350,9 @@ static void bind_shape(matcher *m, wm_instance *in, const wm_term *term, wm_boun
     }
 }
 
-static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *g)
+/* The tensors of one place, without copies. */
+static void bind_tensors(matcher *m, wm_instance *in, const table *t, const group *g, wm_bound *bound)
 {
-    const table *t = &m->tables[term];
-    wm_bound *bound = &in->left[term];
-    for (uint32_t f = g->first; f != WM_NONE; f = t->founds[f].next)
-        mark_used(m->state, in, t->term, t->founds[f].name);
     if (t->placement->name_axis_count) {
         bind_stack(m, in, t, g, bound);
         /* names beyond a stated extent don't match after all */
@@ -371,17 +370,100 @@ static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *
         bound->tensors[0] = t->founds[g->first].name;
     }
     if (bound->count)
-        bind_shape(m, in, t->term, bound);
+        wm_bind_shape(m->state, in, t->term, bound);
     if (bound->count && t->term->decoder && !in->failed) {
         wm_decode_bound(m->state, in, t->term, t->placement, bound);
-        bind_shape(m, in, t->term, bound);
+        wm_bind_shape(m->state, in, t->term, bound);
     }
+}
+
+/* The number of sets of values that some variables have in a group. With `lots`, the group is taken apart by
+ * them. */
+static uint32_t count_values(matcher *m, table *t, const group *g, const bool *vars, group **lots)
+{
+    wm_map keys;
+    size_t count = 0, cap = 0;
+    group *list = NULL;
+    wm_map_init(&keys, arena_of(m), g->count);
+    for (uint32_t f = g->first, next; f != WM_NONE; f = next) {
+        wm_str key = key_of(m, vars, t->founds[f].captures);
+        uint32_t at = wm_map_put(&keys, key.p, key.len, (uint32_t)count, NULL);
+        next = t->founds[f].next;
+        if (at == WM_MAP_NONE) {
+            *wm_push(arena_of(m), list, count, cap) = (group){f, f, 1};
+        } else if (lots) {
+            t->founds[list[at].last].next = f;
+            list[at].last = f;
+            list[at].count++;
+        }
+        if (lots)
+            t->founds[f].next = WM_NONE;
+    }
+    if (lots)
+        *lots = list;
+    return (uint32_t)count;
+}
+
+/* An extent that names say. */
+static void learn_copies(matcher *m, wm_instance *in, const table *t, uint32_t axis, int64_t count)
+{
+    if (in->extents[axis] >= 0 && in->extents[axis] != count) {
+        wm_diag *d = wm_instance_error(m->state, in, WM_E0413, t->term->name.span,
+                                       "%s numbers %lld copies here, but %lld elsewhere in the rule",
+                                       wm_quote(m->state->unit, m->form->axes[axis].name), (long long)count,
+                                       (long long)in->extents[axis]);
+        wm_diag_also(m->state->unit, d, in->origins[axis].span, "%s", in->origins[axis].text);
+    }
+    in->extents[axis] = count;
+    in->origins[axis] = (wm_origin){.span = t->term->name.span,
+                                    .text = wm_format_text(arena_of(m), "%lld copies", (long long)count)};
+}
+
+/* `{=s}`: the first lot of tensors is read, the others are compared with it. */
+static void bind_copies(matcher *m, wm_instance *in, table *t, const group *g, wm_bound *bound)
+{
+    bool *one = wm_new(arena_of(m), bool, m->line->var_count);
+    for (uint32_t k = 0; k < t->placement->copy_axis_count; k++) {
+        uint32_t axis = t->placement->copy_axes[k], var = m->form->axes[axis].var;
+        one[var] = true;
+        learn_copies(m, in, t, axis, count_values(m, t, g, one, NULL));
+        one[var] = false;
+    }
+    group *lots;
+    uint32_t count = count_values(m, t, g, t->copies, &lots);
+    bind_tensors(m, in, t, &lots[0], bound);
+    bound->others = wm_new(arena_of(m), uint32_t, (size_t)(count - 1) * bound->count);
+    for (uint32_t k = 1; k < count && !in->failed; k++) {
+        wm_bound copy = {0}, both = *bound;
+        uint32_t pair[2];
+        bind_tensors(m, in, t, &lots[k], &copy);
+        if (in->failed || copy.count != bound->count)
+            return; /* E0405, E0413 */
+        both.tensors = pair;
+        both.count = 2;
+        pair[0] = bound->tensors[0];
+        pair[1] = copy.tensors[0];
+        wm_bind_shape(m->state, in, t->term, &both);
+        memcpy(bound->others + (size_t)bound->copies++ * bound->count, copy.tensors,
+               bound->count * sizeof *copy.tensors);
+    }
+}
+
+static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *g)
+{
+    table *t = &m->tables[term];
+    for (uint32_t f = g->first; f != WM_NONE; f = t->founds[f].next)
+        mark_used(m->state, in, t->term, t->founds[f].name);
+    if (t->placement->copy_axis_count)
+        bind_copies(m, in, t, g, &in->left[term]);
+    else
+        bind_tensors(m, in, t, g, &in->left[term]);
 }
 
 /* ---- one rule ---- */
 
 /* A name that is put together by holes, as a whole. */
-static void say_name(wm_unit *unit, wm_diag *d, const wm_pattern *pattern)
+void wm_say_name(wm_unit *unit, wm_diag *d, const wm_pattern *pattern)
 {
     const wm_source *source = unit->sources[pattern->span.file];
     if (pattern->literal &&
@@ -394,7 +476,7 @@ static void report_unmatched(matcher *m, const table *t)
     wm_diag *d = wm_error(m->state->unit, WM_E0401, t->term->name.span, "no source tensor matches this name");
     if (*m->line->round)
         d->round = m->line->round;
-    say_name(m->state->unit, d, &t->term->name);
+    wm_say_name(m->state->unit, d, &t->term->name);
     if (m->state->unmatched_count++ == 0)
         m->state->unmatched = d;
     wm_suggest(m->state, d, &t->term->name, &m->state->source);
@@ -437,10 +519,13 @@ static void visit_loop(void *user, const wm_word *word)
 static void find_loops(matcher *m, table *t)
 {
     t->loops = wm_new(arena_of(m), bool, m->line->var_count);
+    t->copies = wm_new(arena_of(m), bool, m->line->var_count);
     const wm_pattern *name = &t->term->name;
     for (uint32_t h = 0; h < name->count; h++) {
         const wm_hole *hole = &name->holes[h];
         loop_visit l = {m, t};
+        if (hole->equal && hole->var != WM_NO_VAR)
+            t->copies[hole->var] = true;
         if (hole->kind == WM_HOLE_VALUE && hole->expr)
             wm_free_names(name->scope, hole->expr, visit_loop, &l);
         if (hole->var != WM_NO_VAR && !m->form->is_axis[hole->var] && !t->loops[hole->var]) {
@@ -472,10 +557,12 @@ static void complete(matcher *m, wm_instance *in, uint32_t lead, const group *g)
             continue;
         wm_str key = other->loop_count ? key_of(m, other->loops, in->captures) : (wm_str){"", 0};
         uint32_t at = wm_map_get(&other->keys, key.p, key.len);
-        if (at == WM_MAP_NONE)
-            report_missing(m, in, other);
-        else
+        if (at != WM_MAP_NONE)
             bind_group(m, in, t, &other->groups[at]);
+        else if (other->term->optional)
+            in->left[t].absent = true;
+        else
+            report_missing(m, in, other);
     }
 }
 
@@ -483,18 +570,23 @@ static void complete(matcher *m, wm_instance *in, uint32_t lead, const group *g)
 static void combine(matcher *m, uint32_t t, wm_capture *captures)
 {
     if (t == m->line->left_count) {
-        wm_instance *in = new_instance(m->state, m->form, captures);
+        wm_instance *in = wm_new_instance(m->state, m->form, captures);
         if (!in)
             return;
         for (uint32_t o = 0; o < m->line->left_count; o++) {
             wm_str key = key_of(m, m->tables[o].loops, captures);
             uint32_t at = wm_map_get(&m->tables[o].keys, key.p, key.len);
+            in->left[o].absent = at == WM_MAP_NONE;
             if (at != WM_MAP_NONE)
                 bind_group(m, in, o, &m->tables[o].groups[at]);
         }
         return;
     }
     table *now = &m->tables[t];
+    if (now->term->optional) { /* it is there or not, but makes no instance */
+        combine(m, t + 1, captures);
+        return;
+    }
     for (size_t g = 0; g < now->group_count && m->state->instance_total <= MAX_INSTANCES; g++) {
         const found *f = &now->founds[now->groups[g].first];
         bool agrees = true;
@@ -528,7 +620,7 @@ static void find_missing(matcher *m, uint32_t lead, uint32_t all)
             if (wm_map_get(&first->keys, key.p, key.len) != WM_MAP_NONE)
                 continue;
             make_way(m);
-            wm_instance *in = new_instance(m->state, m->form, loop_captures(m, other, f, NULL));
+            wm_instance *in = wm_new_instance(m->state, m->form, loop_captures(m, other, f, NULL));
             if (!in)
                 return;
             bind_group(m, in, t, &other->groups[g]);
@@ -537,7 +629,25 @@ static void find_missing(matcher *m, uint32_t lead, uint32_t all)
     }
 }
 
-static void match_rule(wm_state *state, wm_form *form)
+/* E0403: a copy that may be absent binds no variable alone. */
+static bool optional_bound(matcher *m)
+{
+    for (uint32_t t = 0; t < m->line->left_count; t++)
+        for (uint32_t v = 0; v < m->line->var_count && m->line->left[t].optional; v++) {
+            bool bound = !m->tables[t].loops[v];
+            for (uint32_t o = 0; o < m->line->left_count && !bound; o++)
+                bound = m->tables[o].loops[v] && !m->line->left[o].optional;
+            if (bound)
+                continue;
+            wm_error(m->state->unit, WM_E0403, m->line->left[t].name.span,
+                     "nothing gives %s a value where this copy is absent",
+                     wm_quote(m->state->unit, m->line->vars[v].name));
+            return false;
+        }
+    return true;
+}
+
+void wm_match_rule(wm_state *state, wm_form *form)
 {
     matcher m = {state, form, form->line, NULL, NULL};
     const wm_line *line = form->line;
@@ -567,8 +677,10 @@ static void match_rule(wm_state *state, wm_form *form)
         form->failed |= failed;
         return;
     }
-    for (uint32_t t = 0; t < line->left_count; t++)
-        if (m.tables[t].found_count == 0) {
+    failed = !optional_bound(&m);
+    form->failed |= failed;
+    for (uint32_t t = 0; t < line->left_count && !failed; t++)
+        if (m.tables[t].found_count == 0 && !line->left[t].optional) {
             if (matched == 0 ||
                 m.tables[t].loop_count == 0) /* else it is missing for every instance: said below */
                 report_unmatched(&m, &m.tables[t]);
@@ -581,11 +693,12 @@ static void match_rule(wm_state *state, wm_form *form)
         return;
     }
     uint32_t lead = 0;
-    while (lead < line->left_count && (m.tables[lead].loop_count != all || m.tables[lead].found_count == 0))
+    while (lead < line->left_count &&
+           (m.tables[lead].loop_count != all || m.tables[lead].found_count == 0 || line->left[lead].optional))
         lead++;
     if (lead == line->left_count) {
         for (uint32_t t = 0; t < line->left_count; t++)
-            if (m.tables[t].found_count == 0) {
+            if (m.tables[t].found_count == 0 && !line->left[t].optional) {
                 report_unmatched(&m, &m.tables[t]);
                 form->failed = true;
             }
@@ -596,190 +709,10 @@ static void match_rule(wm_state *state, wm_form *form)
     for (size_t g = 0; g < m.tables[lead].group_count; g++) {
         const found *f = &m.tables[lead].founds[m.tables[lead].groups[g].first];
         make_way(&m);
-        wm_instance *in = new_instance(state, form, loop_captures(&m, &m.tables[lead], f, NULL));
+        wm_instance *in = wm_new_instance(state, form, loop_captures(&m, &m.tables[lead], f, NULL));
         if (!in)
             return;
         complete(&m, in, lead, &m.tables[lead].groups[g]);
     }
     find_missing(&m, lead, all);
-}
-
-/* ---- fill, drop ---- */
-
-typedef struct fill_match {
-    wm_state *state;
-    wm_form *form;
-    bool like;
-    size_t count;
-} fill_match;
-
-static void fill_instance(void *user, size_t name, const wm_capture *captures)
-{
-    fill_match *f = user;
-    uint32_t vars = f->form->line->var_count;
-    wm_capture *c = wm_new(f->state->unit->scratch, wm_capture, vars);
-    if (vars && captures)
-        memcpy(c, captures, vars * sizeof *c);
-    wm_instance *in = new_instance(f->state, f->form, c);
-    f->count++;
-    if (in && f->like)
-        in->like = &f->state->source.tensors[name];
-    for (uint32_t v = 0; in && v < vars; v++) /* numbers of tensors are axes, not captures */
-        if (f->form->is_axis[v])
-            c[v].bound = false;
-}
-
-static void match_fill(wm_state *state, wm_form *form)
-{
-    const wm_line *line = form->line;
-    fill_match f = {state, form, line->fill->has_like, 0};
-    bool captures = false;
-    for (uint32_t v = 0; v < line->var_count; v++)
-        captures |= !form->is_axis[v];
-    if (line->fill->has_like) {
-        if (wm_names_match(state->source.index, state->unit, &line->fill->like, line->vars, line->var_count,
-                           NULL, fill_instance, &f) &&
-            f.count == 0 && !line->optional) {
-            wm_diag *d =
-                wm_error(state->unit, WM_E0401, line->fill->like.span, "no source tensor matches this name");
-            say_name(state->unit, d, &line->fill->like);
-            wm_suggest(state, d, &line->fill->like, &state->source);
-            form->failed = true;
-        }
-    } else if (captures && state->target.known) {
-        wm_names_match(state->target.index, state->unit, &line->right[0].name, line->vars, line->var_count,
-                       NULL, fill_instance, &f);
-    } else if (captures) {
-        wm_error(state->unit, WM_E0403, line->right[0].name.span, "nothing binds the holes of this name");
-        form->failed = true;
-    } else {
-        fill_instance(&f, 0, NULL);
-    }
-}
-
-#define MAX_IDLE 100 /* patterns of `drop` that are remembered for "did you mean" */
-
-typedef struct drop_match {
-    wm_state *state;
-    const wm_line *line;
-    const wm_pattern *pattern;
-    size_t matched, used, first;
-} drop_match;
-
-static void drop_one(void *user, size_t name, const wm_capture *captures)
-{
-    (void)captures;
-    drop_match *d = user;
-    wm_side_tensor *s = &d->state->source.tensors[name];
-    d->matched++;
-    if (s->used && d->used++ == 0)
-        d->first = name;
-    s->dropped = true;
-    wm_judge_drop(d->state, d->line, s->name);
-}
-
-static void match_drop(wm_state *state, const wm_line *line)
-{
-    drop_match m = {state, line, line->dropped, 0, 0, 0};
-    wm_names_match(state->source.index, state->unit, m.pattern, line->vars, line->var_count, NULL, drop_one,
-                   &m);
-    if (m.matched == 0 && state->idle_count < MAX_IDLE)
-        *wm_push(state->unit->arena, state->idle_drops, state->idle_count, state->idle_cap) = m.pattern;
-    if (m.used == 0)
-        return;
-    const wm_side_tensor *s = &state->source.tensors[m.first];
-    wm_diag *d = wm_error(state->unit, WM_E0521, m.pattern->span, "%s is dropped and used",
-                          wm_quote(state->unit, s->name));
-    wm_diag_also(state->unit, d, s->pattern->span, "used here");
-    if (m.used > 1)
-        wm_diag_note(state->unit, d, "and %zu more tensors", m.used - 1);
-}
-
-/* ---- lines with errors ---- */
-
-static void excuse(void *user, size_t name, const wm_capture *captures)
-{
-    (void)captures;
-    wm_side *side = user;
-    side->tensors[name].excused = true;
-}
-
-/* The names that a pattern could match. If it can't be solved, that are those in which anything may stand in
- * its holes. */
-static void excuse_names(wm_state *state, wm_side *side, const wm_line *line, const wm_pattern *pattern)
-{
-    wm_unit *unit = state->unit;
-    if (!pattern->holes && !pattern->literal) { /* it was not understood at all */
-        state->rest_unknown = true;
-        return;
-    }
-    if (wm_names_match(side->index, unit, pattern, line->vars, line->var_count, NULL, excuse, side))
-        return;
-    wm_pattern loose = *pattern;
-    loose.holes = wm_new(unit->scratch, wm_hole, pattern->count);
-    loose.count = 0;
-    for (uint32_t h = 0; h < pattern->count; h++) {
-        bool text = pattern->holes[h].kind == WM_HOLE_TEXT;
-        if (!text && loose.count && loose.holes[loose.count - 1].kind != WM_HOLE_TEXT)
-            continue;
-        loose.holes[loose.count] = pattern->holes[h];
-        if (!text)
-            loose.holes[loose.count] = (wm_hole){.kind = WM_HOLE_STARSTAR, .var = WM_NO_VAR};
-        loose.count++;
-    }
-    wm_names_match(side->index, unit, &loose, line->vars, line->var_count, NULL, excuse, side);
-}
-
-/* What a line with an error could match or write is not reported as left over or missing. */
-static void excuse_line(wm_state *state, const wm_line *line)
-{
-    wm_unit *unit = state->unit, saved = *unit;
-    for (uint32_t t = 0; t < line->left_count; t++)
-        excuse_names(state, &state->source, line, &line->left[t].name);
-    for (uint32_t t = 0; t < line->right_count && state->target.known; t++)
-        excuse_names(state, &state->target, line, &line->right[t].name);
-    if (line->dropped)
-        excuse_names(state, &state->source, line, line->dropped);
-    unit->diags = saved.diags;
-    unit->last = saved.last;
-    unit->errors = saved.errors;
-    unit->warnings = saved.warnings;
-    if (unit->last)
-        unit->last->next = NULL;
-}
-
-static wm_form *make_form(wm_state *state, const wm_line *line)
-{
-    wm_arena *batch = state->unit->scratch;
-    state->unit->scratch = state->forms;
-    wm_form *form = wm_layout_pass(state->unit, line);
-    state->unit->scratch = batch;
-    return form;
-}
-
-void wm_match_line(wm_state *state, const wm_line *line)
-{
-    wm_form *form = NULL;
-    state->unit->use = wm_scope_use(line->scope);
-    if (!line->poisoned && (line->kind == WM_LINE_RULE || line->kind == WM_LINE_FILL))
-        form = make_form(state, line);
-    if (form && !form->failed) {
-        if (line->kind == WM_LINE_RULE)
-            match_rule(state, form);
-        else
-            match_fill(state, form);
-    }
-    if (line->poisoned || (form && form->failed)) {
-        excuse_line(state, line);
-        wm_lose_shared(state, line);
-    }
-    state->unit->use = WM_NOWHERE;
-}
-
-void wm_match_drops(wm_state *state)
-{
-    const wm_program *program = state->program;
-    for (size_t i = 0; i < program->count; i++)
-        if (program->lines[i].kind == WM_LINE_DROP && !program->lines[i].poisoned)
-            match_drop(state, &program->lines[i]);
 }

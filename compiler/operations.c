@@ -358,3 +358,48 @@ const wm_code *wm_pair_code(wm_state *state, wm_instance *instance, const wm_pie
     *count = c.count;
     return c.code;
 }
+
+/* ---- copies ---- */
+
+wmap_dtype wm_operand_dtype(wm_state *state, wm_instance *instance, uint32_t source)
+{
+    checker c = {.state = state, .in = instance, .line = instance->form->line};
+    const wm_term *s = &c.line->left[source];
+    wmap_dtype dtype = instance->left[source].dtype;
+    if (s->steps)
+        return steps_dtype(&c, s->steps, 0, WMAP_DTYPE_NONE);
+    check_plain(&c, s, dtype, s->cast ? s->cast->to : dtype);
+    return s->cast ? s->cast->to : dtype;
+}
+
+static void add_operand(coder *c)
+{
+    const wm_term *s = &c->in->form->line->left[c->source->term];
+    add_steps(c, s->steps, 1);
+    if (s->cast)
+        add_cast(c, WM_STEP_CAST, s->cast->to, s->cast->policy);
+}
+
+static size_t room_of(const wm_term *t)
+{
+    return 2 * (size_t)(t->steps ? t->steps->count : 0) + 2;
+}
+
+const wm_code *wm_copy_code(wm_state *state, wm_instance *instance, const wm_piece *copy,
+                            const wm_piece *first, uint32_t places, uint32_t *count)
+{
+    const wm_term *left = instance->form->line->left;
+    coder c = {state, instance, copy, 0, NULL, 0, WMAP_DTYPE_NONE};
+    c.code = wm_new(state->unit->scratch, wm_code, room_of(&left[copy->term]) + room_of(&left[first->term]));
+    add_operand(&c);
+    uint32_t begin = c.count;
+    c.code[c.count++] = (wm_code){.kind = WM_STEP_LOAD, .source = places};
+    c.source = first;
+    add_operand(&c);
+    for (uint32_t k = begin + 1; k < c.count; k++)
+        if (c.code[k].kind == WM_STEP_LOAD && !c.code[k].constant)
+            c.code[k].source += places;
+    c.code[c.count++] = (wm_code){.equal = true};
+    *count = c.count;
+    return c.code;
+}

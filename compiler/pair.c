@@ -38,6 +38,15 @@ static const char *show_piece(pairer *l, const wm_piece *p)
                           p->axis_count ? " over " : " of one element", axes);
 }
 
+static bool has_copy(const wm_form *f, const wm_piece *p)
+{
+    bool second = p->term + 1 < f->line->left_count && f->line->left[p->term + 1].second;
+    for (uint32_t i = p->head; i != WM_NONE && !second; i = f->sources[i].next)
+        if (&f->sources[i] != p && !f->line->left[f->sources[i].term].optional)
+            return true;
+    return false;
+}
+
 static bool can_copy(const wm_form *f, const wm_piece *p)
 {
     for (size_t i = 0; i < f->target_count; i++)
@@ -254,6 +263,21 @@ static void add_piece(pairer *l, piece_index *index, size_t i)
     index->last[first == WM_MAP_NONE ? i : first] = (uint32_t)i;
 }
 
+/* A piece that another operand of the source has too. */
+static void add_copy(pairer *l, uint32_t before, uint32_t at)
+{
+    wm_piece *a = &l->form->sources[before], *b = &l->form->sources[at];
+    const wm_line *line = l->form->line;
+    bool same = a->axis_count == b->axis_count &&
+                (!a->axis_count || memcmp(a->axes, b->axes, a->axis_count * sizeof *a->axes) == 0);
+    if (a->term == b->term || !same || !(line->equal || line->turned)) {
+        same_piece(l, a, b, true);
+        return;
+    }
+    b->head = a->head;
+    a->next = at;
+}
+
 static void pair_pieces(pairer *l)
 {
     wm_form *f = l->form;
@@ -264,8 +288,10 @@ static void pair_pieces(pairer *l)
         if (f->sources[i].unnamed || f->sources[i].second)
             continue;
         uint32_t before = find_piece(l, &sources, &f->sources[i], i);
+        f->sources[i].head = (uint32_t)i;
+        f->sources[i].next = WM_NONE;
         if (before != WM_MAP_NONE)
-            same_piece(l, &f->sources[before], &f->sources[i], true);
+            add_copy(l, before, (uint32_t)i);
         add_piece(l, &sources, i);
     }
     const wm_piece *lonely = NULL;
@@ -277,11 +303,15 @@ static void pair_pieces(pairer *l)
         if (before != WM_MAP_NONE && f->targets[before].term == p->term)
             same_piece(l, &f->targets[before], p, false);
         add_piece(l, &targets, i);
-        p->pair = f->line->kind == WM_LINE_FILL ? 0 : find_piece(l, &sources, p, f->source_count);
-        if (p->pair == WM_MAP_NONE && !lonely)
+        if (f->line->kind == WM_LINE_FILL)
+            continue;
+        p->pair = find_piece(l, &sources, p, f->source_count);
+        if (p->pair != WM_MAP_NONE)
+            p->pair = f->sources[p->pair].head;
+        else if (!lonely)
             lonely = p;
     }
-    if (f->failed || f->line->kind == WM_LINE_FILL)
+    if (f->failed || f->line->kind != WM_LINE_RULE)
         return;
     only_axes(l, true);
     only_axes(l, false);
@@ -420,21 +450,44 @@ static void check_step_tags(pairer *l, uint32_t term, bool left)
     }
 }
 
+static void lone_copy(pairer *l, const wm_term *t)
+{
+    if (l->form->failed)
+        return;
+    wm_diag *d = wm_error(l->unit, WM_E0518, t->optional_span,
+                          "`optional` stands after a place that has no other copy");
+    wm_diag_hint(l->unit, d,
+                 "one copy at least must not be optional; before the rule, `optional` makes the whole rule "
+                 "apply only where its source exists");
+    l->form->failed = true;
+}
+
 static void check_copies(pairer *l)
 {
     wm_form *f = l->form;
+    const wm_line *line = f->line;
+    bool copies = line->turned || !line->equal;
     for (size_t i = 0; i < f->target_count && !f->failed; i++) {
         const wm_term *t = f->right[f->targets[i].term].term;
-        if (!t->optional || f->targets[i].unnamed || can_copy(f, &f->targets[i]))
-            continue;
-        wm_diag *d = wm_error(l->unit, WM_E0518, t->optional_span,
-                              "`optional` stands after a place that has no other copy");
-        wm_diag_hint(
-            l->unit, d,
-            "one copy at least must not be optional; before the rule, `optional` makes the whole rule "
-            "apply only where its source exists");
-        f->failed = true;
+        if (t->optional && !f->targets[i].unnamed && !can_copy(f, &f->targets[i]))
+            lone_copy(l, t);
     }
+    for (size_t i = 0; i < f->source_count && !f->failed; i++) {
+        const wm_piece *p = &f->sources[i];
+        const wm_term *t = f->left[p->term].term;
+        if (p->unnamed)
+            continue;
+        copies |= !p->second && p->head != i;
+        if (t->optional && (p->second || !has_copy(f, p)))
+            lone_copy(l, t);
+    }
+    if (copies || f->failed)
+        return;
+    wm_span all = line->left[0].span;
+    all.end = line->left[line->left_count - 1].span.end;
+    wm_diag *d = wm_error(l->unit, WM_E0518, all, "`equal` stands before a rule that has no copies");
+    wm_diag_hint(l->unit, d, "copies are operands of the source with the same tags and the same axes");
+    f->failed = true;
 }
 
 void wm_pair_pieces(wm_unit *unit, wm_form *form)

@@ -204,3 +204,17 @@ wm_found wm_instance_find(void *user, wm_str name, wm_val *value)
     }
     return WM_FOUND_NO;
 }
+
+const wm_piece *wm_source_piece(const wm_instance *instance, const wm_piece *target)
+{
+    return wm_first_copy(instance, &instance->form->sources[target->pair]);
+}
+
+const wm_piece *wm_first_copy(const wm_instance *instance, const wm_piece *source)
+{
+    const wm_piece *sources = instance->form->sources;
+    uint32_t at = source->head;
+    while (instance->left[sources[at].term].absent && sources[at].next != WM_NONE)
+        at = sources[at].next;
+    return &sources[at];
+}

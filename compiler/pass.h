@@ -63,6 +63,7 @@ typedef struct wm_node {
     wm_span span;
     uint32_t axis;        /* AXIS */
     bool reversed;        /* AXIS */
+    bool equal;           /* AXIS: `=a` */
     int64_t value;        /* NUMBER: its extent; 1 but in a block left out, `_: 4` */
     uint32_t blocks;      /* BLOCKS: its number within the layout */
     struct wm_node *kids; /* GROUP: factors; BLOCKS: one GROUP a block */
@@ -84,11 +85,16 @@ typedef struct wm_piece {
     uint32_t axis_count;
     uint32_t *keys; /* what it is paired by beside the tags: the axes, where those of a `( ) = ( )` are one */
     uint32_t key_count;
+    uint32_t
+        *equals; /* axes along which it does not vary, in the order of the layout; a name's are the last */
+    uint32_t equal_count;
     bool unnamed;      /* some `_` was chosen: reached by no index */
     bool twice;        /* an axis stands in two dimensions: only their diagonal is reached */
     bool second;       /* source: of another place of arithmetic */
     uint32_t *seconds; /* source: for each further place of its operand the piece that goes with it */
-    uint32_t pair;     /* target: the piece of the source, WM_NONE if it has none */
+    uint32_t pair;     /* target: the piece of the source, the first of copies; WM_NONE if it has none */
+    uint32_t head;     /* source: the first of its copies, perhaps itself */
+    uint32_t next;     /* source: the next of its copies, WM_NONE if it is the last */
 } wm_piece;
 
 typedef struct wm_placement {
@@ -99,6 +105,8 @@ typedef struct wm_placement {
     uint32_t blocks;     /* number of BLOCKS nodes */
     uint32_t *name_axes; /* axes that number its tensors, in the order of their holes */
     uint32_t name_axis_count;
+    uint32_t *copy_axes; /* those of `{=s}`; of a target they are among name_axes */
+    uint32_t copy_axis_count;
     bool unnamed; /* it has a `_` */
 } wm_placement;
 
@@ -140,6 +148,8 @@ typedef struct wm_bound {
     bool absent;       /* an optional copy that is not there */
     uint32_t count;    /* tensors; more than one if axes number them */
     uint32_t *tensors; /* left: of the source side. right: of wm_state.targets */
+    uint32_t copies;   /* left, of `{=s}`: how often there are `count` more, which are equal, */
+    uint32_t *others;  /* one lot after the other */
     wm_str *names;     /* right: set by infer */
     bool known;        /* shape and dtype are known */
     wmap_dtype dtype;  /* right: WMAP_DTYPE_NONE unless it is declared */
@@ -187,6 +197,7 @@ typedef struct wm_out {
 typedef struct wm_code {
     wm_step_kind kind;
     bool constant; /* `value` is pushed, and nothing else done */
+    bool equal;    /* the two on top are compared: the end of a guard */
     wm_val value;
     uint32_t source;  /* LOAD: 0 is the move's source, from 1 on its extras */
     wmap_dtype dtype; /* CAST, BITCAST */
@@ -201,7 +212,7 @@ typedef struct wm_extra {
 
 /* As Move of plan.proto; coefficients are per axis and dimension. */
 typedef struct wm_move {
-    uint32_t source, target; /* WM_NONE: no source, a constant */
+    uint32_t source, target; /* WM_NONE: no source, a constant; no target, a guard */
     uint32_t axis_count;
     uint64_t *extents;
     int64_t *source_start, *source_coef, *target_start, *target_coef;
@@ -253,8 +264,14 @@ typedef struct wm_state {
     wm_instance **instances; /* of the batch */
     size_t instance_count, instance_cap;
     size_t instance_total, move_total; /* of all batches, for the limits */
-    size_t lowered;                    /* outs of earlier batches */
-    bool too_many;                     /* E0906 was reported */
+    struct wm_packed {
+        const uint8_t *bytes;
+        size_t size;
+    } * guards; /* as they stand in the plan, none twice */
+    size_t guard_count, guard_cap;
+    wm_map guard_map;
+    size_t lowered; /* outs of earlier batches */
+    bool too_many;  /* E0906 was reported */
     wm_out *outs;
     size_t out_count, out_cap;
     wm_map out_names;
@@ -314,7 +331,12 @@ bool wm_dtype_holds(wmap_dtype dtype, const wm_val *value);
  * E0523 and what wm_prove_pass does. */
 void wm_prove_rest(wm_state *state);
 
-/* lower.c: moves of the targets that the batch added. Called only when nothing failed. */
+/* The first of a source piece's copies that is there; the one that is read for a piece of the target. */
+const wm_piece *wm_first_copy(const wm_instance *instance, const wm_piece *source);
+const wm_piece *wm_source_piece(const wm_instance *instance, const wm_piece *target);
+
+/* lower.c: moves of the targets that the batch added, and the guards of its instances. Called only when
+ * nothing failed. */
 void wm_lower_pass(wm_state *state);
 
 /* Moves of what is kept. */
@@ -326,6 +348,9 @@ const wm_cast *wm_map_cast(const wm_state *state, wmap_dtype from, wmap_dtype de
 
 /* emit.c: the moves of a target as they will stand in the plan. */
 void wm_emit_moves(wm_state *state, size_t out, const wm_move *moves);
+
+/* The same for guards; one that is there already is passed over. */
+void wm_emit_guards(wm_state *state, const wm_move *moves);
 
 /* The plan's bytes (malloc). False: out of memory. */
 bool wm_emit_pass(const wm_state *states, size_t count, uint8_t **bytes, size_t *size);
@@ -395,6 +420,14 @@ bool wm_step_constant(wm_state *state, wm_instance *instance, const wm_step *ste
 /* The cast of the map for a dtype, if neither operand has one of its own. */
 const wm_cast *wm_free_cast(const wm_state *state, const wm_instance *instance, uint32_t source,
                             uint32_t target, wmap_dtype dtype);
+
+/* The dtype that an operand of the source gives by its own operations; errors as above. */
+wmap_dtype wm_operand_dtype(wm_state *state, wm_instance *instance, uint32_t source);
+
+/* The program of a guard: a piece of the source is equal to a copy of it, whose first place is the move's
+ * source number `places`. */
+const wm_code *wm_copy_code(wm_state *state, wm_instance *instance, const wm_piece *copy,
+                            const wm_piece *first, uint32_t places, uint32_t *count);
 
 /* reverse.c: for what can't be turned. */
 void wm_hint_clauses(wm_unit *unit, wm_diag *diag);

@@ -27,6 +27,9 @@ static bool piece_size(const wm_instance *in, const wm_piece *piece, bool dots, 
     for (uint32_t a = 0; a < piece->axis_count; a++)
         if (!wm_size_mul(*size, (uint64_t)in->extents[piece->axes[a]], size))
             return false;
+    for (uint32_t a = 0; a < piece->equal_count; a++)
+        if (!wm_size_mul(*size, (uint64_t)in->extents[piece->equals[a]], size))
+            return false;
     for (uint32_t k = 0; dots && k < in->dots; k++)
         if (!wm_size_mul(*size, (uint64_t)in->extents[wm_dot_axis(in->form, k)], size))
             return false;
@@ -159,9 +162,11 @@ static wmap_dtype target_dtype(prover *p, wm_instance *in, uint32_t term)
     uint32_t from = WM_NONE;
     for (size_t i = 0; i < f->target_count && !in->failed; i++) {
         const wm_piece *piece = &f->targets[i];
-        if (piece->term != term || piece->unnamed || f->sources[piece->pair].term == from)
+        if (piece->term != term || piece->unnamed)
             continue;
-        uint32_t source = f->sources[piece->pair].term;
+        uint32_t source = wm_source_piece(in, piece)->term;
+        if (source == from)
+            continue;
         wmap_dtype part = wm_result_dtype(p->state, in, source, term);
         if (dtype != WMAP_DTYPE_NONE && part != dtype && !in->failed) {
             wm_diag *d = wm_instance_error(p->state, in, WM_E0602, f->line->left[source].name.span,
@@ -329,12 +334,56 @@ static void excuse_instance(prover *p, const wm_instance *in)
                        in->captures, excuse, &p->state->target);
 }
 
+/* E0602: copies have one dtype, each by its own operations. */
+static void check_copies(prover *p, wm_instance *in)
+{
+    const wm_form *f = in->form;
+    for (size_t i = 0; i < f->source_count && !in->failed; i++) {
+        const wm_piece *piece = &f->sources[i];
+        if (piece->unnamed || piece->second || piece->head == i || in->left[piece->term].absent)
+            continue;
+        const wm_piece *first = wm_first_copy(in, piece);
+        wmap_dtype a = wm_operand_dtype(p->state, in, first->term);
+        wmap_dtype b = in->failed ? a : wm_operand_dtype(p->state, in, piece->term);
+        if (a == b || in->failed)
+            continue;
+        wm_diag *d =
+            wm_instance_error(p->state, in, WM_E0602, f->line->left[piece->term].name.span,
+                              "this copy is %s, the first is %s", wmap_dtype_name(b), wmap_dtype_name(a));
+        wm_diag_also(p->unit, d, f->line->left[first->term].name.span, "%s", wmap_dtype_name(a));
+        wm_diag_hint(p->unit, d, "copies are compared bit by bit: `| cast %s` after one of them",
+                     wmap_dtype_name(a));
+    }
+}
+
+/* What is read: all of it, and constants that can be found there. */
+static void prove_source(prover *p, wm_instance *in, uint32_t term)
+{
+    const wm_line *line = in->form->line;
+    const wm_bound *bound = &in->left[term];
+    const wm_else *other = line->left[term].otherwise;
+    check_coverage(p, in, term, true);
+    if (bound->absent || in->failed || (!other && !line->all))
+        return;
+    if (bound->dtype == WMAP_OPAQUE) {
+        wm_instance_error(p->state, in, WM_E0606, line->left[term].name.span,
+                          "the source tensor %s is of a kind that wmap lists but cannot look into",
+                          wm_quote(p->unit, p->state->source.names[bound->tensors[0]]));
+        return;
+    }
+    if (other)
+        check_constant(p, in, &other->value, other->span, bound->dtype);
+    if (line->all)
+        check_constant(p, in, &line->all->value, line->all->span, bound->dtype);
+}
+
 static void prove_instance(prover *p, wm_instance *in)
 {
     const wm_line *line = in->form->line;
     bool fill = line->kind == WM_LINE_FILL;
     for (uint32_t t = 0; t < line->left_count; t++)
-        check_coverage(p, in, t, true);
+        prove_source(p, in, t);
+    check_copies(p, in);
     for (uint32_t t = 0; t < line->right_count; t++)
         check_coverage(p, in, t, false);
     for (uint32_t t = 0; t < line->right_count && !in->failed; t++) {

@@ -197,7 +197,6 @@ typedef struct wm_form_of {
     bool failed, dots;
     wm_str *axes; /* as often as they stand in it */
     size_t axis_count, axis_cap;
-    wm_span unsupported; /* `=a`; WM_NOWHERE if there is none */
 } wm_form_of;
 
 /* Checks the form of a layout: E0201 to E0204, E0206, E0208, E0209. */

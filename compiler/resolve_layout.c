@@ -125,8 +125,6 @@ static void empty(checker *c, wm_span span, const char *what)
 static void check_axis(checker *c, const wm_factor *f)
 {
     *wm_push(c->r->statement, c->form->axes, c->form->axis_count, c->form->axis_cap) = f->name->text;
-    if (f->kind == WM_FA_EQUAL && c->form->unsupported.file == WM_NO_FILE)
-        c->form->unsupported = f->span;
     wm_span declared;
     if (!wm_scope_has(c->scope, f->name->text, &declared))
         return;
@@ -205,7 +203,7 @@ wm_form_of wm_check_layout(wm_resolver *r, const wm_scope *scope, const wm_layou
     struct wm_layout_names *names = r->layout_names;
     names->tags.count = names->axes.count = 0;
     names->products = 0;
-    wm_form_of form = {.unsupported = WM_NOWHERE, .axis_cap = 4}; /* most layouts are short */
+    wm_form_of form = {.axis_cap = 4}; /* most layouts are short */
     checker c = {r, scope, names, &form, 0, false};
     check_dots(&c, layout);
     for (const wm_factor *f = layout->factors; f; f = f->next, c.dim++) {

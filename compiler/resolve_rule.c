@@ -66,13 +66,6 @@ static void add_ops(wm_resolver *r, wm_rule_info *info, const wm_value *value)
 
 /* ---- operands ---- */
 
-static void check_name(wm_rule_info *info, const wm_string *name)
-{
-    for (const wm_part *p = name->parts; p; p = p->next)
-        if (p->kind == WM_PART_EQ)
-            refuse(info, p->span, "`{=name}`");
-}
-
 static const wm_layout *whole_tensor(wm_resolver *r, wm_span span)
 {
     wm_layout *layout = wm_new(r->unit->arena, wm_layout, 1);
@@ -99,19 +92,16 @@ static void fill_term(wm_resolver *r, const wm_scope *scope, wm_rule_info *info,
         term->tag = verb_tag;
         term->tag_span = verb_layout->span;
     }
-    wm_form_of form = {.dots = true, .unsupported = WM_NOWHERE};
+    wm_form_of form = {.dots = true};
     if (place->layout)
         form = wm_check_layout(r, scope, place->layout, tag);
     info->failed |= form.failed;
-    if (form.unsupported.file != WM_NO_FILE)
-        refuse(info, form.unsupported, "`=axis`");
     term->layout = place->layout ? place->layout
                    : verb_layout ? verb_layout
                                  : whole_tensor(r, place->name->span);
     term->layout_given = place->layout || verb_layout;
     *wm_push(arena, info->places, info->place_count, info->place_cap) = place;
     *wm_push(arena, info->forms, info->form_count, info->form_cap) = form;
-    check_name(info, place->name);
 }
 
 static void add_place(wm_resolver *r, const wm_scope *scope, wm_rule_info *info, const wm_operand *operand,
@@ -124,8 +114,6 @@ static void add_place(wm_resolver *r, const wm_scope *scope, wm_rule_info *info,
               verb ? verbs->left_tags[i] : WM_STR(""));
     term->second = second;
     term->owner = (uint32_t)info->owner;
-    if (place->otherwise)
-        refuse(info, place->else_span, "`else` on a source");
     wm_step load = {.kind = WM_STEP_LOAD, .span = place->span, .term = (uint32_t)i};
     add_step(r, info, &load);
 }
@@ -272,8 +260,6 @@ static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_s
     if (!rule) { /* a fill */
         for (const wm_operand *o = stmt->of->right; o; o = o->next)
             add_target(r, scope, info, o, NULL);
-        if (stmt->of->like)
-            check_name(info, stmt->of->like);
         check_dots(r, info);
         check_flattened(r, info, stmt->of->where);
         return info;
@@ -282,8 +268,6 @@ static wm_rule_info *make_info(wm_resolver *r, const wm_scope *scope, const wm_s
     if (rule->verbs && !wm_expand_verbs(r, rule, &verbs))
         info->failed = true;
     bool broken = info->failed; /* by its verbs: its layouts mean nothing then */
-    if (rule->equal)
-        refuse(info, rule->equal_span, "`equal`");
     for (const wm_operand *o = rule->left; o; o = o->next)
         add_source(r, scope, info, o, &verbs);
     for (size_t i = 0; i < info->left_count && !rule->equal; i++) {
@@ -401,7 +385,7 @@ static void check_bound(builder *b, size_t first, size_t end)
     bool lost = false;
     for (size_t v = b->bound; v < b->vars.count && !b->unnamed; v++) {
         const wm_var *var = &b->vars.items[v];
-        bool found = false;
+        bool found = var->equal; /* copies are numbered */
         wm_near near;
         wm_near_init(&near, var->name);
         for (size_t p = first; p < end; p++) {
@@ -724,9 +708,7 @@ void wm_add_drop(wm_resolver *r, const wm_context *c, const wm_stmt *stmt)
         b.line.var_count = (uint32_t)b.vars.count;
         if (ok && stmt->of->constant)
             make_guard(&b, stmt->of->constant);
-        if (ok && stmt->of->constant)
-            wm_unsupported(r, c, stmt->span, "`drop ... if all`");
-        b.line.poisoned = !ok || !b.ok || stmt->of->constant;
+        b.line.poisoned = !ok || !b.ok;
         wm_add_line(r, c, &b.line);
     }
 }

@@ -177,13 +177,6 @@ static void turn_rule(turner *t, wm_line line)
         }
     for (uint32_t i = 0; i < line.left_count && !line.poisoned; i++)
         turn_steps(t, &line.left[i]);
-    for (uint32_t i = 0; i < line.right_count && !line.poisoned; i++) {
-        if (!line.right[i].otherwise)
-            continue;
-        stamp(&line, wm_error(t->unit, WM_E0199, line.right[i].otherwise->span,
-                              "an `else` that is turned around is not supported yet"));
-        line.poisoned = true;
-    }
     wm_term *read = line.right;
     uint32_t count = line.right_count;
     line.right = line.left;
@@ -199,12 +192,9 @@ static void turn_fill(turner *t, const wm_line *fill)
 {
     wm_else *all = wm_new(t->unit->arena, wm_else, 1);
     *all = (wm_else){.value = fill->fill->value, .span = fill->fill->span};
-    stamp(fill,
-          wm_error(t->unit, WM_E0199, fill->span, "a `fill` that is turned around is not supported yet"));
     for (uint32_t i = 0; i < fill->right_count; i++) {
         wm_line drop = *fill;
         drop.kind = WM_LINE_DROP;
-        drop.poisoned = true;
         drop.dropped = &fill->right[i].name;
         drop.left = &fill->right[i];
         drop.left_count = 1;

@@ -281,8 +281,35 @@ void wm_move_dtypes(const wmap_plan *plan, const Wmap__Move *move, wmap_dtype dt
         dtypes[k] = plan->sources[move->sources[k]->tensor].dtype;
 }
 
+bool wm_guards_constant(const Wmap__Move *move)
+{
+    return move->n_ops > 1 && move->ops[move->n_ops - 2]->code == WMAP__OP__CODE__CONST;
+}
+
+size_t wm_first_guard(const wmap_plan *plan)
+{
+    return plan->first[plan->message->n_targets];
+}
+
+const Wmap__Access *wm_move_lead(const wmap_plan *plan, const Wmap__Move *move, const wmap_tensor **tensor)
+{
+    const Wmap__Access *lead = wm_is_guard(move) ? move->sources[0] : move->target;
+    *tensor = wm_is_guard(move) ? &plan->sources[lead->tensor] : &plan->targets[lead->tensor];
+    return lead;
+}
+
+static bool guard_program(const wmap_plan *plan, const Wmap__Move *move, wm_program *program)
+{
+    wmap_dtype from[WM_VALUE_SOURCES];
+    *program = (wm_program){.what = WM_DO_CHECK};
+    wm_move_dtypes(plan, move, from);
+    return wm_value_sound(move, from, move->n_sources, WMAP_DTYPE_NONE);
+}
+
 bool wm_move_program(const wmap_plan *plan, const Wmap__Move *move, wm_program *program)
 {
+    if (wm_is_guard(move))
+        return guard_program(plan, move, program);
     const wmap_tensor *target = &plan->targets[move->target->tensor], *source = wm_move_source(plan, move);
     *program = (wm_program){.what = WM_DO_COPY, .from = target->dtype};
     if (move->n_sources > 1 || (source && move->n_ops > 1) ||
@@ -345,18 +372,19 @@ void wm_move_block(const wmap_plan *plan, const Wmap__Move *move, const int64_t 
 void wm_move_block_of(const wmap_plan *plan, const Wmap__Move *move, size_t number, const int64_t *strides,
                       wm_block *block)
 {
-    const wmap_tensor *target = &plan->targets[move->target->tensor];
+    const wmap_tensor *lead;
+    const Wmap__Access *to = wm_move_lead(plan, move, &lead);
     const Wmap__Access *access = number < move->n_sources ? move->sources[number] : NULL;
     const wmap_tensor *source = access ? &plan->sources[access->tensor] : NULL;
     block->count = 0;
-    block->to = flat(move->target, target, NULL, true, 0);
+    block->to = flat(to, lead, NULL, true, 0);
     block->from = source ? flat(access, source, strides, true, 0) : 0;
     for (size_t k = 0; k < move->n_extents; k++) {
         if (move->extents[k] == 1) /* its coefficients may be anything */
             continue;
         wm_axis *a = &block->axes[block->count++];
         a->extent = move->extents[k];
-        a->to = flat(move->target, target, NULL, false, k);
+        a->to = flat(to, lead, NULL, false, k);
         a->from = source ? flat(access, source, strides, false, k) : 0;
     }
     wm_block_tidy(block);

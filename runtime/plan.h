@@ -24,14 +24,20 @@ struct wmap_plan {
     wm_arena arena; /* all of it */
     Wmap__Plan *message;
     wmap_tensor *sources, *targets; /* behind the sources what the decoders give */
-    uint32_t *first;                /* the moves of target i are first[i] .. first[i + 1] - 1 */
+    uint32_t *first; /* the moves of target i are first[i] .. first[i + 1] - 1; behind the last are guards */
     wmap_plan *next; /* the next stage of a chain, whose sources are these targets; NULL: the last one */
 };
 
 /* What a move does to an element. */
 typedef struct wm_program {
-    enum { WM_DO_COPY, WM_DO_CAST, WM_DO_FILL, WM_DO_VALUE } what; /* VALUE: anything else (value.h) */
-    wmap_dtype from;                                               /* CAST */
+    enum {
+        WM_DO_COPY,
+        WM_DO_CAST,
+        WM_DO_FILL,
+        WM_DO_VALUE, /* anything else (value.h) */
+        WM_DO_CHECK  /* without a target */
+    } what;
+    wmap_dtype from; /* CAST */
     wm_cast_policy policy;
     uint8_t element[WM_LARGEST_ELEMENT]; /* FILL */
 } wm_program;
@@ -47,6 +53,20 @@ const wmap_plan *wm_plan_last(const wmap_plan *plan);
 int64_t wm_access_start(const Wmap__Access *access, uint32_t d);
 int64_t wm_access_coef(const Wmap__Access *access, size_t k, uint32_t d, uint32_t rank);
 
+/* A guard is a move without a target: its elements are those of its first source. It compares them with a
+ * constant, or with copies of them. */
+static inline bool wm_is_guard(const Wmap__Move *move)
+{
+    return !move->target;
+}
+bool wm_guards_constant(const Wmap__Move *move);
+
+/* The first guard; the number of moves if there are none. */
+size_t wm_first_guard(const wmap_plan *plan);
+
+/* What the positions of a move are counted in: its target, of a guard the first source. */
+const Wmap__Access *wm_move_lead(const wmap_plan *plan, const Wmap__Move *move, const wmap_tensor **tensor);
+
 /* The source of a move, NULL for a fill. */
 const wmap_tensor *wm_move_source(const wmap_plan *plan, const Wmap__Move *move);
 
@@ -56,7 +76,7 @@ void wm_move_dtypes(const wmap_plan *plan, const Wmap__Move *move, wmap_dtype dt
 /* The program of a move; false if its ops are none. */
 bool wm_move_program(const wmap_plan *plan, const Wmap__Move *move, wm_program *program);
 
-/* The move as strides of flat positions: row-major in the target, and in the source too unless `strides` says
+/* The move as strides of flat positions: row-major in the lead, and in the source too unless `strides` says
  * (elements a dimension). Tidied. */
 void wm_move_block(const wmap_plan *plan, const Wmap__Move *move, const int64_t *strides, wm_block *block);
 

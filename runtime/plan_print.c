@@ -132,14 +132,14 @@ static void print_layout(FILE *out, const Wmap__Access *a, const Wmap__Move *m, 
 }
 
 /* Letters in the order in which the target's dimensions meet the axes. */
-static void name_axes(const Wmap__Move *m, const wmap_tensor *target, size_t *names)
+static void name_axes(const Wmap__Access *lead, const Wmap__Move *m, const wmap_tensor *target, size_t *names)
 {
     size_t next = 0;
     for (size_t k = 0; k < m->n_extents; k++)
         names[k] = SIZE_MAX;
     for (uint32_t d = 0; d < target->rank; d++) {
         dimension dim;
-        look(m->target, m, target->rank, d, &dim);
+        look(lead, m, target->rank, d, &dim);
         for (size_t i = 0; i < dim.count; i++)
             if (names[dim.axes[i]] == SIZE_MAX)
                 names[dim.axes[i]] = next++;
@@ -180,15 +180,15 @@ static void print_cast(FILE *out, const Wmap__Op *op)
 /* The steps of a program; what arithmetic takes stands behind it. */
 static void print_steps(FILE *out, const wmap_plan *plan, const Wmap__Move *m, const size_t *names)
 {
-    static const char *const words[] = {"",    "",    "",    "load", "+",     "-",   "*",      "/",
-                                        "neg", "exp", "log", "sqrt", "rsqrt", "pow", "bitcast"};
+    static const char *const words[] = {"",    "",    "",    "load", "+",     "-",   "*",       "/",
+                                        "neg", "exp", "log", "sqrt", "rsqrt", "pow", "bitcast", "equal"};
     char text[64];
     for (size_t i = 0; i < m->n_ops; i++) {
         const Wmap__Op *op = m->ops[i], *next = i + 1 < m->n_ops ? m->ops[i + 1] : NULL;
         bool pushes = op->code == WMAP__OP__CODE__CONST || op->code == WMAP__OP__CODE__LOAD;
         bool taken = next && pushes &&
                      ((next->code >= WMAP__OP__CODE__ADD && next->code <= WMAP__OP__CODE__DIV) ||
-                      next->code == WMAP__OP__CODE__POW);
+                      next->code == WMAP__OP__CODE__POW || next->code == WMAP__OP__CODE__EQUAL);
         if (op->code == WMAP__OP__CODE__CAST) {
             print_cast(out, op);
             continue;
@@ -230,7 +230,7 @@ static void print_part(FILE *out, const wmap_plan *plan, const Wmap__Move *m, si
 {
     const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
     bool whole = is_whole(plan, m);
-    name_axes(m, t, names);
+    name_axes(m->target, m, t, names);
     fputs("    ", out);
     if (!whole) {
         print_layout(out, m->target, m, t, names);
@@ -245,6 +245,18 @@ static void print_part(FILE *out, const wmap_plan *plan, const Wmap__Move *m, si
         }
     }
     print_program(out, plan, m, names);
+    fputc('\n', out);
+}
+
+/* A guard: what it looks at, and what that must be. */
+static void print_guard(FILE *out, const wmap_plan *plan, const Wmap__Move *m, size_t *names)
+{
+    const wmap_tensor *t;
+    const Wmap__Access *lead = wm_move_lead(plan, m, &t);
+    name_axes(lead, m, t, names);
+    fputs("    ", out);
+    print_layout(out, lead, m, t, names);
+    print_steps(out, plan, m, names);
     fputc('\n', out);
 }
 
@@ -266,14 +278,15 @@ static void print_access(FILE *out, const Wmap__Access *a, const Wmap__Move *m, 
 
 static void print_move(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
 {
-    const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    const wmap_tensor *t, *s = wm_move_source(plan, m);
+    const Wmap__Access *lead = wm_move_lead(plan, m, &t);
     char place[256];
     fputs("        move (", out);
     for (size_t k = 0; k < m->n_extents; k++)
         fprintf(out, "%s%" PRIu64, k ? " " : "", m->extents[k]);
-    fputs(") to ", out);
-    print_access(out, m->target, m, t->rank);
-    if (s) {
+    fputs(wm_is_guard(m) ? ") of " : ") to ", out);
+    print_access(out, lead, m, t->rank);
+    if (s && !wm_is_guard(m)) {
         fputs(" from ", out);
         print_access(out, m->sources[0], m, s->rank);
     }
@@ -338,8 +351,13 @@ static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
     fprintf(out, "%zu source%s", p->n_sources, p->n_sources == 1 ? "" : "s");
     if (dropped)
         fprintf(out, " (%zu dropped)", dropped);
-    fprintf(out, ", %zu target%s, %zu move%s\n", p->n_targets, p->n_targets == 1 ? "" : "s", p->n_moves,
-            p->n_moves == 1 ? "" : "s");
+    size_t guards = wm_first_guard(plan), moved = guards;
+    fprintf(out, ", %zu target%s, %zu move%s", p->n_targets, p->n_targets == 1 ? "" : "s", moved,
+            moved == 1 ? "" : "s");
+    guards = p->n_moves - moved;
+    if (guards)
+        fprintf(out, ", %zu guard%s", guards, guards == 1 ? "" : "s");
+    fputc('\n', out);
     print_metas(out, p);
     print_decodes(out, plan);
     for (size_t i = 0; i < p->n_targets; i++) {
@@ -356,6 +374,19 @@ static void print_stage(const wmap_plan *plan, FILE *out, bool moves)
             if (moves)
                 print_move(out, plan, p->moves[m]);
         }
+    }
+    const wmap_tensor *last = NULL;
+    for (size_t m = wm_first_guard(plan); m < p->n_moves; m++) {
+        const wmap_tensor *t = wm_move_source(plan, p->moves[m]);
+        if (t != last) {
+            fputs("check ", out);
+            print_header(out, t);
+            fputc('\n', out);
+        }
+        last = t;
+        print_guard(out, plan, p->moves[m], names);
+        if (moves)
+            print_move(out, plan, p->moves[m]);
     }
     for (size_t i = 0; i < p->n_sources; i++)
         if (p->sources[i]->dropped) {

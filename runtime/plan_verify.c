@@ -164,11 +164,12 @@ static const char *check_access(const Wmap__Access *a, const Wmap__Move *m, cons
 static bool bad_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *err, const char *what)
 {
     bad_plan(err, what);
-    if (m->target && m->target->tensor < plan->message->n_targets) {
-        const wmap_tensor *t = &plan->targets[m->target->tensor];
-        wm_error_tensor(err, t->name, t->name_len);
-    }
-    return false;
+    const wmap_tensor *t = NULL;
+    if (m->target && m->target->tensor < plan->message->n_targets)
+        t = &plan->targets[m->target->tensor];
+    else if (!m->target && m->n_sources && m->sources[0]->tensor < plan->message->n_sources)
+        t = &plan->sources[m->sources[0]->tensor];
+    return t && wm_error_tensor(err, t->name, t->name_len);
 }
 
 /* The number of elements of a move; false if it is 0 or too large. */
@@ -181,12 +182,29 @@ static bool move_size(const Wmap__Move *m, uint64_t *size)
     return true;
 }
 
+/* It looks at as many elements as its first source has, at most, and stays at none of them. */
+static bool check_guard(const wmap_plan *plan, const Wmap__Move *m, uint64_t size, wmap_error *err)
+{
+    const wmap_tensor *t;
+    wm_move_lead(plan, m, &t);
+    uint64_t count = 0;
+    wm_block block;
+    wm_shape_count(t->shape, t->rank, &count);
+    wm_move_block(plan, m, NULL, &block);
+    for (uint32_t k = 0; k < block.count; k++)
+        if (block.axes[k].to == 0)
+            return bad_move(plan, m, err, "a move without a target looks at an element twice");
+    return size <= count || bad_move(plan, m, err, "a move without a target looks at an element twice");
+}
+
 static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *err)
 {
     const Wmap__Plan *p = plan->message;
     uint64_t size;
-    if (!m->target || m->target->tensor >= p->n_targets)
-        return bad_move(plan, m, err, "a move has no target");
+    if (m->target && m->target->tensor >= p->n_targets)
+        return bad_move(plan, m, err, "a move has no such target");
+    if (!m->target && !m->n_sources)
+        return bad_move(plan, m, err, "a move has neither target nor source");
     if (m->n_sources > WM_VALUE_SOURCES)
         return bad_move(plan, m, err, "a move has too many sources");
     for (size_t k = 0; k < m->n_sources; k++)
@@ -198,10 +216,12 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
         return bad_move(plan, m, err, "a move has too many axes");
     if (!move_size(m, &size))
         return bad_move(plan, m, err, "the extents of a move make no size");
-    const char *wrong = check_access(m->target, m, &plan->targets[m->target->tensor]);
+    const char *wrong = m->target ? check_access(m->target, m, &plan->targets[m->target->tensor]) : NULL;
+    bool leaves = !m->target && m->n_sources == 1 && wm_guards_constant(m); /* reads what is left behind */
     for (size_t k = 0; k < m->n_sources && !wrong; k++) {
         uint32_t source = m->sources[k]->tensor;
-        if (source < p->n_sources && p->sources[source]->dropped)
+        if (source < p->n_sources && p->sources[source]->dropped &&
+            (!leaves || !wm_dtype(plan->sources[source].dtype)))
             return bad_move(plan, m, err, "a source is both dropped and read");
         if (plan->sources[source].dtype == WMAP_OPAQUE)
             return bad_move(plan, m, err, "a move reads what is opaque");
@@ -211,8 +231,10 @@ static bool check_move(const wmap_plan *plan, const Wmap__Move *m, wmap_error *e
         return bad_move(plan, m, err, wrong);
     wm_program program;
     if (!wm_move_program(plan, m, &program))
-        return bad_move(plan, m, err, "the operations of a move make no element of its target");
-    return true;
+        return bad_move(plan, m, err,
+                        m->target ? "the operations of a move make no element of its target"
+                                  : "the operations of a move without a target compare nothing");
+    return m->target || check_guard(plan, m, size, err);
 }
 
 /* Moves stand by target, so that those of a target are a range. */
@@ -226,8 +248,8 @@ static bool index_moves(wmap_plan *plan, wmap_error *err)
     for (size_t i = 0; i < p->n_moves; i++) {
         if (!check_move(plan, p->moves[i], err))
             return false;
-        uint32_t target = p->moves[i]->target->tensor;
-        if (i && target < p->moves[i - 1]->target->tensor)
+        size_t target = p->moves[i]->target ? p->moves[i]->target->tensor : p->n_targets;
+        if (target + 1 < at)
             return bad_move(plan, p->moves[i], err, "moves are not in the order of their targets");
         while (at <= target)
             plan->first[at++] = (uint32_t)i;

@@ -82,12 +82,12 @@ static bool same_shape(const wmap_tensor *a, const wmap_tensor *b)
 }
 
 /* Source `index` of the plan against what was found. */
-static void compare(const wm_run *run, size_t index, const char *only_file, misfit *m)
+static void compare(const wm_run *run, size_t index, const bool *checked, const char *only_file, misfit *m)
 {
     const wmap_tensor *want = &run->plan->sources[index];
     const wm_found *f = &run->found[index];
     char text[1400], used[300], wanted[300], has[300];
-    if (run->plan->message->sources[index]->dropped)
+    if (run->plan->message->sources[index]->dropped && !checked[index])
         return; /* left behind, whatever it is, and if it isn't there so much the better */
     const wmap_tensor *got = f->archive ? &f->archive->entries[f->entry].tensor : NULL;
     if (got && got->dtype == want->dtype && same_shape(got, want))
@@ -178,13 +178,17 @@ static bool match_sources(wm_run *run, wmap_archive *const *sources, const char 
     wm_map_init(&names, &run->arena, wanted);
     for (size_t i = 0; run->found && !oom && i < wanted; i++)
         wm_map_put(&names, plan->sources[i].name, plan->sources[i].name_len, (uint32_t)i, &oom);
-    if (!run->found || oom)
+    bool *checked = wm_new(&run->arena, bool, wanted);
+    if (!run->found || !checked || oom)
         return no_memory(err);
+    for (size_t i = wm_first_guard(plan); i < plan->message->n_moves; i++)
+        if (plan->message->moves[i]->sources[0]->tensor < wanted) /* not decoded */
+            checked[plan->message->moves[i]->sources[0]->tensor] = true;
     for (size_t i = 0; i < count; i++)
         if (!match_archive(run, &names, sources[i], prefixes ? prefixes[i] : NULL, &extra, err))
             return false;
     for (size_t i = 0; i < wanted; i++)
-        compare(run, i, count == 1 ? wmap_archive_path(sources[0]) : NULL, &missing);
+        compare(run, i, checked, count == 1 ? wmap_archive_path(sources[0]) : NULL, &missing);
     uint64_t all = missing.count + extra.count;
     if (all == 0)
         return plan->message->n_decodes == 0 || open_decoded(run, err);
@@ -544,9 +548,13 @@ bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *c
     bool ok = (plan->next ? run_chain : run_one)(plan, sources, prefixes, count, options, &bytes,
                                                  err ? err : &unseen);
     if (ok && stats) {
-        bool wrote = !options->dry_run;
-        *stats =
-            (wmap_run_stats){wrote ? bytes : 0, wrote ? wmap_plan_target_count(plan) : 0, seconds() - begin};
+        *stats = (wmap_run_stats){.seconds = seconds() - begin};
+        if (!options->dry_run) {
+            stats->bytes = bytes;
+            stats->tensors = wmap_plan_target_count(plan);
+            for (const wmap_plan *p = plan; p; p = p->next)
+                stats->guards += p->message->n_moves - wm_first_guard(p);
+        }
     }
     return ok;
 }

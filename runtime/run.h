@@ -20,19 +20,28 @@ typedef struct wm_found {
 /* Work for one thread at a time: a range of the elements of one target, or several whole small targets that
  * stand near each other in the file. */
 typedef struct wm_job {
-    uint32_t first, count; /* in wm_run.order */
+    uint32_t first, count; /* in wm_run.order; of a check, in wm_run.checks */
     uint64_t low, high;    /* elements, if count is 1 */
     uint32_t sum;          /* of the bytes, if count is 1 */
+    bool check;            /* a range of a source is looked at, nothing is written */
 } wm_job;
 
-/* Elements that broke the promise of a cast. Kept for the first target in file order that has any. */
+/* The guards of one rule over one source: what they find is counted together. */
+typedef struct wm_check {
+    uint32_t first, count; /* moves of the plan */
+} wm_check;
+
+/* Elements that broke a promise: of a cast, or of a guard. Kept for the first check, or else the first target
+ * in file order, that has any. */
 typedef struct wm_guard {
-    uint32_t rank;  /* in wm_run.order; UINT32_MAX if there are none */
-    uint64_t count; /* of them in that target */
+    uint32_t rank;  /* of the check, or behind all checks of the target in wm_run.order; UINT32_MAX if none */
+    uint64_t count; /* of them in that tensor */
     uint64_t first; /* the lowest position */
     bool overflow;  /* of a whole number; else a cast */
     wmap_dtype from;
-    uint8_t element[WM_LARGEST_ELEMENT]; /* what was found there */
+    uint8_t element[WM_LARGEST_ELEMENT];  /* what was found there */
+    uint8_t expected[WM_LARGEST_ELEMENT]; /* of a guard */
+    const Wmap__Move *move;               /* that found the first */
 } wm_guard;
 
 typedef struct wm_run {
@@ -46,6 +55,8 @@ typedef struct wm_run {
 
     uint32_t *order; /* targets that have bytes, by their place in the file */
     size_t order_count;
+    wm_check *checks; /* done before anything is written */
+    size_t check_count, check_cap;
     struct wm_hull *hulls; /* one a move: the range of positions that it writes */
     wm_job *jobs;
     size_t job_count, job_cap;
@@ -57,7 +68,7 @@ typedef struct wm_run {
     _Atomic size_t stop;         /* no job after this one is begun */
     _Atomic uint32_t guarded;    /* nor one of a target after this rank: the same as guard.rank */
     _Atomic uint64_t done;       /* bytes */
-    _Atomic uint32_t *jobs_left; /* by target: jobs to do */
+    _Atomic uint32_t *jobs_left; /* by target, then by check: jobs to do */
     _Atomic uint32_t *uses_left; /* by source: moves to do */
     pthread_mutex_t lock;        /* of what follows */
     wm_guard guard;
@@ -71,6 +82,12 @@ typedef struct wm_hull {
 
 /* work.c: cuts the targets into jobs; their offsets are known by then. */
 bool wm_run_plan_jobs(wm_run *run, wmap_error *err);
+
+/* guard.c: gathers the guards of the plan into checks. */
+bool wm_run_plan_checks(wm_run *run, wmap_error *err);
+
+/* What is said of run->guard. False. */
+bool wm_run_guard_error(const wm_run *run, wmap_error *err);
 
 /* Does all jobs with as many threads as the options say. */
 bool wm_run_work(wm_run *run, wmap_error *err);

@@ -54,6 +54,8 @@ static wm_kind kind_of(wmap_dtype dtype)
 typedef struct known {
     bool constant, is_float;
     wmap_dtype dtype;
+    int64_t whole; /* of a constant, as the next */
+    double number;
 } known;
 
 static bool is_whole(wm_kind kind)
@@ -95,19 +97,41 @@ static bool check_conversion(const Wmap__Op *op, known *top)
     return good;
 }
 
+/* A constant as an element of the dtype that it is compared with. */
+static bool element_of(wmap_dtype dtype, bool is_float, int64_t whole, double number,
+                       uint8_t element[WM_LARGEST_ELEMENT])
+{
+    return is_float ? wm_constant_number(dtype, number, element) : wm_constant_integer(dtype, whole, element);
+}
+
+static bool check_equal(const known *stack, size_t *depth)
+{
+    uint8_t element[WM_LARGEST_ELEMENT];
+    if (*depth != 2)
+        return false;
+    *depth = 0;
+    const known *a = &stack[0], *b = &stack[1];
+    if (a->constant)
+        return false;
+    return b->constant ? element_of(a->dtype, b->is_float, b->whole, b->number, element)
+                       : a->dtype == b->dtype;
+}
+
 static bool check_op(const Wmap__Op *op, const wmap_dtype *from, size_t count, known *stack, size_t *depth)
 {
     switch (op->code) {
     case WMAP__OP__CODE__CONST:
         if (op->value_case == WMAP__OP__VALUE__NOT_SET || *depth == WM_VALUE_DEPTH)
             return false;
-        stack[(*depth)++] = (known){true, op->value_case == WMAP__OP__VALUE_NUMBER, WMAP_DTYPE_NONE};
+        stack[(*depth)++] = op->value_case == WMAP__OP__VALUE_NUMBER
+                                ? (known){.constant = true, .is_float = true, .number = op->number}
+                                : (known){.constant = true, .whole = op->integer};
         return true;
     case WMAP__OP__CODE__LOAD:
         if (op->value_case != WMAP__OP__VALUE_INTEGER || op->integer < 0 || (uint64_t)op->integer >= count ||
             *depth == WM_VALUE_DEPTH)
             return false;
-        stack[(*depth)++] = (known){false, false, from[op->integer]};
+        stack[(*depth)++] = (known){.dtype = from[op->integer]};
         return true;
     case WMAP__OP__CODE__ADD:
     case WMAP__OP__CODE__SUB:
@@ -121,6 +145,8 @@ static bool check_op(const Wmap__Op *op, const wmap_dtype *from, size_t count, k
     case WMAP__OP__CODE__SQRT:
     case WMAP__OP__CODE__RSQRT:
         return !stack[*depth - 1].constant && takes(op->code, kind_of(stack[*depth - 1].dtype));
+    case WMAP__OP__CODE__EQUAL:
+        return check_equal(stack, depth);
     case WMAP__OP__CODE__CAST:
     case WMAP__OP__CODE__BITCAST:
         return check_conversion(op, &stack[*depth - 1]);
@@ -135,10 +161,12 @@ bool wm_value_sound(const Wmap__Move *move, const wmap_dtype *from, size_t count
     size_t depth = 1;
     if (count == 0 || count > WM_VALUE_SOURCES || move->n_ops > WM_VALUE_OPS)
         return false;
-    stack[0] = (known){false, false, from[0]};
+    stack[0] = (known){.dtype = from[0]};
     for (size_t i = 0; i < move->n_ops; i++)
-        if (!check_op(move->ops[i], from, count, stack, &depth))
+        if (depth == 0 || !check_op(move->ops[i], from, count, stack, &depth))
             return false;
+    if (to == WMAP_DTYPE_NONE)
+        return depth == 0;
     return depth == 1 && !stack[0].constant && stack[0].dtype == to;
 }
 
@@ -327,6 +355,64 @@ static void cast(runner *r, const Wmap__Op *op, slot *s)
     s->dtype = to;
 }
 
+/* ---- comparing ---- */
+
+/* Of numbers, part by part: -0 is 0, and NaN is NaN. Elements of other kinds have one form a value, but for
+ * true. */
+static bool same_number(wmap_dtype dtype, const uint8_t *a, const uint8_t *b)
+{
+    size_t first;
+    wm_kind kind = kind_of(dtype);
+    bool is_complex = kind == WM_KIND_COMPLEX;
+    double x[2] = {0}, y[2] = {0};
+    if (kind == WM_KIND_BOOL)
+        return (*a != 0) == (*b != 0);
+    if (kind != WM_KIND_FLOAT && !is_complex)
+        return false;
+    wm_convert(dtype, is_complex ? WMAP_C128 : WMAP_F64, WM_CAST_ALLOW, a, x, 1, &first);
+    wm_convert(dtype, is_complex ? WMAP_C128 : WMAP_F64, WM_CAST_ALLOW, b, y, 1, &first);
+    for (int k = 0; k < 2; k++)
+        if (x[k] != y[k] && !(isnan(x[k]) && isnan(y[k])))
+            return false;
+    return true;
+}
+
+static void differ(runner *r, size_t at, wmap_dtype dtype, const uint8_t *found, const uint8_t *expected)
+{
+    wm_value_faults *f = r->faults;
+    if (f->differ++)
+        return;
+    f->first_differ = at;
+    f->dtype = dtype;
+    memcpy(f->found, found, wmap_dtype_size(dtype));
+    memcpy(f->expected, expected, wmap_dtype_size(dtype));
+}
+
+/* Two copies have the same bits; what is compared with a constant is its number. An element that could not
+ * be computed equals nothing. */
+static void equal(runner *r, slot *a, slot *b)
+{
+    bool constant = b->form == CONSTANT;
+    uint32_t size = wmap_dtype_size(a->dtype);
+    settle(r, a);
+    if (constant) {
+        uint8_t element[WM_LARGEST_ELEMENT];
+        element_of(a->dtype, b->is_float, b->whole, b->number, element);
+        for (size_t i = 0; i < r->count; i++)
+            memcpy(b->u.bytes + i * size, element, size);
+        b->form = ELEMENTS;
+    }
+    settle(r, b);
+    bool faulty = r->faults->casts + r->faults->overflows > 0;
+    if (!faulty && memcmp(a->u.bytes, b->u.bytes, r->count * size) == 0)
+        return;
+    for (size_t i = 0; i < r->count; i++) {
+        const uint8_t *x = a->u.bytes + i * size, *y = b->u.bytes + i * size;
+        if (r->room->bad[i] || (memcmp(x, y, size) != 0 && !(constant && same_number(a->dtype, x, y))))
+            differ(r, i, a->dtype, x, y);
+    }
+}
+
 static void run_op(runner *r, const Wmap__Op *op, const wmap_dtype *from, const void *const *in,
                    size_t *depth)
 {
@@ -349,6 +435,10 @@ static void run_op(runner *r, const Wmap__Op *op, const wmap_dtype *from, const 
     case WMAP__OP__CODE__BITCAST:
         settle(r, top);
         top->dtype = (wmap_dtype)op->dtype;
+        break;
+    case WMAP__OP__CODE__EQUAL:
+        equal(r, top - 1, top);
+        *depth -= 2;
         break;
     case WMAP__OP__CODE__NEG:
         widen(r, top);
@@ -376,6 +466,8 @@ void wm_value_run(wm_value_room *room, const Wmap__Move *move, const wmap_dtype 
     load(&r, &room->stack[0], from[0], in[0]);
     for (size_t i = 0; i < move->n_ops; i++)
         run_op(&r, move->ops[i], from, in, &depth);
+    if (depth == 0)
+        return;
     settle(&r, &room->stack[0]);
     memcpy(out, room->stack[0].u.bytes, count * wmap_dtype_size(room->stack[0].dtype));
 }

@@ -98,7 +98,7 @@ static bool add_job(wm_run *run, wm_job job, uint64_t bytes, wmap_error *err)
     *new = job;
     run->slab = bytes > run->slab ? (size_t)bytes : run->slab;
     for (uint32_t i = 0; i < job.count; i++)
-        run->jobs_left[run->order[job.first + i]]++;
+        run->jobs_left[job.check ? run->plan->message->n_targets + job.first : run->order[job.first + i]]++;
     return true;
 }
 
@@ -135,7 +135,7 @@ static bool allocate(wm_run *run, wmap_error *err)
     const Wmap__Plan *p = run->plan->message;
     run->order = wm_new(&run->arena, uint32_t, p->n_targets);
     run->hulls = wm_new(&run->arena, wm_hull, p->n_moves);
-    run->jobs_left = wm_new(&run->arena, _Atomic uint32_t, p->n_targets);
+    run->jobs_left = wm_new(&run->arena, _Atomic uint32_t, p->n_targets + run->check_count);
     run->uses_left = wm_new(&run->arena, _Atomic uint32_t, p->n_sources + p->n_decodes);
     if (!run->order || !run->hulls || !run->jobs_left || !run->uses_left)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
@@ -164,14 +164,44 @@ static bool add_jobs(wm_run *run, size_t *at, wmap_error *err)
             slab_of(run, run->order[i], &staged);
             need_staging(run, t->bytes / wmap_dtype_size(t->tensor.dtype), staged);
         }
-        return add_job(run, (wm_job){(uint32_t)first, batch, 0, 0, 0}, bytes, err);
+        return add_job(run, (wm_job){(uint32_t)first, batch, 0, 0, 0, false}, bytes, err);
     }
     uint64_t slab = slab_of(run, run->order[first], &staged);
     need_staging(run, slab < count ? slab : count, staged);
     *at += 1;
     for (uint64_t low = 0; low < count; low += slab) {
         uint64_t high = count - low < slab ? count : low + slab;
-        if (!add_job(run, (wm_job){(uint32_t)first, 1, low, high, 0}, (high - low) * size, err))
+        if (!add_job(run, (wm_job){(uint32_t)first, 1, low, high, 0, false}, (high - low) * size, err))
+            return false;
+    }
+    return true;
+}
+
+/* The ranges of a source that a check looks at. */
+static bool add_check(wm_run *run, uint32_t at, wmap_error *err)
+{
+    const wm_check *c = &run->checks[at];
+    uint64_t low = UINT64_MAX, high = 0;
+    uint32_t width = 0;
+    for (uint32_t i = c->first; i < c->first + c->count; i++) {
+        const Wmap__Move *move = run->plan->message->moves[i];
+        wm_block block;
+        uint32_t size = 0;
+        wm_move_block(run->plan, move, NULL, &block);
+        wm_hull *h = &run->hulls[i];
+        *h = (wm_hull){block.to, block.to + wm_block_span(&block)};
+        low = (uint64_t)h->low < low ? (uint64_t)h->low : low;
+        high = (uint64_t)h->high >= high ? (uint64_t)h->high + 1 : high;
+        for (size_t k = 0; k < move->n_sources; k++)
+            size += wmap_dtype_size(run->plan->sources[move->sources[k]->tensor].dtype);
+        width = size > width ? size : width;
+    }
+    run->values = true;
+    uint64_t slab = SLAB / width;
+    need_staging(run, high - low < slab ? high - low : slab, width);
+    for (; low < high; low += slab) {
+        wm_job job = {at, 1, low, high - low < slab ? high : low + slab, 0, true};
+        if (!add_job(run, job, 0, err))
             return false;
     }
     return true;
@@ -180,7 +210,7 @@ static bool add_jobs(wm_run *run, size_t *at, wmap_error *err)
 bool wm_run_plan_jobs(wm_run *run, wmap_error *err)
 {
     const Wmap__Plan *p = run->plan->message;
-    if (!allocate(run, err))
+    if (!wm_run_plan_checks(run, err) || !allocate(run, err))
         return false;
     for (size_t i = 0; i < p->n_moves; i++)
         for (size_t k = 0; k < p->moves[i]->n_sources; k++)
@@ -191,6 +221,9 @@ bool wm_run_plan_jobs(wm_run *run, wmap_error *err)
             run->total += run->writer.targets[i].bytes;
         }
     qsort_r(run->order, run->order_count, sizeof *run->order, compare_places, run->writer.targets);
+    for (uint32_t i = 0; i < run->check_count; i++)
+        if (!add_check(run, i, err))
+            return false;
     for (size_t i = 0; i < run->order_count;)
         if (!add_jobs(run, &i, err))
             return false;
@@ -223,7 +256,7 @@ typedef struct task {
     const char *path; /* of the source */
     uint64_t bad, first;
     bool overflow; /* what is bad left the range of a whole number */
-    uint8_t element[WM_LARGEST_ELEMENT];
+    uint8_t element[WM_LARGEST_ELEMENT], expected[WM_LARGEST_ELEMENT];
     wmap_error *err;
     /* a program */
     const Wmap__Move *move;
@@ -232,8 +265,19 @@ typedef struct task {
     wmap_dtype dtypes[WM_VALUE_SOURCES];
 } task;
 
-/* Counts elements that broke a promise. Targets after the first in file order that has any are not worked on
- * any more, those up to it are worked on to their end: so what is said does not depend on who came first. */
+/* Checks come before all targets. */
+static uint32_t target_rank(const wm_run *run, uint32_t place)
+{
+    return (uint32_t)run->check_count + place;
+}
+
+static uint32_t job_rank(const wm_run *run, const wm_job *job)
+{
+    return job->check ? job->first : target_rank(run, job->first);
+}
+
+/* Counts elements that broke a promise. What comes after the first that has any is not worked on any more,
+ * what comes up to it is worked on to its end: so what is said does not depend on who came first. */
 static void note_guard(wm_run *run, uint32_t rank, const task *t)
 {
     pthread_mutex_lock(&run->lock);
@@ -249,6 +293,8 @@ static void note_guard(wm_run *run, uint32_t rank, const task *t)
             g->from = t->from;
             g->overflow = t->overflow;
             memcpy(g->element, t->element, wmap_dtype_size(t->from));
+            memcpy(g->expected, t->expected, sizeof g->expected);
+            g->move = t->move;
         }
     }
     pthread_mutex_unlock(&run->lock);
@@ -348,6 +394,18 @@ static bool do_part(void *user, const wm_block *part)
 
 /* ---- programs ---- */
 
+/* What a guard found. */
+static void tally_differ(task *t, const wm_value_faults *f, int64_t at, int64_t step)
+{
+    uint64_t before = t->first;
+    bool none = t->bad == 0;
+    t->from = f->dtype;
+    t->from_size = wmap_dtype_size(f->dtype);
+    tally(t, f->differ, f->first_differ, at, step, f->found);
+    if (none || t->first != before)
+        memcpy(t->expected, f->expected, t->from_size);
+}
+
 /* Computes a line of the target, whose elements are `step` apart. */
 static void value_line(task *t, int64_t at, int64_t step, uint64_t count)
 {
@@ -367,9 +425,16 @@ static void value_line(task *t, int64_t at, int64_t step, uint64_t count)
             in[k] = to;
         }
         wm_value_faults faults = {0};
-        bool direct = step == 1;
+        bool direct = step == 1 && t->out;
         wm_value_run(t->room, t->move, t->dtypes, in, (size_t)n,
                      direct ? t->out + at * (int64_t)t->to_size : out, &faults);
+        if (!t->out) {
+            if (faults.differ)
+                tally_differ(t, &faults, at, step);
+            at += (int64_t)n * step;
+            done += n;
+            continue;
+        }
         if (faults.casts + faults.overflows) {
             t->overflow |= faults.overflows > 0;
             tally(t, faults.casts + faults.overflows, faults.first, at, step,
@@ -448,11 +513,11 @@ typedef struct buffers {
 } buffers;
 
 /* The elements [low, high) of a target, into `out`. */
-static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, uint8_t *out, const buffers *b,
+static bool do_range(wm_run *run, uint32_t place, uint64_t low, uint64_t high, uint8_t *out, const buffers *b,
                      wmap_error *err)
 {
     const wmap_plan *plan = run->plan;
-    uint32_t target = run->order[rank];
+    uint32_t target = run->order[place];
     for (uint32_t i = plan->first[target]; i < plan->first[target + 1]; i++) {
         const Wmap__Move *move = plan->message->moves[i];
         if (run->hulls[i].high < (int64_t)low || run->hulls[i].low >= (int64_t)high)
@@ -476,25 +541,60 @@ static bool do_range(wm_run *run, uint32_t rank, uint64_t low, uint64_t high, ui
                 return source && wm_error_tensor(err, source->name, source->name_len);
         }
         if (t.bad)
-            note_guard(run, rank, &t);
+            note_guard(run, target_rank(run, place), &t);
+    }
+    return true;
+}
+
+/* A range of the source that a check looks at. */
+static bool do_check(wm_run *run, const wm_job *job, const buffers *b, wmap_error *err)
+{
+    const wm_check *c = &run->checks[job->first];
+    for (uint32_t i = c->first; i < c->first + c->count; i++) {
+        if (run->hulls[i].high < (int64_t)job->low || run->hulls[i].low >= (int64_t)job->high)
+            continue;
+        task t = {.staging = b->staging,
+                  .low = job->low,
+                  .err = err,
+                  .move = run->plan->message->moves[i],
+                  .room = b->room};
+        if (!do_value(run, &t, job->low, job->high))
+            return false;
+        if (t.bad)
+            note_guard(run, job->first, &t);
     }
     return true;
 }
 
 /* ---- jobs ---- */
 
-/* A target is complete: sources that nothing else needs can go, if they were decoded. */
-static void end_target(wm_run *run, uint32_t target)
+/* A job of a target or check is done. When it was the last, sources that nothing else needs can go, if they
+ * were decoded. */
+static void end_job(wm_run *run, size_t slot, uint32_t first, uint32_t end)
 {
-    if (atomic_fetch_sub(&run->jobs_left[target], 1) != 1)
+    if (atomic_fetch_sub(&run->jobs_left[slot], 1) != 1)
         return;
-    for (uint32_t i = run->plan->first[target]; i < run->plan->first[target + 1]; i++) {
+    for (uint32_t i = first; i < end; i++) {
         const Wmap__Move *move = run->plan->message->moves[i];
         for (size_t k = 0; k < move->n_sources; k++) {
             uint32_t source = move->sources[k]->tensor;
             if (atomic_fetch_sub(&run->uses_left[source], 1) == 1)
                 wm_archive_forget(run->found[source].archive, run->found[source].entry);
         }
+    }
+}
+
+static void end_jobs(wm_run *run, const wm_job *job)
+{
+    const uint32_t *first = run->plan->first;
+    if (job->check) {
+        const wm_check *c = &run->checks[job->first];
+        end_job(run, run->plan->message->n_targets + job->first, c->first, c->first + c->count);
+        return;
+    }
+    for (uint32_t k = 0; k < job->count; k++) {
+        uint32_t target = run->order[job->first + k];
+        end_job(run, target, first[target], first[target + 1]);
     }
 }
 
@@ -616,16 +716,15 @@ static void *work(void *user)
         if (at >= run->job_count || at > atomic_load(&run->stop))
             break;
         wm_job *job = &run->jobs[at];
-        if (job->first > atomic_load(&run->guarded))
+        if (job_rank(run, job) > atomic_load(&run->guarded))
             break;
         bool batch = job->count > 1 || job->high == 0;
         memset(&err, 0, sizeof err);
-        if (!(batch ? do_batch : do_slab)(run, job, &b, &err)) {
+        if (!(job->check ? do_check(run, job, &b, &err) : (batch ? do_batch : do_slab)(run, job, &b, &err))) {
             fail_job(run, at, &err);
             continue;
         }
-        for (uint32_t k = 0; k < job->count; k++)
-            end_target(run, run->order[job->first + k]);
+        end_jobs(run, job);
         if (w->first && now() - reported > PROGRESS_MS * 1e-3) {
             report(run);
             reported = now();
@@ -646,52 +745,12 @@ static size_t thread_count(const wm_run *run)
     return count < run->job_count ? count : run->job_count;
 }
 
-/* "[1, 2]" of a position. */
-static void index_text(const wmap_tensor *t, uint64_t position, char *out, size_t size)
-{
-    uint64_t index[WMAP_MAX_RANK];
-    for (uint32_t d = t->rank; d-- > 0;) {
-        index[d] = position % t->shape[d];
-        position /= t->shape[d];
-    }
-    size_t used = (size_t)snprintf(out, size, "[");
-    for (uint32_t d = 0; d < t->rank && used < size; d++)
-        used +=
-            (size_t)snprintf(out + used, size - used, "%s%llu", d ? ", " : "", (unsigned long long)index[d]);
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-}
-
-static bool guard_error(const wm_run *run, wmap_error *err)
-{
-    const wm_guard *g = &run->guard;
-    const wmap_tensor *t = &run->plan->targets[run->order[g->rank]];
-    char where[400], found[80];
-    index_text(t, g->first, where, sizeof where);
-    wm_element_text(g->from, g->element, found, sizeof found);
-    if (g->overflow) {
-        wm_fail(err, WMAP_E_GUARD,
-                "R0605: %llu element%s the range of the whole numbers that the rule computes; the first "
-                "comes from %s "
-                "of %s, at %s",
-                (unsigned long long)g->count, g->count == 1 ? " leaves" : "s leave", found,
-                wmap_dtype_name(g->from), where);
-        return wm_error_tensor(err, t->name, t->name_len);
-    }
-    wm_fail(err, WMAP_E_GUARD,
-            "R0604: %llu element%s no value of %s; the first is %s of %s, at %s; `saturate` or `allow` after "
-            "the cast says what to do",
-            (unsigned long long)g->count, g->count == 1 ? " has" : "s have", wmap_dtype_name(t->dtype), found,
-            wmap_dtype_name(g->from), where);
-    return wm_error_tensor(err, t->name, t->name_len);
-}
-
 /* The checksum of each target from those of its ranges. */
 static void join_jobs(wm_run *run)
 {
     for (size_t i = 0; i < run->job_count; i++) {
         const wm_job *job = &run->jobs[i];
-        if (job->high == 0)
+        if (job->high == 0 || job->check)
             continue;
         wm_target *t = &run->writer.targets[run->order[job->first]];
         uint64_t bytes = (job->high - job->low) * wmap_dtype_size(t->tensor.dtype);
@@ -724,8 +783,8 @@ bool wm_run_work(wm_run *run, wmap_error *err)
     wm_trap_end();
     /* A guard of an earlier target was counted to its end, whatever failed after it. */
     bool failed = run->failed != SIZE_MAX, guarded = run->guard.rank != UINT32_MAX;
-    if (guarded && (!failed || run->guard.rank < run->jobs[run->failed].first))
-        return guard_error(run, err);
+    if (guarded && (!failed || run->guard.rank < job_rank(run, &run->jobs[run->failed])))
+        return wm_run_guard_error(run, err);
     if (failed) {
         *err = run->error;
         return false;

@@ -34,6 +34,7 @@ typedef struct wmap_run_options {
 typedef struct wmap_run_stats {
     uint64_t bytes;   /* written to tensors */
     uint64_t tensors; /* written */
+    uint64_t guards;  /* checked, as `wmap explain` counts them */
     double seconds;
 } wmap_run_stats;
 

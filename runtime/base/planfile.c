@@ -38,11 +38,11 @@ bool wm_plan_alloc(size_t size, uint8_t **bytes, size_t *total)
     return *bytes != NULL;
 }
 
-void wm_plan_seal(uint8_t *bytes, size_t total)
+void wm_plan_seal(uint8_t *bytes, size_t total, uint32_t oldest)
 {
     memcpy(bytes, magic, sizeof magic);
     put_le(bytes + VERSION_AT, WM_PLAN_VERSION, 4);
-    put_le(bytes + OLDEST_AT, WM_PLAN_OLDEST, 4);
+    put_le(bytes + OLDEST_AT, oldest, 4);
     put_le(bytes + LENGTH_AT, total - WM_PLAN_HEADER_SIZE, 8);
     wm_sha256(bytes + VERSION_AT, total - VERSION_AT, bytes + DIGEST_AT);
 }
@@ -53,7 +53,7 @@ bool wm_plan_wrap(const uint8_t *message, size_t size, uint8_t **bytes, size_t *
         return false;
     if (size)
         memcpy(*bytes + WM_PLAN_HEADER_SIZE, message, size);
-    wm_plan_seal(*bytes, *total);
+    wm_plan_seal(*bytes, *total, WM_PLAN_OLDEST);
     return true;
 }
 

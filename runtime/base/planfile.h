@@ -11,8 +11,9 @@
 
 #define WM_PLAN_MAGIC_SIZE  8
 #define WM_PLAN_HEADER_SIZE 56
-#define WM_PLAN_VERSION     1 /* of the format that we write */
-#define WM_PLAN_OLDEST      1 /* the oldest reader that understands what we write */
+#define WM_PLAN_VERSION     2 /* of the format that we write */
+#define WM_PLAN_OLDEST      1 /* the oldest reader that understands a plan without guards */
+#define WM_PLAN_GUARDS      2 /* ... and one with guards */
 
 #define WM_PLAN_THEN 8 /* the field of Plan that holds the stages of a chain behind the first */
 
@@ -24,7 +25,7 @@
 bool wm_plan_alloc(size_t size, uint8_t **bytes, size_t *total);
 
 /* Fills the header in when the message stands in its place. */
-void wm_plan_seal(uint8_t *bytes, size_t total);
+void wm_plan_seal(uint8_t *bytes, size_t total, uint32_t oldest);
 
 /* Header and a copy of a message in one new block (malloc) of `*total` bytes. False if out of memory. */
 bool wm_plan_wrap(const uint8_t *message, size_t size, uint8_t **bytes, size_t *total);

@@ -31,15 +31,17 @@ static uint64_t position(const Wmap__Access *a, const wmap_tensor *t, const Wmap
 
 static void mark_move(const wmap_plan *plan, const Wmap__Move *m, uint8_t *seen)
 {
-    const wmap_tensor *t = &plan->targets[m->target->tensor], *s = wm_move_source(plan, m);
+    const wmap_tensor *t, *s = wm_move_source(plan, m);
+    const Wmap__Access *lead = wm_move_lead(plan, m, &t);
     uint64_t *index = calloc(m->n_extents + 1, sizeof *index);
     if (!index)
         abort();
     for (bool more = true; more;) {
-        if (seen[position(m->target, t, m, index)]++)
+        uint64_t at = position(lead, t, m, index);
+        if (seen && seen[at]++)
             abort();
-        if (s)
-            position(m->sources[0], s, m, index);
+        for (size_t k = 0; s && k < m->n_sources; k++)
+            position(m->sources[k], &plan->sources[m->sources[k]->tensor], m, index);
         size_t k = m->n_extents;
         while (k > 0 && ++index[k - 1] == m->extents[k - 1])
             index[--k] = 0;
@@ -65,6 +67,17 @@ static void mark_target(const wmap_plan *plan, size_t i)
         if (!seen[k])
             abort();
     free(seen);
+}
+
+/* It stays inside of what it reads, and is no longer than that. */
+static void walk_guard(const wmap_plan *plan, const Wmap__Move *m)
+{
+    const wmap_tensor *t = wm_move_source(plan, m);
+    uint64_t count;
+    if (!wm_shape_count(t->shape, t->rank, &count))
+        abort();
+    if (count <= MARKED_MOST)
+        mark_move(plan, m, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -93,6 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < wmap_plan_target_count(plan); i++)
         mark_target(plan, i);
+    for (size_t i = wm_first_guard(plan); i < plan->message->n_moves; i++)
+        walk_guard(plan, plan->message->moves[i]);
     wmap_plan_free(plan);
     return 0;
 }

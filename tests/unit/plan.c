@@ -216,8 +216,9 @@ static void test_lies_about_tensors(void **state)
 static void test_lies_about_moves(void **state)
 {
     (void)state;
-    LIE(m->target = NULL, "no target");
-    LIE(m->target->tensor = 1, "no target");
+    LIE(m->target = NULL, "compare nothing");
+    LIE((m->target = NULL, m->n_sources = 0), "neither target nor source");
+    LIE(m->target->tensor = 1, "no such target");
     LIE(m->sources[0]->tensor = 1, "no such source");
     LIE(m->file = 1, "no file");
     LIE(m->extents[0] = 0, "no size");
@@ -274,6 +275,92 @@ static void test_lies_about_operations(void **state)
     d.plan.targets[0]->dtype = WMAP_F16;
     draft_cast(&d, m, WMAP_F16, WMAP__OP__POLICY__ALLOW);
     wmap_plan_free(draft_accept(&d));
+    draft_end(&d);
+}
+
+static Wmap__Op **ops_of(draft *d, Wmap__Move *m, size_t count)
+{
+    m->n_ops = count;
+    m->ops = wm_new(&d->arena, Wmap__Op *, count);
+    for (size_t i = 0; i < count; i++) {
+        m->ops[i] = wm_new(&d->arena, Wmap__Op, 1);
+        wmap__op__init(m->ops[i]);
+    }
+    return m->ops;
+}
+
+/* A guard of all of "s" behind the move: it equals `whole`, or, with `copy`, itself. */
+static Wmap__Move *guarded(draft *d, bool copy)
+{
+    transposed(d);
+    Wmap__Move *g = draft_move(d, 2, shape_23, NULL, draft_access(d, 0, 2, 2, NULL, NULL));
+    Wmap__Op **ops = ops_of(d, g, 2);
+    ops[0]->code = copy ? WMAP__OP__CODE__LOAD : WMAP__OP__CODE__CONST;
+    ops[0]->value_case = WMAP__OP__VALUE_INTEGER;
+    ops[0]->integer = copy;
+    ops[1]->code = WMAP__OP__CODE__EQUAL;
+    if (copy) {
+        Wmap__Access *first = g->sources[0];
+        g->n_sources = 2;
+        g->sources = wm_new(&d->arena, Wmap__Access *, 2);
+        g->sources[0] = g->sources[1] = first;
+    }
+    return g;
+}
+
+#define GUARD_LIE(copy, change, text)                                                                        \
+    do {                                                                                                     \
+        draft d;                                                                                             \
+        Wmap__Move *g = guarded(&d, copy);                                                                   \
+        (void)g;                                                                                             \
+        change;                                                                                              \
+        draft_refuse(&d, text);                                                                              \
+        draft_end(&d);                                                                                       \
+    } while (0)
+
+static void test_lies_about_guards(void **state)
+{
+    (void)state;
+    for (int copy = 0; copy < 2; copy++) {
+        draft good;
+        guarded(&good, copy);
+        wmap_plan_free(draft_accept(&good));
+        draft_end(&good);
+        GUARD_LIE(copy, g->n_ops = 1, "compare nothing");
+        GUARD_LIE(copy, g->n_ops = 0, "compare nothing");
+        GUARD_LIE(copy, g->ops[0] = g->ops[1], "compare nothing");
+        GUARD_LIE(copy, g->ops[1] = g->ops[0], "compare nothing");
+        GUARD_LIE(copy, g->n_sources = 0, "neither target nor source");
+        GUARD_LIE(copy, g->sources[0]->tensor = 9, "no such source");
+        GUARD_LIE(copy, g->extents[0] = 3, "outside");
+        GUARD_LIE(copy, g->extents[1] = 0, "no size");
+        GUARD_LIE(copy, (d.plan.moves[1] = d.plan.moves[0], d.plan.moves[0] = g), "order");
+        GUARD_LIE(copy, (g->sources[0]->n_coef = 4, g->sources[0]->coef = (int64_t[]){1, 0, 0, 0}), "twice");
+        GUARD_LIE(copy, g->target = draft_access(&d, 0, 2, 2, NULL, NULL), "outside");
+    }
+    /* as many elements as it likes, all of them the first two */
+    GUARD_LIE(false,
+              (g->n_extents = 3, g->extents = (uint64_t[]){2, 2, 2}, g->sources[0]->n_coef = 6,
+               g->sources[0]->coef = (int64_t[]){0, 1, 1, 0, 0, 1}),
+              "twice");
+    GUARD_LIE(false,
+              (d.plan.sources[0]->dtype = d.plan.targets[0]->dtype = WMAP_U8, g->ops[0]->integer = 256),
+              "compare nothing");
+    GUARD_LIE(true, g->ops[0]->integer = 2, "compare nothing");
+    draft d; /* what is dropped may be looked at, but not moved, nor be a copy; only if it is a tensor */
+    Wmap__Move *g = guarded(&d, false);
+    uint32_t left = draft_source(&d, "left", WMAP_F32, 2, shape_23);
+    d.plan.sources[left]->dropped = 1;
+    g->sources[0]->tensor = left;
+    wmap_plan_free(draft_accept(&d));
+    d.plan.sources[left]->dtype = WMAP_OPAQUE;
+    draft_refuse(&d, "dropped and read");
+    draft_end(&d);
+    g = guarded(&d, true);
+    left = draft_source(&d, "left", WMAP_F32, 2, shape_23);
+    d.plan.sources[left]->dropped = 1;
+    g->sources[1] = draft_access(&d, left, 2, 2, NULL, NULL);
+    draft_refuse(&d, "dropped and read");
     draft_end(&d);
 }
 
@@ -633,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_lies_about_tensors),
         cmocka_unit_test(test_lies_about_moves),
         cmocka_unit_test(test_lies_about_operations),
+        cmocka_unit_test(test_lies_about_guards),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_axes_of_one),
         cmocka_unit_test(test_no_axes),

@@ -542,6 +542,124 @@ static void test_guard(void **state)
     unlink(out);
 }
 
+/* ---- guards ---- */
+
+static void guard_ops(draft *d, Wmap__Move *m, const float *constant)
+{
+    m->n_ops = 2;
+    m->ops = wm_new(&d->arena, Wmap__Op *, 2);
+    for (size_t i = 0; i < 2; i++) {
+        m->ops[i] = wm_new(&d->arena, Wmap__Op, 1);
+        wmap__op__init(m->ops[i]);
+    }
+    m->ops[0]->code = constant ? WMAP__OP__CODE__CONST : WMAP__OP__CODE__LOAD;
+    m->ops[0]->value_case = constant ? WMAP__OP__VALUE_NUMBER : WMAP__OP__VALUE_INTEGER;
+    if (constant)
+        m->ops[0]->number = (double)*constant;
+    else
+        m->ops[0]->integer = 1;
+    m->ops[1]->code = WMAP__OP__CODE__EQUAL;
+}
+
+static void expect_guard(const wmap_plan *plan, wmap_archive *source, const char *tensor, const char *text)
+{
+    char out[80];
+    output_path(out, ".npz");
+    for (unsigned jobs = 1; jobs < 7; jobs++) {
+        wmap_error err;
+        assert_false(try_run(plan, source, out, jobs, &err));
+        assert_int_equal(err.code, WMAP_E_GUARD);
+        assert_string_equal(err.tensor, tensor);
+        if (strcmp(err.message, text) != 0)
+            fail_msg("%s", err.message);
+        assert_int_not_equal(access(out, F_OK), 0);
+    }
+}
+
+/* "b" must be "a" turned over its diagonal, bit by bit, but for its last rows, which are 1; "c", which is
+ * left behind, is 0 everywhere. `wrong` are elements of "b" and of "c" that are not. */
+static void guard_case(const size_t *wrong, size_t count, float value, bool drop, const char *tensor,
+                       const char *text)
+{
+    enum { ROWS = 1200, MORE = 1500, COLUMNS = 1700 };
+    static const uint64_t shape_a[] = {COLUMNS, ROWS}, shape_b[] = {MORE, COLUMNS};
+    float *a = calloc((size_t)ROWS * COLUMNS, sizeof *a), *b = calloc((size_t)MORE * COLUMNS, sizeof *b);
+    float *c = calloc((size_t)MORE * COLUMNS, sizeof *c);
+    assert_true(a && b && c);
+    for (size_t i = 0; i < (size_t)MORE * COLUMNS; i++) {
+        size_t row = i / COLUMNS, column = i % COLUMNS;
+        b[i] = row < ROWS ? (float)(i % 1000) : 1;
+        if (row < ROWS)
+            a[column * ROWS + row] = b[i];
+        c[i] = i % 2 ? 0.0f : -0.0f;
+    }
+    for (size_t i = 0; i < count; i++)
+        (drop ? c : b)[wrong[i]] = value;
+    weights w = {0};
+    char path[64], out[80];
+    weights_add(&w, "s", "F32", 2, shape_a, a, (size_t)ROWS * COLUMNS * 4);
+    weights_add(&w, "b", "F32", 2, shape_b, b, (size_t)MORE * COLUMNS * 4);
+    weights_add(&w, "c", "F32", 2, shape_b, c, (size_t)MORE * COLUMNS * 4);
+    wmap_archive *source = weights_open(&w, path);
+    draft d;
+    const float one = 1, zero = 0;
+    copy_plan(&d, WMAP_F32, WMAP_F32, shape_a, 2);
+    uint32_t sb = draft_source(&d, "b", WMAP_F32, 2, shape_b),
+             sc = draft_source(&d, "c", WMAP_F32, 2, shape_b);
+    d.plan.sources[sc]->dropped = 1;
+    const uint64_t both[] = {ROWS, COLUMNS}, rest[] = {MORE - ROWS, COLUMNS};
+    Wmap__Move *m = draft_move(&d, 2, rest, NULL,
+                               draft_access(&d, sb, 2, 2, (int64_t[]){ROWS, 0}, (int64_t[]){1, 0, 0, 1}));
+    guard_ops(&d, m, &one);
+    m = draft_move(&d, 2, both, NULL, draft_access(&d, sb, 2, 2, NULL, NULL));
+    Wmap__Access *two[] = {m->sources[0], draft_access(&d, 0, 2, 2, NULL, (int64_t[]){0, 1, 1, 0})};
+    m->sources = two;
+    m->n_sources = 2;
+    guard_ops(&d, m, NULL);
+    guard_ops(&d, draft_move(&d, 2, shape_b, NULL, draft_access(&d, sc, 2, 2, NULL, NULL)), &zero);
+    wmap_plan *plan = draft_accept(&d);
+    if (text) {
+        expect_guard(plan, source, tensor, text);
+    } else {
+        output_path(out, ".npz");
+        run_well(plan, source, out, 3);
+        unlink(out);
+    }
+    wmap_archive_close(source);
+    wmap_plan_free(plan);
+    draft_end(&d);
+    free(a);
+    free(b);
+    free(c);
+    unlink(path);
+}
+
+static void test_guards(void **state)
+{
+    (void)state;
+    guard_case(NULL, 0, 0, false, NULL, NULL);
+    guard_case(
+        (size_t[]){0}, 1, 5, false, "b",
+        "R0802: 1 element differs from the copy `s` at m.wmap:3:5; the first is 5, expected 0, at [0, 0]");
+    guard_case(
+        (size_t[]){2039999, 1700, 1999999}, 3, 5.5f, false, "b",
+        "R0802: 3 elements differ from the copy `s` at m.wmap:3:5; the first is 5.5, expected 7e+02, at "
+        "[1, 0]");
+    guard_case((size_t[]){1000 * 1700}, 1, -0.0f, false, "b", /* bit by bit */
+               "R0802: 1 element differs from the copy `s` at m.wmap:3:5; the first is -0, expected 0, at "
+               "[1000, 0]");
+    guard_case(
+        (size_t[]){2549999, 2040001, 5}, 3, 7, false, "b", /* what stands first in the plan is told */
+        "R0803: 2 elements outside of the layout are not 1, as `else` wants at m.wmap:3:5; the first is 7, "
+        "expected 1, at [1200, 1]");
+    guard_case((size_t[]){2549999}, 1, 7, true, "c",
+               "R0801: 1 element is not 0, as `if all` wants at m.wmap:3:5; the first is 7, expected 0, at "
+               "[1499, 1699]");
+    guard_case((size_t[]){1048577, 1048575, 99}, 3, 7, true, "c",
+               "R0801: 3 elements are not 0, as `if all` wants at m.wmap:3:5; the first is 7, expected 0, at "
+               "[0, 99]");
+}
+
 /* ---- a source cut off while it is mapped ---- */
 
 static void cut_when_begun(void *user, const wmap_progress *progress)
@@ -683,15 +801,11 @@ static void test_in_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_plans),
-        cmocka_unit_test(test_strides),
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_misfits),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_guard),
-        cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_trap),
-        cmocka_unit_test(test_other_bus_errors),
+        cmocka_unit_test(test_random_plans), cmocka_unit_test(test_strides),
+        cmocka_unit_test(test_small),        cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_usage),        cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_guards),       cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_trap),         cmocka_unit_test(test_other_bus_errors),
         cmocka_unit_test(test_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
