@@ -589,7 +589,7 @@ static bool same_tokens(const layouter *a, wm_unit *unit, const char *text, size
     bool same = a->count == b.count;
     for (size_t i = 0; same && i < a->count; i++)
         same = a->tokens[i].kind == b.tokens[i].kind && wm_str_eq(a->tokens[i].text, b.tokens[i].text) &&
-               (a->tokens[i].breaks > 0) == (b.tokens[i].breaks > 0);
+               (i == 0 || (a->tokens[i].breaks > 0) == (b.tokens[i].breaks > 0)); /* none before the first */
     return same;
 }
 
