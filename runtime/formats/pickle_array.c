@@ -1,8 +1,10 @@
-/* pickle_array.c: NumPy's constructors, as calls in a pickle: what they are called with is read as data.
+/* pickle_array.c: NumPy's constructors, as calls in a pickle: what they are called with is read as data, and
+ * becomes entries: where the bytes of an array stand in the file, and how they are written there.
  * Their arguments are told in numpy/_core/src/multiarray/methods.c (array_reduce, array_setstate),
  * descriptor.c (arraydescr_reduce, arraydescr_setstate) and numpy/_core/numeric.py (_frombuffer). */
 #include "runtime/formats/pickle_array.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +12,20 @@
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
 #include "runtime/formats/npy.h"
+
+/* An array, a scalar, or an object that isn't read. */
+typedef struct array {
+    const wm_pickle_node *node; /* what it was made by */
+    const wm_pickle_node *data; /* bytes; for `objects` a list */
+    wmap_dtype dtype;           /* WMAP_OPAQUE: `note` says what it is */
+    char note[160];
+    bool objects; /* an array of Python objects */
+    bool swap;    /* big-endian, and more than one byte */
+    uint32_t rank;
+    uint64_t shape[WMAP_MAX_RANK];
+    bool strided; /* not in row-major order */
+    int64_t strides[WMAP_MAX_RANK];
+} array;
 
 /* NumPy 2 moved numpy.core to numpy._core; both names are met. */
 static bool is_core(const wm_pickle_node *node, const char *module, const char *name)
@@ -29,7 +45,7 @@ static bool is_none(const wm_pickle_node *node)
 
 /* The state of a dtype: (version, order, subdtype, names, fields, size, alignment, flags, metadata), of which
  * the oldest NumPy wrote less. Gives the byte order. */
-static bool read_state(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *state, char *order)
+static bool read_state(wm_walk *w, array *a, const wm_pickle_node *state, char *order)
 {
     size_t count = state->kind == WM_PICKLE_TUPLE ? state->as.list.count : 0;
     if (count < 5 || count > 9)
@@ -48,7 +64,7 @@ static bool read_state(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *st
 }
 
 /* Types of packages that NumPy's codes don't name. */
-static bool read_foreign_dtype(wm_pickled_array *a, const wm_pickle_node *type)
+static bool read_foreign_dtype(array *a, const wm_pickle_node *type)
 {
     static const struct {
         const char *name;
@@ -64,7 +80,7 @@ static bool read_foreign_dtype(wm_pickled_array *a, const wm_pickle_node *type)
 }
 
 /* numpy.dtype("f4", False, True), and its state. */
-static bool read_dtype(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *node)
+static bool read_dtype(wm_walk *w, array *a, const wm_pickle_node *node)
 {
     a->dtype = WMAP_OPAQUE;
     const wm_pickle_node *args = node->kind == WM_PICKLE_CALL ? node->as.call.args : NULL;
@@ -108,7 +124,7 @@ static bool read_dtype(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *no
 
 /* ---- shapes ---- */
 
-static bool read_shape(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *shape)
+static bool read_shape(wm_walk *w, array *a, const wm_pickle_node *shape)
 {
     if (shape->kind != WM_PICKLE_TUPLE)
         return wm_walk_bad(w, a->node, "an array whose shape is no tuple");
@@ -128,7 +144,7 @@ static bool read_shape(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *sh
 
 /* The strides of an array whose dimensions, from the slowest to the fastest, are order[0], order[1] ...; a
  * Fortran array's are the last, the one before ... */
-static void set_strides(wm_pickled_array *a, const uint32_t *order)
+static void set_strides(array *a, const uint32_t *order)
 {
     uint64_t next = 1;
     a->strided = true;
@@ -138,7 +154,7 @@ static void set_strides(wm_pickled_array *a, const uint32_t *order)
     }
 }
 
-static void set_fortran(wm_pickled_array *a)
+static void set_fortran(array *a)
 {
     uint32_t order[WMAP_MAX_RANK];
     for (uint32_t i = 0; i < a->rank; i++)
@@ -149,7 +165,7 @@ static void set_fortran(wm_pickled_array *a)
 
 /* Order 'K': the bytes are those of `shape` in row-major order, and the axes of the array are those of the
  * tuple. */
-static bool set_axes(wm_walk *w, wm_pickled_array *a, const wm_pickle_node *axes)
+static bool set_axes(wm_walk *w, array *a, const wm_pickle_node *axes)
 {
     uint64_t from[WMAP_MAX_RANK], seen = 0;
     uint32_t order[WMAP_MAX_RANK];
@@ -192,7 +208,7 @@ static bool is_array_class(const wm_pickle_node *class)
 }
 
 /* _reconstruct(ndarray, (0,), b"b"), and the state ([version,] shape, dtype, is it Fortran's order, data). */
-static bool parse_reconstruct(wm_walk *w, wm_pickled_array *a)
+static bool parse_reconstruct(wm_walk *w, array *a)
 {
     const wm_pickle_node *args = a->node->as.call.args, *state = a->node->as.call.state;
     if (args->as.list.count != 3)
@@ -217,7 +233,7 @@ static bool parse_reconstruct(wm_walk *w, wm_pickled_array *a)
 }
 
 /* _frombuffer(buffer, dtype, shape, order[, axes]): arrays in protocol 5. */
-static bool parse_buffer(wm_walk *w, wm_pickled_array *a)
+static bool parse_buffer(wm_walk *w, array *a)
 {
     const wm_pickle_node *args = a->node->as.call.args;
     wm_pickle_node *const *arg = args->as.list.items;
@@ -237,7 +253,7 @@ static bool parse_buffer(wm_walk *w, wm_pickled_array *a)
 }
 
 /* scalar(dtype, data) */
-static bool parse_scalar(wm_walk *w, wm_pickled_array *a)
+static bool parse_scalar(wm_walk *w, array *a)
 {
     const wm_pickle_node *args = a->node->as.call.args;
     if (args->as.list.count != 2)
@@ -252,9 +268,10 @@ static bool parse_scalar(wm_walk *w, wm_pickled_array *a)
     return true;
 }
 
-wm_walked wm_pickled_parse(wm_walk *w, const wm_pickle_node *node, wm_pickled_array *a)
+/* What a CALL makes, if it is one of NumPy's constructors. */
+static wm_walked parse_call(wm_walk *w, const wm_pickle_node *node, array *a)
 {
-    bool (*parse)(wm_walk *, wm_pickled_array *) = NULL;
+    bool (*parse)(wm_walk *, array *) = NULL;
     if (node->kind != WM_PICKLE_CALL)
         return WM_WALKED_NOTHING;
     const wm_pickle_node *function = node->as.call.callable;
@@ -280,4 +297,164 @@ wm_walked wm_pickled_parse(wm_walk *w, const wm_pickle_node *node, wm_pickled_ar
         return wm_walk_bad(w, node, "an array of objects that has not as many as its shape needs"),
                WM_WALKED_ERROR;
     return WM_WALKED_TENSOR;
+}
+
+/* ---- entries ---- */
+
+/* The data of an array must be exactly what its shape needs. */
+static bool check_size(wm_walk *w, const array *a, const wm_pickle_span *span)
+{
+    uint64_t need = 0, have = 0;
+    wm_shape_count(a->shape, a->rank, &need); /* checked before */
+    if (!wm_size_mul(need, wmap_dtype_size(a->dtype), &need))
+        return wm_walk_bad(w, a->node, "an array of 2^63 bytes or more");
+    if (!wm_pickle_length(span, &have))
+        return wm_walk_bad(w, a->data, "the data of an array are malformed text");
+    if (need == have)
+        return true;
+    wm_fail(w->err, WMAP_E_CORRUPT, "its shape needs %" PRIu64 " bytes, but %" PRIu64 " are there", need,
+            have);
+    wm_error_tensor(w->err, w->path, w->len);
+    return wm_error_offset(w->err, a->node->offset);
+}
+
+/* Says where the bytes of a span are. */
+static bool place(wm_walk *w, const array *a, const wm_pickle_span *span, const wm_pickled_source *source,
+                  wm_items *items, wm_entry *entry)
+{
+    const char *bytes = (const char *)source->bytes;
+    bool inside = span->bytes >= bytes && span->bytes < bytes + (source->end - source->begin);
+    wm_item item = {.file = source->file, .len = span->len, .coding = span->coding, .swap = a->swap};
+    entry->file = item.file;
+    entry->sum = source->sum;
+    if (inside)
+        item.offset = source->begin + (uint64_t)(span->bytes - bytes);
+    if ((inside || !span->len) && span->coding == WM_PICKLE_PLAIN && !a->swap) {
+        entry->direct = true;
+        entry->offset = inside ? item.offset : source->begin;
+        return wm_entry_check(w->archive, entry, source->begin, source->end, w->err);
+    }
+    /* What was short enough to be decoded at once is kept: the pickle's memory goes. */
+    if (!inside && !(item.memory = wm_copy(&w->archive->arena, span->bytes, span->len)))
+        return wm_walk_nomem(w);
+    return wm_items_add(w->archive, items, entry, &item, w->err);
+}
+
+static bool add_array(wm_walk *w, const array *a, const wm_pickled_source *source, wm_items *items)
+{
+    wm_pickle_span span;
+    if (a->dtype != WMAP_OPAQUE) {
+        if (!wm_pickle_span_text(a->data, &span))
+            return wm_walk_bad(w, a->node, "an array whose data are no bytes");
+        if (!check_size(w, a, &span))
+            return false;
+    }
+    wm_entry *entry = wm_archive_add(w->archive, w->path, w->len, a->dtype, a->rank, a->shape,
+                                     a->strided && a->dtype != WMAP_OPAQUE ? a->strides : NULL, w->err);
+    if (!entry)
+        return wm_error_offset(w->err, a->node->offset);
+    if (a->dtype != WMAP_OPAQUE)
+        return place(w, a, &span, source, items, entry);
+    entry->note = wm_copy(&w->archive->arena, a->note, strlen(a->note));
+    return entry->note || wm_walk_nomem(w);
+}
+
+/* Kept out of the walk, which recurses: the array is large. */
+__attribute__((noinline)) wm_walked wm_pickled_leaf(wm_walk *w, const wm_pickle_node *node,
+                                                    const wm_pickled_source *source, wm_items *items)
+{
+    array a;
+    wm_walked what = parse_call(w, node, &a);
+    if (what != WM_WALKED_TENSOR)
+        return what;
+    if (a.objects)
+        return WM_WALKED_NOTHING; /* wm_pickled_objects() */
+    return add_array(w, &a, source, items) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
+}
+
+/* ---- arrays of Python objects ---- */
+
+/* An item of an array of Python objects of several dimensions: its indices make the name. */
+__attribute__((noinline)) static bool walk_indices(wm_walk *w, uint32_t rank, const uint64_t *shape, size_t i,
+                                                   wm_pickle_node *item)
+{
+    char text[WMAP_MAX_RANK * 21];
+    uint64_t index[WMAP_MAX_RANK];
+    size_t len = 0;
+    for (uint32_t d = rank; d-- > 0; i /= shape[d])
+        index[d] = i % shape[d];
+    for (uint32_t d = 0; d < rank; d++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%" PRIu64, d ? "." : "", index[d]);
+    wm_pickle_node key = {.kind = WM_PICKLE_TEXT, .offset = item->offset};
+    key.as.text.bytes = text;
+    key.as.text.len = len;
+    return wm_walk_child(w, &key, item);
+}
+
+/* One without dimensions is its only object. */
+static bool walk_items(wm_walk *w, const wm_pickle_node *list, uint32_t rank, const uint64_t *shape)
+{
+    for (size_t i = 0; i < list->as.list.count; i++) {
+        wm_pickle_node *item = list->as.list.items[i];
+        if (!(rank == 0   ? wm_walk_into(w, item)
+              : rank == 1 ? wm_walk_item(w, i, item)
+                          : walk_indices(w, rank, shape, i, item)))
+            return false;
+    }
+    return true;
+}
+
+/* The items of an array of Python objects, NULL if it is none. Apart from the walk, as the array is large. */
+__attribute__((noinline)) static const wm_pickle_node *items_of(wm_walk *w, const wm_pickle_node *node,
+                                                                uint32_t *rank, uint64_t shape[WMAP_MAX_RANK])
+{
+    array a;
+    if (parse_call(w, node, &a) != WM_WALKED_TENSOR || !a.objects)
+        return NULL;
+    *rank = a.rank;
+    memcpy(shape, a.shape, a.rank * sizeof *shape);
+    return a.data;
+}
+
+wm_walked wm_pickled_objects(wm_walk *w, const wm_pickle_node *node)
+{
+    uint64_t shape[WMAP_MAX_RANK];
+    uint32_t rank = 0;
+    const wm_pickle_node *items = items_of(w, node, &rank, shape);
+    if (!items)
+        return WM_WALKED_NOTHING;
+    return walk_items(w, items, rank, shape) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
+}
+
+/* ---- names ---- */
+
+bool wm_pickled_known(const wm_pickle_node *global)
+{
+    static const struct {
+        const char *module, *names; /* between spaces */
+    } rows[] = {
+        {"numpy", " ndarray dtype matrix memmap recarray bool bool_ float16 float32 float64 int8 int16 int32"
+                  " int64 uint8 uint16 uint32 uint64 complex64 complex128 "},
+        {"numpy.core.multiarray", " _reconstruct scalar ndarray dtype "},
+        {"numpy._core.multiarray", " _reconstruct scalar "},
+        {"numpy.core.numeric", " _frombuffer "},
+        {"numpy._core.numeric", " _frombuffer "},
+        {"numpy.matrixlib.defmatrix", " matrix "},
+        {"numpy.core.defmatrix", " matrix "},
+        {"numpy.core.memmap", " memmap "},
+        {"numpy._core.memmap", " memmap "},
+        {"ml_dtypes", " bfloat16 float8_e4m3fn float8_e5m2 "},
+        {"ml_dtypes._ml_dtypes_ext", " bfloat16 float8_e4m3fn float8_e5m2 "},
+    };
+    const char *name = global->as.global.name;
+    size_t len = global->as.global.name_len;
+    if (!len || len > 60 || memchr(name, '.', len) || memchr(name, ' ', len))
+        return false; /* an attribute of an attribute */
+    char padded[64], said[64];
+    snprintf(padded, sizeof padded, " %.*s ", (int)len, name);
+    snprintf(said, sizeof said, "%.*s", (int)len, name);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strstr(rows[i].names, padded) && wm_pickle_is(global, rows[i].module, said))
+            return true;
+    return false;
 }

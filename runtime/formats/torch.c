@@ -149,9 +149,11 @@ static bool open_pickle(wm_torch *torch, const wm_zip_member *member, const char
     torch->folder = folder;
     wm_pickle_init(&pickle);
     torch->pickle = &pickle;
-    torch->pickle_size = member->usize;
     bool stored = member->method == WM_ZIP_STORED;
-    wm_cursor cursor = wm_cursor_of(bytes, (size_t)member->usize, stored ? member->data : 0);
+    uint64_t begin = stored ? member->data : 0;
+    torch->at = (wm_pickled_source){.begin = begin, .end = begin + member->usize, .bytes = bytes};
+    torch->packed = stored ? NULL : member;
+    wm_cursor cursor = wm_cursor_of(bytes, (size_t)member->usize, begin);
     wm_pickle_node *root = wm_pickle_read(&pickle, &cursor, err);
     bool done = root != NULL;
     if (done && wm_cursor_left(&cursor)) {
@@ -363,7 +365,9 @@ static bool decode_strided(wmap_archive *archive, const wm_torch_storage *storag
 static bool decode(wmap_archive *archive, const wm_entry *entry, wm_sink *sink, wmap_error *err)
 {
     const wm_torch *torch = archive->state;
-    const wm_torch_view *view = &torch->views[entry->id];
+    if (entry->id < WM_TORCH_VIEW)
+        return wm_items_decode(archive, &torch->items, entry, sink, err);
+    const wm_torch_view *view = &torch->views[entry->id - WM_TORCH_VIEW];
     const wm_torch_storage *storage = &torch->storages[view->storage];
     const wm_dtype_info *info = wm_dtype(entry->tensor.dtype);
     uint64_t count;

@@ -4,7 +4,7 @@
 #define WM_TORCH_H
 
 #include "runtime/archive.h"
-#include "runtime/formats/pickle.h"
+#include "runtime/formats/pickle_array.h"
 
 /* The bytes that tensors are views of. */
 typedef struct wm_torch_storage {
@@ -21,7 +21,9 @@ typedef struct wm_torch_storage {
     uint32_t member; /* of the zip */
 } wm_torch_storage;
 
-/* How to get the elements of an entry that is not direct; wm_entry.id counts these. */
+/* How to get the elements of a tensor that is not direct; wm_entry.id counts these from WM_TORCH_VIEW on, and
+ * below that the items, of NumPy's arrays. */
+#define WM_TORCH_VIEW ((uint64_t)1 << 32)
 typedef struct wm_torch_view {
     uint32_t storage;
     uint64_t first; /* element of index 0, 0, ... in the storage, counted in elements of the tensor */
@@ -46,12 +48,15 @@ typedef struct wm_torch {
     size_t storage_count, storage_cap;
     wm_torch_view *views;
     size_t view_count, view_cap;
+    wm_items items;
 
     /* While the file is opened: */
     wm_pickle *pickle;
     const char *folder;   /* zip: the folder of the storages, with its slash */
-    uint64_t pickle_size; /* bytes; bounds how often shared objects may be walked */
-    wm_map by_key;        /* key of a storage -> index */
+    wm_pickled_source at; /* where it stands; its size bounds how often shared objects may be walked */
+    const wm_zip_member
+        *packed;   /* zip: where that is the member's unpacked bytes, which `at` has no file of yet */
+    wm_map by_key; /* key of a storage -> index */
     /* Finds the bytes of a storage. False with `err` filled if there are none. */
     bool (*find)(struct wm_torch *torch, wm_torch_storage *storage, wmap_error *err);
     /* MAY: the tensor that a persistent id stands for; NULL if it stands for none. */

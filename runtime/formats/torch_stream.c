@@ -161,7 +161,7 @@ static void open_mapped(void *context)
     wm_pickle_node *root = wm_pickle_read(s->pickle, &cursor, s->err);
     if (!root)
         return;
-    torch->pickle_size = wm_cursor_offset(&cursor) - at;
+    torch->at = (wm_pickled_source){.begin = at, .end = wm_cursor_offset(&cursor), .bytes = file->map + at};
     at = wm_cursor_offset(&cursor);
     const wm_pickle_node *keys = wm_pickle_read(s->pickle, &cursor, s->err);
     if (!keys)

@@ -410,7 +410,9 @@ static void open_mapped(void *context)
     if (!read_storages(t) || !read_tensors(t))
         return;
     wm_cursor c = part_cursor(t, PART_PICKLE);
-    t->torch->pickle_size = t->parts[PART_PICKLE].size;
+    const part *p = &t->parts[PART_PICKLE];
+    t->torch->at =
+        (wm_pickled_source){.begin = p->offset, .end = p->offset + p->size, .bytes = file->map + p->offset};
     wm_pickle_node *root = wm_pickle_read(t->pickle, &c, t->err);
     if (root && wm_cursor_left(&c))
         bad(t, wm_cursor_offset(&c), "bytes follow the end of the pickle");

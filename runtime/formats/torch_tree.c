@@ -503,7 +503,7 @@ static bool add_view(wm_walk *w, const view *v, const int64_t *strides, wm_entry
             return wm_walk_nomem(w);
         memcpy(kept, strides, v->rank * sizeof *kept);
     }
-    entry->id = torch->view_count;
+    entry->id = WM_TORCH_VIEW + torch->view_count;
     wm_torch_view *slot = wm_push(arena, torch->views, torch->view_count, torch->view_cap);
     if (!slot)
         return wm_walk_nomem(w);
@@ -540,6 +540,21 @@ static bool add_entry(wm_walk *w, const view *v)
 
 /* ---- objects ---- */
 
+/* An array of NumPy's, which has its bytes in the pickle itself. */
+static wm_walked find_array(wm_walk *w, const wm_pickle_node *node)
+{
+    wm_torch *torch = w->context;
+    if (node->kind != WM_PICKLE_CALL || !wm_pickled_known(node->as.call.callable))
+        return WM_WALKED_NOTHING;
+    if (torch->packed) {
+        torch->at.file = wm_zip_spool(torch->archive, torch->packed, w->err);
+        if (torch->at.file == UINT32_MAX)
+            return WM_WALKED_ERROR;
+        torch->packed = NULL;
+    }
+    return wm_pickled_leaf(w, node, &torch->at, &torch->items);
+}
+
 /* A set of names that are left out of a module's state dict. */
 static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
 {
@@ -562,7 +577,7 @@ static wm_walked walk_module(wm_walk *w, const wm_pickle_node *node)
 {
     const wm_pickle_node *state = node->as.call.state;
     if (!wm_pickle_get(state, "_parameters") || !wm_pickle_get(state, "_modules"))
-        return WM_WALKED_NOTHING;
+        return wm_pickled_objects(w, node);
     const wm_pickle_node *transient = wm_pickle_get(state, "_non_persistent_buffers_set");
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
@@ -614,6 +629,8 @@ __attribute__((noinline)) static wm_walked walk_leaf(wm_walk *w, const wm_pickle
     wm_walked what = find_tensor(w, &v, node);
     if (what == WM_WALKED_NOTHING && node->kind == WM_PICKLE_PERSISTENT)
         return add_storage(w, node) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
+    if (what == WM_WALKED_NOTHING)
+        return find_array(w, node);
     return what == WM_WALKED_TENSOR && !add_entry(w, &v) ? WM_WALKED_ERROR : what;
 }
 
@@ -669,14 +686,14 @@ static bool is_known(const wm_pickle_node *global)
                   wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, name_len) != WMAP_DTYPE_NONE ||
                   (name_len > 6 && memcmp(name, "float8", 6) == 0)))
         return true;
-    return module_len == 12 && memcmp(module, "torch._utils", 12) == 0 && name_len > 9 &&
-           memcmp(name, "_rebuild_", 9) == 0;
+    return wm_pickled_known(global) || (module_len == 12 && memcmp(module, "torch._utils", 12) == 0 &&
+                                        name_len > 9 && memcmp(name, "_rebuild_", 9) == 0);
 }
 
 bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, const char *under, wmap_error *err)
 {
     wm_walk w;
-    wm_walk_init(&w, torch->archive, torch->pickle, torch->pickle_size, err);
+    wm_walk_init(&w, torch->archive, torch->pickle, torch->at.end - torch->at.begin, err);
     w.context = torch;
     w.leaf = walk_leaf;
     w.object = walk_module;

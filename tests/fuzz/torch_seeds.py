@@ -1,9 +1,12 @@
-"""torch_seeds.py: the seeds of fuzz_torch_old, by real PyTorch and by what the tests know of the tar of 2016."""
+"""torch_seeds.py: the seeds of fuzz_torch_old, by real PyTorch and by what the tests know of the tar of 2016, and those of
+fuzz_torch that hold NumPy's arrays."""
 
 import collections
 import os
 import sys
+import zipfile
 
+import numpy as np
 import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,3 +28,13 @@ torch.save(module, os.path.join(out, "module"), **LEGACY)
 torch.save({"q": torch.quantize_per_tensor(base, 0.1, 0, torch.qint8), "n": [1, None]}, os.path.join(out, "quantized"), **LEGACY)
 old_tar(os.path.join(out, "tar"), tensors)
 old_tar(os.path.join(out, "plain_tar"), {"x": [base]}, python_pax=False)
+
+array = np.arange(6, dtype="f4").reshape(2, 3)
+arrays = {"w": base, "a": array, "f": np.asfortranarray(array), "be": array.astype(">f4"), "s": np.float64(0.5),
+          "o": np.array([array[0], None], dtype=object), "t": np.array(["x"])}  # fmt: skip
+for protocol in (2, 4):
+    path = os.path.join(out, "arrays")
+    torch.save(arrays, path, pickle_protocol=protocol)
+    with zipfile.ZipFile(path) as z, open(os.path.join(HERE, "seeds", "torch", f"arrays{protocol}"), "wb") as f:
+        f.write(z.read("arrays/data.pkl"))
+    torch.save(arrays, path, pickle_protocol=protocol, **LEGACY)

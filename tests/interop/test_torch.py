@@ -7,12 +7,14 @@ import pickle
 import struct
 import tarfile
 import time
+import zipfile
 
 from common import Case, wmap
 import numpy as np
 import torch
 
 from test_dtypes import SHAPES, TORCH, random_tensor, torch_bits
+import test_pickle
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 # storage classes of before 2.0; the rest is `UntypedStorage`
@@ -292,8 +294,6 @@ class Script(Torch):
 
     def test_code_is_not_run(self):
         """Whatever stands in it."""
-        import zipfile
-
         torch.jit.script(self.model).save(self.path("i.pt"))
         with zipfile.ZipFile(self.path("i.pt")) as old, zipfile.ZipFile(self.path("evil.pt"), "w") as new:
             for name in old.namelist():
@@ -368,6 +368,78 @@ class Checkpoints(Torch):
         torch.save(tensors, self.path("i.pth"))
         seen = {t["name"]: t["dtype"] for t in self.inspect(self.path("i.pth"))["tensors"]}
         self.assertEqual(seen, {"p": "f32", "b": "f32", "extra": "f32", "meta": "opaque"})
+
+
+class Arrays(Torch):
+    """NumPy's arrays and scalars beside the tensors: they have their bytes in the pickle itself."""
+
+    WAYS = ({}, LEGACY, {"pickle_protocol": 1}, {"pickle_protocol": 3}, {"pickle_protocol": 4}, {"pickle_protocol": 5},
+            {"pickle_protocol": 4, **LEGACY})  # fmt: skip
+
+    def check(self, path, tree):
+        expected = {n: a.numpy() if torch.is_tensor(a) else a for n, a in tree.items()}
+        self.wmap_ok("run", "-e", "keep rest", path, "-o", self.path("o.npz"), "--force")
+        with np.load(self.path("o.npz")) as z:
+            self.assertEqual(z.files, list(expected))
+            for name, array in expected.items():
+                self.assertEqual(test_pickle.bits(z[name]), test_pickle.bits(array), f"{path}: {name}")
+
+    def test_every_dtype_order_and_protocol(self):
+        tree = {"first": torch.arange(3.0), **test_pickle.Pickles.arrays(self), "last": torch.arange(4)}
+        for i, way in enumerate(self.WAYS):
+            torch.save(tree, self.path(f"{i}.pth"), **way)
+            self.assertEqual(list(torch.load(self.path(f"{i}.pth"), weights_only=False)), list(tree))
+            self.check(self.path(f"{i}.pth"), tree)
+
+    def test_nested(self):
+        """Where they stand makes their names; arrays of objects are walked, what is no number is opaque."""
+        a = np.arange(6.0).reshape(2, 3)
+        tree = {"model": {"w": torch.ones(2)}, "best": np.float64(0.5), "stats": [{"mean": a}, (a[0], torch.zeros(1))], "epoch": 3,
+                "objects": np.array([a[1], None, {"x": a}], dtype=object), "random": np.random.RandomState(1).get_state(),
+                "text": np.array(["a", "b"]), "dtype": a.dtype, "alone": np.array(7, ">i4")}  # fmt: skip
+        want = {"model.w": tree["model"]["w"], "best": np.float64(0.5), "stats.0.mean": a, "stats.1.0": a[0], "stats.1.1": torch.zeros(1),
+                "objects.0": a[1], "objects.2.x": a, "random.1": tree["random"][1], "text": None, "alone": tree["alone"]}  # fmt: skip
+        for way in self.WAYS:
+            torch.save(tree, self.path("i.pth"), **way)
+            done = wmap("inspect", self.path("i.pth"))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(self.names(self.path("i.pth")), list(want))
+            self.wmap_ok("run", "-e", 'drop "text"; keep rest', self.path("i.pth"), "-o", self.path("only.pth"), "--force")
+            self.check(self.path("only.pth"), {n: t for n, t in want.items() if t is not None})
+
+    def test_packed(self):
+        """A checkpoint that was zipped again."""
+        tree = {"w": torch.arange(5.0), "zeros": np.zeros(300000), **test_pickle.Pickles.arrays(self)}
+        for way in self.WAYS[0], self.WAYS[4]:
+            torch.save(tree, self.path("i.pth"), **way)
+            with zipfile.ZipFile(self.path("i.pth")) as old, zipfile.ZipFile(self.path("z.pth"), "w", zipfile.ZIP_DEFLATED) as new:
+                for name in old.namelist():
+                    new.writestr(name, old.read(name))
+            self.check(self.path("z.pth"), tree)
+
+    def test_foreign(self):
+        """A class that isn't known is one warning, and keeps none of the rest from being read."""
+        import argparse
+        import fractions
+
+        tree = {"half": fractions.Fraction(1, 2), "args": argparse.Namespace(mean=np.ones(3), dims=[1]), "w": torch.ones(2), "b": np.float32(2)}
+        for way in self.WAYS:
+            torch.save(tree, self.path("i.pth"), **way)
+            done = wmap("inspect", self.path("i.pth"))
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
+            self.assertIn("fractions.Fraction", done.stderr)
+            self.check(self.path("i.pth"), {"args.mean": np.ones(3), "w": torch.ones(2), "b": np.float32(2)})
+
+    def test_damage(self):
+        """Data of another length than the shape says."""
+        torch.save({"w": torch.ones(2), "a": np.arange(100, dtype="u1")}, self.path("i.pth"), pickle_protocol=3, **LEGACY)
+        with open(self.path("i.pth"), "rb") as f:
+            whole = f.read()
+        self.assertIn(b"Kd\x85", whole)
+        done = wmap("inspect", self.write("bad.pth", whole.replace(b"Kd\x85", b"Ke\x85")))
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("bad.pth", done.stderr)
+        self.assertIn("`a`: its shape needs 101 bytes, but 100 are there", done.stderr)
 
 
 MOVED = {dtype for dtype in TORCH.values()}
