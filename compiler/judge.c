@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/eval.h"
@@ -234,13 +235,28 @@ static void add_line(wm_buffer *key, wm_span span)
     wm_buffer_add(key, (const char *)&span.beg, sizeof span.beg);
 }
 
-/* An operand that is read, or written; absent copies are in neither direction. */
+static int by_name(const void *a, const void *b)
+{
+    const wm_str *x = a, *y = b;
+    int order = memcmp(x->p, y->p, x->len < y->len ? x->len : y->len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* An operand that is read, or written, by its names; absent copies are in neither direction. Copies of `{=s}`
+ * stand apart where they are read, so the order is that of the names. */
 static void add_operand(const wm_state *state, wm_buffer *key, const wm_bound *b, bool read)
 {
-    for (uint32_t k = 0; k < b->count && !b->absent; k++) {
-        const wm_side_tensor *t = read ? &state->source.tensors[b->tensors[k]] : NULL;
-        add_name(key, read ? (t->called.len ? t->called : t->name) : b->names[k]);
+    uint64_t count = b->absent ? 0 : b->count, more = read && count ? (uint64_t)b->copies * count : 0;
+    wm_str *names = wm_new(state->unit->scratch, wm_str, count + more);
+    for (uint64_t k = 0; k < count + more; k++) {
+        const wm_side_tensor *t =
+            read ? &state->source.tensors[k < count ? b->tensors[k] : b->others[k - count]] : NULL;
+        names[k] = read ? (t->called.len ? t->called : t->name) : b->names[k];
     }
+    if (count + more > 1)
+        qsort(names, count + more, sizeof *names, by_name);
+    for (uint64_t k = 0; k < count + more; k++)
+        add_name(key, names[k]);
 }
 
 /* Which tensors an instance relates, the same in both directions. */

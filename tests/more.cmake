@@ -1,6 +1,7 @@
 # Tests of the whole: the program from outside, the installed tree, the public headers. Scripts in tests/cli get
 # the source and the build folder and the compilers, and print what failed.
 find_program(WMAP_BASH bash)
+find_program(WMAP_PYTHON3 NAMES python3)
 find_program(WMAP_CXX NAMES c++ g++ clang++)
 
 function(wmap_script_test name)
@@ -23,6 +24,10 @@ if(TARGET wmap-cli AND WMAP_BASH)
   wmap_script_test(readme)
   wmap_script_test(specs)
   wmap_script_test(editors)
+  if(WMAP_PYTHON3)
+    add_test(NAME cases COMMAND ${WMAP_PYTHON3} ${PROJECT_SOURCE_DIR}/tests/cases/table.py --check)
+    set_tests_properties(cases PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP=${PROJECT_BINARY_DIR}/wmap")
+  endif()
   add_test(NAME wmap-test COMMAND ${PROJECT_BINARY_DIR}/wmap test specs/ tests/cases/ -q
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(wmap-test PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs")
