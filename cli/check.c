@@ -18,9 +18,8 @@ static void say_sound(const wmap_plan *plan)
 
 int wm_cmd_check(const wm_args *args)
 {
-    const char *format = wm_args_value(args, WM_FLAG_FORMAT);
-    if (format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0) {
-        wm_say("check: `--format` is text or json, not `%s`", format);
+    if (wm_args_has(args, WM_FLAG_DIFF) && !wm_args_has(args, WM_FLAG_FIX)) {
+        wm_say("check: `--diff` goes with `--fix`");
         return WM_EXIT_FAILED;
     }
     wm_input input;

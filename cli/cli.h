@@ -165,6 +165,18 @@ typedef struct wm_specs {
 int wm_specs_find(wm_specs *specs, const wm_args *args);
 void wm_specs_free(wm_specs *specs);
 
+/* fix.c: makes the changes that a report knows to mend findings, in files of the folder of `spec` and below
+ * it; with
+ * --diff prints them instead. Gives the number of changes that were made; *status is WM_EXIT_FAILED, after
+ * words, if a file can't be written. */
+size_t wm_fix(const wmap_report *report, const char *spec, const wm_args *args, int *status);
+
+/* fmt.c. A text takes the place of a file at once, whose mode stays; the status, after words. The lines in
+ * which two texts differ, on stdout, `what` behind the name of the second. */
+int wm_replace_text(const char *path, const char *text, size_t size);
+bool wm_put_difference(const char *path, const char *what, const char *text, size_t size, const char *result,
+                       size_t len);
+
 /* fold.c: like tensors in one row. Writes at most `count` rows, in the order of their first tensors, and
  * gives their number; SIZE_MAX: out of memory. */
 typedef struct wm_row {

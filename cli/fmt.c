@@ -64,7 +64,8 @@ static void put_line(char mark, const lines *l, size_t i)
     fputs(ended ? "" : "\n\\ No newline at end of file\n", stdout);
 }
 
-/* A step of the way through both texts. Lines are changed one by one, and empty ones may go; none comes. */
+/* A step of the way through both texts. Lines are changed one by one, and empty ones may go. None comes, but
+ * where a fix is one. */
 typedef struct step {
     bool before, after; /* takes a line of the text, of the result */
 } step;
@@ -76,8 +77,10 @@ static step *steps_of(const lines *a, const lines *b, size_t *count)
     step *list = calloc(a->count + b->count + 1, sizeof *list);
     while (list && (i < a->count || j < b->count)) {
         bool gone = i < a->count && (j == b->count || (is_empty(a, i) && !is_empty(b, j)));
-        bool both = !gone && i < a->count && j < b->count;
-        list[(*count)++] = (step){i < a->count, !gone && j < b->count};
+        bool comes = i < a->count && b->count - j > a->count - i && !same_line(a, i, b, j) &&
+                     same_line(a, i, b, j + 1);
+        bool both = !gone && !comes && i < a->count && j < b->count;
+        list[(*count)++] = (step){i < a->count && !comes, !gone && j < b->count};
         i += gone || both;
         j += !gone;
     }
@@ -155,13 +158,14 @@ static void put_hunks(const walk *w)
     }
 }
 
-static bool put_difference(const char *path, const char *text, size_t size, const char *result, size_t len)
+bool wm_put_difference(const char *path, const char *what, const char *text, size_t size, const char *result,
+                       size_t len)
 {
     lines a = {0}, b = {0};
     walk w = {&a, &b, NULL, 0};
     bool ok = split(text, size, &a) && split(result, len, &b) && (w.steps = steps_of(&a, &b, &w.count));
     if (ok) {
-        printf("--- %s\n+++ %s (formatted)\n", path, path);
+        printf("--- %s\n+++ %s (%s)\n", path, path, what);
         put_hunks(&w);
     }
     free(a.at);
@@ -173,7 +177,7 @@ static bool put_difference(const char *path, const char *text, size_t size, cons
 /* ---- files ---- */
 
 /* The text takes the place of the file at once; its mode stays. */
-static int replace(const char *path, const char *text, size_t size)
+int wm_replace_text(const char *path, const char *text, size_t size)
 {
     char *real = realpath(path, NULL), *temporary = NULL;
     struct stat info;
@@ -212,7 +216,8 @@ static int deliver(const char *path, const char *text, size_t size, const char *
 {
     bool same = size == len && memcmp(text, result, len) == 0, check = wm_args_has(args, WM_FLAG_CHECK);
     bool diff = wm_args_has(args, WM_FLAG_DIFF), standard = strcmp(path, "-") == 0;
-    if (diff && !same && !put_difference(standard ? "standard input" : path, text, size, result, len)) {
+    if (diff && !same &&
+        !wm_put_difference(standard ? "standard input" : path, "formatted", text, size, result, len)) {
         return WM_EXIT_FAILED;
     }
     if (check && !same && !diff) {
@@ -226,7 +231,7 @@ static int deliver(const char *path, const char *text, size_t size, const char *
         fwrite(result, 1, len, stdout);
         return WM_EXIT_DONE;
     }
-    return same ? WM_EXIT_DONE : replace(path, result, len);
+    return same ? WM_EXIT_DONE : wm_replace_text(path, result, len);
 }
 
 static int format(const char *path, const wm_args *args)

@@ -383,26 +383,129 @@ void wm_input_say_reversal(const wm_input *input, const wm_args *args, bool list
     }
 }
 
+static bool report_format(const wm_args *args, wmap_report_format *form)
+{
+    static const char *const names[] = {"text", "json", "sarif", "github"};
+    const char *format = wm_args_value(args, WM_FLAG_REPORT_FORMAT);
+    *form = WMAP_REPORT_TEXT;
+    for (size_t i = 0; format && i < sizeof names / sizeof *names; i++) {
+        if (strcmp(format, names[i]) == 0) {
+            *form = (wmap_report_format)i;
+            format = NULL;
+        }
+    }
+    if (format) {
+        wm_say("%s: `--format` is text, json, sarif or github, not `%s`", args->command->name, format);
+    }
+    return !format;
+}
+
+/* One `-W`: error, no-ID, ID=error|off. */
+static bool set_level(wmap_report *report, const char *value)
+{
+    static const char *const names[] = {"off", NULL, "error"};
+    if (strcmp(value, "error") == 0) {
+        return wmap_report_level(report, NULL, WMAP_SEVERITY_ERROR);
+    }
+    if (strncmp(value, "no-", 3) == 0) {
+        return wmap_report_level(report, value + 3, WMAP_SEVERITY_OFF);
+    }
+    const char *equals = strchr(value, '=');
+    char id[8] = "";
+    if (!equals || (size_t)(equals - value) >= sizeof id) {
+        return false;
+    }
+    memcpy(id, value, (size_t)(equals - value));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i] && strcmp(equals + 1, names[i]) == 0) {
+            return wmap_report_level(report, id, (wmap_report_severity)i);
+        }
+    }
+    return false;
+}
+
+/* `-W`: what is left out is no error of `-W error`, whatever their order. */
+static bool set_levels(wmap_report *report, const wm_args *args)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < args->option_count; i++) {
+            const char *value = args->options[i].value;
+            if (args->options[i].flag != WM_FLAG_WARN || (strcmp(value, "error") == 0) != (pass == 1)) {
+                continue;
+            }
+            if (!set_level(report, value)) {
+                wm_say("%s: `-W` is `error`, `no-ID` or `ID=error|off`, not `%s`", args->command->name,
+                       value);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Prints what a compilation found; the status that it means. */
 static int report_out(const wmap_report *report, bool compiled, const wmap_error *err, const wm_args *args,
                       size_t max_errors)
 {
-    const char *format = wm_args_value(args, WM_FLAG_FORMAT);
-    bool json = format && strcmp(format, "json") == 0;
+    wmap_report_format form;
+    if (!report_format(args, &form)) {
+        return WM_EXIT_FAILED;
+    }
+    const char *output = wm_args_value(args, WM_FLAG_OUTPUT);
     bool quiet = compiled && wm_args_has(args, WM_FLAG_QUIET);
-    if (report && json) {
-        wmap_report_print(report, stdout, WMAP_REPORT_JSON, false, max_errors);
+    if (report && form != WMAP_REPORT_TEXT) {
+        FILE *out = output && strcmp(output, "-") == 0 ? stderr : stdout;
+        wmap_report_print(report, out, form, false, max_errors);
     } else if (report && !quiet) {
         wmap_report_print(report, stderr, WMAP_REPORT_TEXT, wm_use_color(stderr), max_errors);
     }
     if (compiled) {
-        return WM_EXIT_DONE;
+        return wmap_report_status(report);
     }
     if (err->code == WMAP_E_SPEC && report) {
         return wmap_report_status(report);
     }
     wm_say_error(err);
     return wmap_exit_status(err->code);
+}
+
+static int compile_stage(const wmap_compile_options *options, const wm_args *args, const char *stage,
+                         size_t max_errors)
+{
+    wmap_report *report = NULL;
+    wmap_error err = {0};
+    bool compiled = wmap_compile_stage(options, stage, stdout, &report, &err);
+    int status =
+        set_levels(report, args) ? report_out(report, compiled, &err, args, max_errors) : WM_EXIT_FAILED;
+    wmap_report_free(report);
+    return status;
+}
+
+enum { FIX_ROUNDS = 10 }; /* what is mended may show the next mistake */
+
+/* With --fix, compiles until nothing is left to mend. */
+static int compile_and_fix(const wmap_compile_options *options, wm_input *input, const wm_args *args,
+                           uint8_t **bytes, size_t *size, size_t max_errors)
+{
+    int status = WM_EXIT_DONE;
+    for (int round = 0;; round++) {
+        wmap_report *report = NULL;
+        wmap_error err = {0};
+        bool compiled = wmap_compile(options, bytes, size, &report, &err);
+        bool fix = wm_args_has(args, WM_FLAG_FIX) && round < FIX_ROUNDS && !options->text;
+        if (!fix || !wm_fix(report, input->path, args, &status)) {
+            int found = set_levels(report, args) ? report_out(report, compiled, &err, args, max_errors)
+                                                 : WM_EXIT_FAILED;
+            status = found > status ? found : status;
+            wmap_report_free(input->report);
+            input->report = report;
+            return status;
+        }
+        wmap_report_free(report);
+        free(*bytes);
+        *bytes = NULL;
+        *size = 0;
+    }
 }
 
 int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size)
@@ -442,13 +545,8 @@ int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t 
         .reverse = wm_args_has(args, WM_FLAG_REVERSE),
     };
     options.judge = input->judge;
-    wmap_report *report = NULL;
-    wmap_error err = {0};
-    bool compiled = stage ? wmap_compile_stage(&options, stage, stdout, &report, &err)
-                          : wmap_compile(&options, bytes, size, &report, &err);
-    int status = report_out(report, compiled, &err, args, max_errors);
-    wmap_report_free(input->report);
-    input->report = report;
+    int status = stage ? compile_stage(&options, args, stage, max_errors)
+                       : compile_and_fix(&options, input, args, bytes, size, max_errors);
     give_back(&b, input->archive_count);
     return status;
 }

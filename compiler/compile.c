@@ -139,8 +139,7 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
             wm_near_init(&near, d->name);
             for (size_t n = 0; n < file->count && n < 10000 && i < 20; n++)
                 wm_near_try(&near, file->names[n]);
-            if (wm_near_found(&near))
-                wm_diag_hint(unit, e, "did you mean %s?", wm_quote(unit, near.best));
+            wm_diag_near(unit, e, &near);
             continue;
         }
         wm_side_tensor *t = &file->tensors[at];
@@ -272,6 +271,7 @@ static void parse_spec(compilation *c)
     wm_source *source = c->unit.sources[c->file];
     source->rules_only = o->rules_only;
     if (!o->text) {
+        source->path = wm_copy(&c->arena, o->path, strlen(o->path));
         source->dev = (uint64_t)c->st.st_dev;
         source->ino = (uint64_t)c->st.st_ino;
     }

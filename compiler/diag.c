@@ -9,11 +9,11 @@
 #include "runtime/base/text.h"
 
 static const struct {
-    const char *name;
+    const char *name, *title;
     bool fits;
 } ids[] = {
-    [WM_DIAG_NONE] = {"", false},
-#define WM_DIAG(id, fit, title) [WM_##id] = {#id, fit},
+    [WM_DIAG_NONE] = {"", "", false},
+#define WM_DIAG(id, fit, title) [WM_##id] = {#id, title, fit},
 #include "compiler/diag.def"
 #undef WM_DIAG
 };
@@ -21,6 +21,14 @@ static const struct {
 const char *wm_diag_name(wm_diag_id id)
 {
     return id < WM_DIAG_COUNT ? ids[id].name : "";
+}
+
+const char *wm_diag_title(const char *name)
+{
+    for (size_t i = 0; i < WM_DIAG_COUNT; i++)
+        if (strcmp(ids[i].name, name) == 0)
+            return ids[i].title;
+    return "";
 }
 
 bool wm_diag_fits(wm_diag_id id)
@@ -128,6 +136,17 @@ void wm_diag_hint(wm_unit *unit, wm_diag *diag, const char *format, ...)
     va_end(args);
 }
 
+void wm_diag_fix(wm_unit *unit, wm_diag *diag, wm_span span, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (span.file < unit->source_count) {
+        diag->fix = span;
+        diag->fix_text = text_of(unit, format, args);
+    }
+    va_end(args);
+}
+
 /* Names longer than this are cut in the middle: no message needs more to be understood. */
 #define QUOTE_MAX 256
 
@@ -145,6 +164,7 @@ void wm_near_init(wm_near *near, wm_str name)
 {
     near->name = name;
     near->best = (wm_str){NULL, 0};
+    near->tied = false;
     near->distance = name.len > NEAR_MAX ? 0 : name.len / 3u + 1;
     /* Short names: one letter may differ in a name of two, none in a name of one. */
     if (name.len == 2)
@@ -189,16 +209,38 @@ void wm_near_try(wm_near *near, wm_str candidate)
 {
     size_t gap =
         near->name.len > candidate.len ? near->name.len - candidate.len : candidate.len - near->name.len;
-    if (candidate.len > NEAR_MAX || gap >= near->distance)
+    if (candidate.len > NEAR_MAX || gap > near->distance)
         return;
-    size_t d = distance(near->name, candidate, near->distance);
+    size_t d = distance(near->name, candidate, near->distance + 1);
     if (d < near->distance) {
         near->distance = d;
         near->best = candidate;
+        near->tied = false;
+    } else if (d == near->distance && near->best.p && !wm_str_eq(candidate, near->best)) {
+        near->tied = true;
     }
 }
 
 bool wm_near_found(const wm_near *near)
 {
     return near->best.p != NULL;
+}
+
+#define FIX_DISTANCE 2 /* edits; with more, a person should look */
+
+/* True if the finding's place is the name as it stands there. */
+static bool stands_there(const wm_unit *unit, wm_span span, wm_str name)
+{
+    if (span.file >= unit->source_count || span.beg > span.end || span.end > unit->sources[span.file]->size)
+        return false;
+    return wm_str_eq((wm_str){unit->sources[span.file]->text + span.beg, span.end - span.beg}, name);
+}
+
+void wm_diag_near(wm_unit *unit, wm_diag *diag, const wm_near *near)
+{
+    if (!wm_near_found(near))
+        return;
+    wm_diag_hint(unit, diag, "did you mean %s?", wm_quote(unit, near->best));
+    if (!near->tied && near->distance <= FIX_DISTANCE && stands_there(unit, diag->span, near->name))
+        wm_diag_fix(unit, diag, diag->span, "%.*s", (int)near->best.len, near->best.p);
 }

@@ -43,6 +43,9 @@ typedef struct wm_diag {
      * a string with holes is. */
     wm_span use;
     const char *means;
+    /* A change that mends it for certain: this text in the place of that span. NULL: there is none. */
+    wm_span fix;
+    const char *fix_text;
     uint32_t order;
     bool minor; /* named first only where nothing else is found */
     struct wm_diag *next;
@@ -76,6 +79,11 @@ void wm_diag_note(wm_unit *unit, wm_diag *diag, const char *format, ...)
 void wm_diag_hint(wm_unit *unit, wm_diag *diag, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A change that mends the finding for certain: `wmap check --fix` makes it. `span` may be empty, to insert.
+ */
+void wm_diag_fix(wm_unit *unit, wm_diag *diag, wm_span span, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* Bytes of a name as a message shows them: printable, between backquotes ("`conv/kernel:0`"), in the arena.
  */
 const char *wm_quote(wm_unit *unit, wm_str name);
@@ -84,16 +92,24 @@ const char *wm_quote(wm_unit *unit, wm_str name);
 typedef struct wm_near {
     wm_str name, best;
     size_t distance;
+    bool tied; /* another candidate is as near */
 } wm_near;
 void wm_near_init(wm_near *near, wm_str name);
 void wm_near_try(wm_near *near, wm_str candidate);
 bool wm_near_found(const wm_near *near);
+
+/* "did you mean ...?", if anything is near; a fix too, if it alone is and the finding's place is that name.
+ */
+void wm_diag_near(wm_unit *unit, wm_diag *diag, const wm_near *near);
 
 /* True if the id is one that other headers would cure. */
 bool wm_diag_fits(wm_diag_id id);
 
 /* "E0101" */
 const char *wm_diag_name(wm_diag_id id);
+
+/* The title of an id, "" if there is no such id. */
+const char *wm_diag_title(const char *name);
 
 /* Turns the unit's findings into a report that outlives its arena; `file_took_part` as wmap_report_status
  * needs it. NULL: out of memory. */

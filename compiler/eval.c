@@ -108,8 +108,7 @@ static void suggest_name(const evaluator *e, wm_diag *diag, wm_str name)
             if (s->file->decls[d]->item->kind == WM_IT_PARAM || s->file->decls[d]->item->kind == WM_IT_TABLE)
                 wm_near_try(&near, s->file->decls[d]->name);
     }
-    if (wm_near_found(&near))
-        wm_diag_hint(e->unit, diag, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    wm_diag_near(e->unit, diag, &near);
 }
 
 wm_str wm_qname_text(wm_arena *arena, const wm_qname *name)
@@ -561,7 +560,7 @@ static result eval_call(const evaluator *e, const wm_expr *expr)
         wm_diag *d =
             wm_error(e->unit, WM_E0303, expr->name->span, "there is no function %s", wm_quote(e->unit, name));
         if (wm_near_found(&near))
-            wm_diag_hint(e->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+            wm_diag_near(e->unit, d, &near);
         else
             wm_diag_hint(e->unit, d, "the functions are len, sum, sqrt, min and max");
         return failed;

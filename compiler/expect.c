@@ -296,8 +296,7 @@ static void hint_near(wm_parser *p, wm_diag *d, const wanted *w, wm_str text, bo
             wm_near_try(&near, (wm_str){words[i].text, (uint32_t)strlen(words[i].text)});
     if (start && w->has[T_FILL])
         wm_near_try(&near, WM_STR("meta"));
-    if (wm_near_found(&near))
-        wm_diag_hint(p->unit, d, "did you mean %s?", wm_quote(p->unit, near.best));
+    wm_diag_near(p->unit, d, &near);
 }
 
 /* A bracket that was opened on an earlier line and is still open is where the mistake may be. */
@@ -312,13 +311,25 @@ static void also_unclosed(wm_parser *p, wm_diag *d, wm_span span)
                      open->kind == 'B' ? "this block is not closed" : "not closed");
 }
 
+/* A comma goes away, but what it separates stays apart. */
+static void fix_comma(wm_parser *p, wm_diag *d, wm_span span)
+{
+    const char *text = p->source->text;
+    char next = text[span.end] ? text[span.end] : wm_scan_next(p->scanner);
+    char before = span.beg ? text[span.beg - 1] : '\n';
+    bool apart = (next && strchr(" \t\r\n", next)) || (before && strchr(" \t\r\n", before));
+    wm_diag_fix(p->unit, d, span, "%s", apart ? "" : " ");
+}
+
 static void add_hints(wm_parser *p, wm_diag *d, const wanted *w, int found, wm_span span)
 {
-    if (found == ',' && w->has[T_DOTS])
+    if (found == ',' && w->has[T_DOTS]) {
         wm_diag_hint(p->unit, d, "axes are separated by spaces");
-    else if (found == ',' && w->has['_'] && names_allowed(w))
+        fix_comma(p, d, span);
+    } else if (found == ',' && w->has['_'] && names_allowed(w)) {
         wm_diag_hint(p->unit, d, "labels are separated by spaces");
-    else if (found == '=' && w->has[T_EQ])
+        fix_comma(p, d, span);
+    } else if (found == '=' && w->has[T_EQ])
         wm_diag_hint(p->unit, d, "`==` compares");
     else if (found == T_EQ && w->has['='])
         wm_diag_hint(p->unit, d, "write `=`");

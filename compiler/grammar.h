@@ -220,6 +220,9 @@ int wm_scan(wm_node *value, wm_span *span, void *scanner);
  */
 void *wm_scan_open(wm_parser *p, char *text, size_t size);
 
+/* The character behind the current token, in whose place a NUL is. */
+char wm_scan_next(void *scanner);
+
 /* Leaves the text as it was, wherever the scanner stands. */
 void wm_scan_close(void *scanner);
 

@@ -129,8 +129,7 @@ static void check_words(wm_hub *h, const wm_word *words)
             continue;
         wm_diag *d = wm_error(h->r->unit, WM_E1003, words->span, "there is no part or member %s in %s",
                               wm_quote(h->r->unit, words->text), wm_quote(h->r->unit, h->named->name));
-        if (wm_near_found(&near))
-            wm_diag_hint(h->r->unit, d, "did you mean %s?", wm_quote(h->r->unit, near.best));
+        wm_diag_near(h->r->unit, d, &near);
         h->failed = true;
     }
 }

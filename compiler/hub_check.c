@@ -290,8 +290,7 @@ static void compare(wm_hub *h)
             for (size_t n = 0; n < o->sources[0].count && n < 10000; n++)
                 wm_near_try(&near, (wm_str){o->sources[0].tensors[n].name,
                                             (uint32_t)o->sources[0].tensors[n].name_len});
-            if (wm_near_found(&near))
-                wm_diag_hint(h->r->unit, lacks, "did you mean %s?", wm_quote(h->r->unit, near.best));
+            wm_diag_near(h->r->unit, lacks, &near);
         } else if (said++ < 8) {
             wm_diag_note(h->r->unit, lacks, "and %s", wm_quote(h->r->unit, place->name));
         }

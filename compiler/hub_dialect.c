@@ -75,8 +75,7 @@ static bool check_owners(wm_hub *h, const wm_placed_kind *kind, const struct wm_
             wm_error(h->r->unit, WM_E1006, o->ref->span, "%s is no array of the layer %s",
                      wm_quote(h->r->unit, o->ref->name->text), wm_quote(h->r->unit, kind->layer->decl->name));
         wm_diag_also(h->r->unit, d, kind->layer->decl->span, "the layer");
-        if (wm_near_found(&near))
-            wm_diag_hint(h->r->unit, d, "did you mean %s?", wm_quote(h->r->unit, near.best));
+        wm_diag_near(h->r->unit, d, &near);
         h->failed = true;
         return false;
     }

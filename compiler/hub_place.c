@@ -528,8 +528,8 @@ static void check_idle(wm_placer *p, const wm_member *parent, const wm_hub_lines
             const char *to = wm_member_text(h, last);
             wm_diag_also(h->r->unit, d, first->span, "it has `%s`%s%s", wm_member_text(h, first),
                          there > 1 ? " to " : "", there > 1 ? wm_format_text(h->arena, "`%s`", to) : "");
-        } else if (wm_near_found(&near)) {
-            wm_diag_hint(h->r->unit, d, "did you mean %s?", wm_quote(h->r->unit, near.best));
+        } else {
+            wm_diag_near(h->r->unit, d, &near);
         }
         fail(p);
     }

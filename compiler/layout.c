@@ -374,8 +374,8 @@ static void check_bound(layouter *l, const wm_word *word)
                           captured ? "%s is captured from a name; `where` gives extents of axes"
                                    : "%s is not an axis of this rule",
                           wm_quote(l->unit, word->text));
-    if (wm_near_found(&near) && !captured)
-        wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    if (!captured)
+        wm_diag_near(l->unit, d, &near);
     f->failed = true;
 }
 

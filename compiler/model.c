@@ -25,7 +25,7 @@ bool wm_make_dtype(wm_resolver *r, const wm_word *word, wmap_dtype *dtype)
         wm_near_try(&near, (wm_str){name, (uint32_t)strlen(name)});
     }
     if (wm_near_found(&near))
-        wm_diag_hint(r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+        wm_diag_near(r->unit, d, &near);
     else
         wm_diag_hint(
             r->unit, d,

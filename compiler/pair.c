@@ -444,8 +444,7 @@ static void check_step_tags(pairer *l, uint32_t term, bool left)
             continue;
         wm_diag *d = wm_error(l->unit, WM_E0321, s->tag_span, "no block of this operand is called %s",
                               wm_quote(l->unit, s->tag));
-        if (wm_near_found(&near))
-            wm_diag_hint(l->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+        wm_diag_near(l->unit, d, &near);
         f->failed = true;
     }
 }

@@ -448,8 +448,11 @@ static bool first_statement(wm_parser *p)
     if (kind == T_WM_YYerror)
         return false; /* reported */
     wm_diag *d = wm_syntax(p, WM_E0111, p->held.span, "the first statement must be `wmap 1`");
-    if (d)
+    if (d) {
+        wm_span before = {p->held.span.file, p->held.span.beg, p->held.span.beg};
         wm_diag_hint(p->unit, d, "it says which version of the language this is");
+        wm_diag_fix(p->unit, d, before, "wmap 1\n");
+    }
     return opens_item(kind);
 }
 

@@ -150,6 +150,8 @@ static void dtype_differs(prover *p, wm_instance *in, const wm_term *term, const
         wm_diag_hint(u, d, "`%.*s | cast %s -> %.*s`", (int)(s.end - s.beg), text + s.beg,
                      wmap_dtype_name(bound->dtype), alone ? (int)(t.end - t.beg) : 3,
                      alone ? u->sources[t.file]->text + t.beg : "...");
+        if (alone)
+            wm_diag_fix(u, d, (wm_span){s.file, s.end, s.end}, " | cast %s", wmap_dtype_name(bound->dtype));
     }
 }
 
@@ -251,8 +253,7 @@ static void suggest_target(prover *p, wm_diag *d, wm_str name)
     for (size_t i = 0; i < p->state->target.count && i < 20000; i++)
         if (!p->state->target.tensors[i].written)
             wm_near_try(&near, p->state->target.names[i]);
-    if (wm_near_found(&near))
-        wm_diag_hint(p->unit, d, "did you mean %s?", wm_quote(p->unit, near.best));
+    wm_diag_near(p->unit, d, &near);
 }
 
 static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)

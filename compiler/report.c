@@ -1,39 +1,15 @@
 /* report.c: all findings of one compilation, as wmap/compile.h hands them out. They are sorted by place,
  * folded where they differ in loop variables only, and carry the texts they point into, so that they outlive
- * the unit. Then they are printed: for people (docs/language.md section 17) or as JSON. */
+ * the unit. Then they are printed: for people (docs/language.md section 17) or in a form for programs
+ * (report_forms.c). */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/diag.h"
+#include "compiler/report.h"
 #include "runtime/base/map.h"
 #include "runtime/base/text.h"
-
-/* A span with what printing needs of it. */
-typedef struct place {
-    wm_source *source; /* NULL: nowhere */
-    bool whole;        /* the file as a whole, no line of it */
-    uint32_t line, column, end_line, end_column;
-    uint32_t beg, end; /* bytes of the source */
-} place;
-
-typedef struct entry {
-    const wm_diag *diag;
-    place main, labels[WM_DIAG_MAX_LABELS];
-    const char *folded; /* "and 47 more: l=1..47", NULL if none */
-} entry;
-
-struct wmap_report {
-    wm_arena arena;
-    entry *entries;
-    size_t count, errors, warnings;
-    bool all_fit, file_took_part;
-    const char *spec; /* the name for findings without a place */
-    wmap_reversal reversal;
-    wmap_report *reasons; /* of it: errors stop the map, notes are what is lost */
-    const char *reason;   /* of reasons: the first in one line; NULL if there is none */
-};
 
 /* ---- making: sorted ---- */
 
@@ -119,6 +95,7 @@ static void make_key(wmap_report *r, key *k, const wm_diag *d)
     }
     for (uint32_t i = 0; i < d->note_count; i++)
         key_text(r, k, d->notes[i].text, d->round);
+    key_text(r, k, d->fix_text, NULL);
 }
 
 /* The rounds of what was folded into one entry. */
@@ -192,6 +169,7 @@ static place copy_place(wmap_report *r, const wm_unit *unit, wm_source **copies,
         const wm_source *source = unit->sources[span.file];
         copy = wm_new(&r->arena, wm_source, 1);
         copy->name = copy_text(r, source->name);
+        copy->path = copy_text(r, source->path);
         copy->text = wm_copy(&r->arena, source->text, source->size);
         copy->size = source->size;
         copies[span.file] = copy;
@@ -229,6 +207,9 @@ static void copy_entry(wmap_report *r, const wm_unit *unit, wm_source **copies, 
         copy->notes[0].text = copy_text(r, d->means);
         copy->note_count++;
     }
+    copy->fix_text = copy_text(r, d->fix_text);
+    if (d->fix_text)
+        e->fix = copy_place(r, unit, copies, d->fix);
     e->diag = copy;
 }
 
@@ -344,6 +325,60 @@ bool wmap_report_has(const wmap_report *report, const char *id)
     for (size_t i = 0; report && i < report->count; i++)
         if (strcmp(wm_diag_name(report->entries[i].diag->id), id) == 0)
             return true;
+    return false;
+}
+
+/* ---- levels and fixes ---- */
+
+/* Keeps what is chosen, and counts anew. */
+static void recount(wmap_report *r)
+{
+    r->errors = r->warnings = 0;
+    r->all_fit = true;
+    for (size_t i = 0; i < r->count; i++) {
+        const wm_diag *d = r->entries[i].diag;
+        r->errors += !d->warning;
+        r->warnings += d->warning;
+        r->all_fit &= d->warning || wm_diag_fits(d->id);
+    }
+}
+
+bool wmap_report_level(wmap_report *report, const char *id, wmap_report_severity level)
+{
+    if (id && *wm_diag_title(id) == 0)
+        return false;
+    size_t kept = 0;
+    for (size_t i = 0; report && i < report->count; i++) {
+        entry e = report->entries[i];
+        bool chosen = e.diag->warning && (!id || strcmp(wm_diag_name(e.diag->id), id) == 0);
+        if (chosen && level == WMAP_SEVERITY_OFF)
+            continue;
+        if (chosen)
+            e.diag->warning = level == WMAP_SEVERITY_WARNING;
+        report->entries[kept++] = e;
+    }
+    if (report) {
+        report->count = kept;
+        recount(report);
+    }
+    return true;
+}
+
+bool wmap_report_fix(const wmap_report *report, size_t *at, wmap_fix *fix)
+{
+    for (; report && *at < report->count; ++*at) {
+        const entry *e = &report->entries[*at];
+        if (!e->fix.source || !e->fix.source->path)
+            continue;
+        *fix = (wmap_fix){.path = e->fix.source->path,
+                          .text = e->fix.source->text,
+                          .text_len = e->fix.source->size,
+                          .beg = e->fix.beg,
+                          .end = e->fix.end,
+                          .replacement = e->diag->fix_text};
+        ++*at;
+        return true;
+    }
     return false;
 }
 
@@ -587,11 +622,6 @@ static void put_note(const printer *p, int width, const char *kind, const char *
     fputc('\n', p->out);
 }
 
-static const char *severity(const wm_diag *d)
-{
-    return d->id == WM_DIAG_NONE ? "note" : d->warning ? "warning" : "error";
-}
-
 static void put_entry(const printer *p, const wmap_report *r, const entry *e)
 {
     const wm_diag *d = e->diag;
@@ -604,7 +634,7 @@ static void put_entry(const printer *p, const wmap_report *r, const entry *e)
     fputs(": ", p->out);
     end(p);
     begin(p, d->warning ? YELLOW : RED);
-    fputs(severity(d), p->out);
+    fputs(wm_severity(d), p->out);
     if (d->id != WM_DIAG_NONE)
         fprintf(p->out, "[%s]", wm_diag_name(d->id));
     end(p);
@@ -669,111 +699,6 @@ const char *wmap_report_reason(const wmap_report *report, size_t *more)
     return r && r->reason ? r->reason : "";
 }
 
-/* ---- printing for programs ---- */
-
-static void json_string(FILE *out, const char *text)
-{
-    size_t len = strlen(text);
-    fputc('"', out);
-    for (size_t at = 0; at < len;) {
-        uint32_t scalar = 0;
-        size_t bytes = wm_utf8(text + at, len - at, &scalar);
-        if (bytes == 0)
-            fputs("\\ufffd", out);
-        else if (scalar == '"' || scalar == '\\')
-            fprintf(out, "\\%c", (int)scalar);
-        else if (scalar < 0x20 || scalar == 0x7F)
-            fprintf(out, "\\u%04" PRIx32, scalar);
-        else
-            fwrite(text + at, 1, bytes, out);
-        at += bytes ? bytes : 1;
-    }
-    fputc('"', out);
-}
-
-static void json_text(FILE *out, const char *name, const char *text)
-{
-    fprintf(out, "\"%s\": ", name);
-    if (text)
-        json_string(out, text);
-    else
-        fputs("null", out);
-}
-
-static void json_place(FILE *out, const place *at, const char *file)
-{
-    json_text(out, "file", at->source ? at->source->name : file);
-    if (at->source && !at->whole)
-        fprintf(out,
-                ", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"end_line\": %" PRIu32
-                ", \"end_column\": %" PRIu32 ", ",
-                at->line, at->column, at->end_line, at->end_column);
-    else
-        fputs(", \"line\": null, \"column\": null, \"end_line\": null, \"end_column\": null, ", out);
-}
-
-static void json_entry(FILE *out, const wmap_report *r, const entry *e)
-{
-    const wm_diag *d = e->diag;
-    fprintf(out, "{\"id\": \"%s\", \"severity\": \"%s\", ", wm_diag_name(d->id), severity(d));
-    json_text(out, "message", d->message);
-    fputs(", ", out);
-    json_place(out, &e->main, r->spec);
-    json_text(out, "label", d->label);
-    fputs(", \"labels\": [", out);
-    for (uint32_t i = 0; i < d->label_count; i++) {
-        fputs(i ? ", {" : "{", out);
-        json_place(out, &e->labels[i], r->spec);
-        json_text(out, "text", d->labels[i].text);
-        fputc('}', out);
-    }
-    fputs("], \"notes\": [", out);
-    const char *comma = "";
-    for (uint32_t i = 0; i < d->note_count; i++, comma = ", ") {
-        fprintf(out, "%s{\"kind\": \"%s\", ", comma, d->notes[i].hint ? "hint" : "note");
-        json_text(out, "text", d->notes[i].text);
-        fputc('}', out);
-    }
-    if (e->folded) {
-        fprintf(out, "%s{\"kind\": \"note\", ", comma);
-        json_text(out, "text", e->folded);
-        fputc('}', out);
-    }
-    fputs("]}", out);
-}
-
-static void json_entries(FILE *out, const wmap_report *r, size_t max_errors)
-{
-    size_t errors = 0;
-    const char *comma = "\n";
-    for (size_t i = 0; i < r->count; i++) {
-        if (!r->entries[i].diag->warning && ++errors > max_errors)
-            continue;
-        fputs(comma, out);
-        json_entry(out, r, &r->entries[i]);
-        comma = ",\n";
-    }
-    fputs(r->count ? "\n]" : "]", out);
-}
-
-static void print_json(const wmap_report *r, FILE *out, size_t max_errors)
-{
-    static const char *const exact[] = {[WMAP_REVERSAL_EXACT] = "yes",
-                                        [WMAP_REVERSAL_UNLESS] = "unless over- or underflow",
-                                        [WMAP_REVERSAL_ROUNDS] = "no",
-                                        [WMAP_REVERSAL_NONE] = "no"};
-    fputs("{\"diagnostics\": [", out);
-    json_entries(out, r, max_errors);
-    fprintf(out, ", \"errors\": %zu, \"warnings\": %zu", r->errors, r->warnings);
-    if (r->reversal != WMAP_REVERSAL_UNKNOWN) {
-        fprintf(out, ", \"reverse\": {\"reversible\": %s, \"exact\": \"%s\", \"reasons\": [",
-                r->reversal == WMAP_REVERSAL_NONE ? "false" : "true", exact[r->reversal]);
-        json_entries(out, r->reasons, SIZE_MAX);
-        fputc('}', out);
-    }
-    fputs("}\n", out);
-}
-
 void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
                        size_t max_errors)
 {
@@ -782,7 +707,11 @@ void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format 
     if (max_errors == 0)
         max_errors = SIZE_MAX;
     if (format == WMAP_REPORT_JSON)
-        print_json(report, out, max_errors);
+        wm_report_json(report, out, max_errors);
+    else if (format == WMAP_REPORT_SARIF)
+        wm_report_sarif(report, out, max_errors);
+    else if (format == WMAP_REPORT_GITHUB)
+        wm_report_github(report, out, max_errors);
     else
         print_text(report, out, color, max_errors);
 }

@@ -258,6 +258,7 @@ static wm_file *follow(wm_resolver *r, wm_file *file, const wm_item *item, uint3
         return NULL;
     }
     uint32_t source = wm_add_source(unit, name, text, (size_t)have);
+    unit->sources[source]->path = wm_copy(unit->arena, f.path, strlen(f.path));
     unit->sources[source]->dev = (uint64_t)f.st.st_dev;
     unit->sources[source]->ino = (uint64_t)f.st.st_ino;
     return load(r, source, wm_parse(unit, source), f.path, depth + 1);
@@ -338,8 +339,7 @@ static void apply_defines(wm_resolver *r, const wm_file *main)
         for (size_t n = 0; n < main->decl_count; n++)
             if (main->decls[n]->item->kind == WM_IT_PARAM)
                 wm_near_try(&near, main->decls[n]->name);
-        if (wm_near_found(&near))
-            wm_diag_hint(r->unit, d, "did you mean %s?", wm_quote(r->unit, near.best));
+        wm_diag_near(r->unit, d, &near);
     }
 }
 
@@ -496,8 +496,7 @@ void wm_suggest_decl(wm_resolver *r, wm_diag *diag, const wm_file *file, wm_str 
     for (size_t i = 0; i < file->decl_count && i < 1000; i++)
         if (file->decls[i]->item->kind == kind)
             wm_near_try(&near, file->decls[i]->name);
-    if (wm_near_found(&near))
-        wm_diag_hint(r->unit, diag, "did you mean %s?", wm_quote(r->unit, near.best));
+    wm_diag_near(r->unit, diag, &near);
 }
 
 static const wm_arg *find_argument(wm_resolver *r, const wm_call *call, const wm_param *param, bool *ok)
@@ -531,8 +530,7 @@ static void check_arguments(wm_resolver *r, const wm_decl *decl, const wm_call *
         wm_diag *d = wm_error(r->unit, WM_E0129, a->name->span, "the %s %s has no parameter %s",
                               kind_of(decl), wm_quote(r->unit, decl->name), wm_quote(r->unit, a->name->text));
         wm_diag_also(r->unit, d, decl->span, "declared here");
-        if (wm_near_found(&near))
-            wm_diag_hint(r->unit, d, "did you mean %s?", wm_quote(r->unit, near.best));
+        wm_diag_near(r->unit, d, &near);
         *ok = false;
     }
 }

@@ -43,8 +43,7 @@ const wm_op_row *wm_find_op(wm_resolver *r, const wm_word *name)
     }
     wm_diag *d = wm_error(r->unit, WM_E0320, name->span, "there is no value operation %s",
                           wm_quote(r->unit, name->text));
-    if (wm_near_found(&near))
-        wm_diag_hint(r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    wm_diag_near(r->unit, d, &near);
     wm_diag_note(r->unit, d,
                  "the operations are + - * / neg exp log sqrt rsqrt pow cast bitcast dequant mxfp4");
     return NULL;

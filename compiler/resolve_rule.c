@@ -400,7 +400,7 @@ static void check_bound(builder *b, size_t first, size_t end)
         wm_diag *d = wm_error(b->r->unit, WM_E0403, var->span, "nothing gives %s a value",
                               wm_quote(b->r->unit, var->name));
         if (wm_near_found(&near))
-            wm_diag_hint(b->r->unit, d, "did you mean %s?", wm_quote(b->r->unit, near.best));
+            wm_diag_near(b->r->unit, d, &near);
         else
             wm_diag_hint(b->r->unit, d, "capture it in a name that is read, or bind it by `for`");
         lost = true;
@@ -566,8 +566,7 @@ static void check_where_name(void *user, const wm_word *name)
             wm_near_try(&near, file->decls[d]->name);
     wm_diag *d = wm_error(b->r->unit, WM_E0301, name->span, "nothing is called %s here",
                           wm_quote(b->r->unit, name->text));
-    if (wm_near_found(&near))
-        wm_diag_hint(b->r->unit, d, "did you mean `%.*s`?", (int)near.best.len, near.best.p);
+    wm_diag_near(b->r->unit, d, &near);
     b->ok = false;
 }
 

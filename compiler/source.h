@@ -36,6 +36,7 @@ static inline bool wm_str_eq(wm_str a, wm_str b)
 /* A loaded file. `name` is how messages and plans show it: as given on the command line, or as imported. */
 typedef struct wm_source {
     const char *name;
+    const char *path; /* where it was read; NULL: it was given as text */
     const char *text; /* size bytes and a NUL */
     uint32_t size;
     uint32_t

@@ -185,8 +185,7 @@ static void add_error(tester *t, const wm_test_stmt *stmt)
     }
     wm_diag *d =
         wm_error(unit, WM_E0301, stmt->word->span, "there is no error %s", wm_quote(unit, stmt->word->text));
-    if (wm_near_found(&near))
-        wm_diag_hint(unit, d, "did you mean %s?", wm_quote(unit, near.best));
+    wm_diag_near(unit, d, &near);
 }
 
 static void set_tolerance(tester *t, const wm_file *main, const wm_test_stmt *stmt)

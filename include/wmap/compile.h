@@ -56,7 +56,28 @@ typedef struct wmap_compile_options {
 /* Every finding of one compilation, sorted, with the text of the spec it points into. */
 typedef struct wmap_report wmap_report;
 
-typedef enum wmap_report_format { WMAP_REPORT_TEXT = 0, WMAP_REPORT_JSON = 1 } wmap_report_format;
+typedef enum wmap_report_format {
+    WMAP_REPORT_TEXT = 0,
+    WMAP_REPORT_JSON = 1,
+    WMAP_REPORT_SARIF = 2, /* SARIF 2.1.0 */
+    WMAP_REPORT_GITHUB = 3 /* workflow commands, which GitHub shows beside the lines */
+} wmap_report_format;
+
+typedef enum wmap_report_severity {
+    WMAP_SEVERITY_OFF = 0,
+    WMAP_SEVERITY_WARNING = 1,
+    WMAP_SEVERITY_ERROR = 2
+} wmap_report_severity;
+
+/* A change that mends a finding for certain: `replacement` in the place of the bytes [beg, end) of a file
+ * whose text was `text`. Everything belongs to the report. */
+typedef struct wmap_fix {
+    const char *path;
+    const char *text;
+    size_t text_len;
+    size_t beg, end;
+    const char *replacement;
+} wmap_fix;
 
 /* Compiles. On success returns true; `*bytes` (malloc, freed by the caller with free()) and `*size` are the
  * plan, or NULL and 0 when the spec is sound but no source is known (neither declared nor given), so that
@@ -96,6 +117,13 @@ WMAP_API const char *wmap_report_reason(const wmap_report *report, size_t *more)
 
 /* Is there a finding (an error or a warning) of this id, as "E0501"? */
 WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);
+
+/* What the warnings of an id (NULL: all warnings) are from now on. Errors stay what they are. False: no such
+ * id. */
+WMAP_API bool wmap_report_level(wmap_report *report, const char *id, wmap_report_severity level);
+
+/* The next fix, from `*at` on, which begins with 0; false if there are no more. */
+WMAP_API bool wmap_report_fix(const wmap_report *report, size_t *at, wmap_fix *fix);
 
 /* Prints it to `out`; `color` uses ANSI colours (text only). `max_errors` 0 prints all. */
 WMAP_API void wmap_report_print(const wmap_report *report, FILE *out, wmap_report_format format, bool color,
