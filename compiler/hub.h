@@ -80,6 +80,7 @@ typedef struct wm_hub_item {
         struct wm_hub_place **places;
         size_t count, cap;
         bool direct;                   /* placed by the model itself */
+        uint32_t level;                /* of the statement that did it */
         struct wm_hub_place **waiting; /* such places, until their turn comes */
         size_t waiting_count, waiting_cap;
     } sides[2];

@@ -45,17 +45,53 @@ bool wm_hub_agree(const wm_hub_found *a, const wm_hub_found *b)
     return true;
 }
 
+/* The nearest statement that names a member, of those of `from` or further up; UINT32_MAX: none. */
+static uint32_t naming_level(wm_hub *h, const wm_hub_lines *lines, const wm_member *m, uint32_t from)
+{
+    uint32_t level = UINT32_MAX, count;
+    wm_named items[VARS];
+    for (size_t i = 0; i < lines->count && wm_hub_step(h, 1, m->span); i++) {
+        const wm_hub_line *line = &lines->items[i];
+        uint32_t indices = 0;
+        if (!wm_names_member(line->stmt) || line->level < from || line->level >= level)
+            continue;
+        for (const wm_index *x = line->stmt->owners->ref->indices; x; x = x->next)
+            indices++;
+        if (indices < VARS && wm_hub_matches(h, line->stmt->owners->ref, m, line->scope, items, &count))
+            level = line->level;
+    }
+    return level;
+}
+
+/* Does a statement nearer to the model than `level` say where an array is? One that places it itself, or one
+ * that names the layer, if what it inherits has no other name for it. */
+static bool is_replaced(wm_placer *p, const wm_member *parent, const wm_hub_lines *lines,
+                        const wm_hub_item *item, uint32_t level)
+{
+    const struct wm_hub_side_of *of = &item->sides[p->side->number];
+    if (of->direct && of->level < level)
+        return true;
+    const wm_member *m = item->member;
+    while (m->parent != parent)
+        m = m->parent;
+    return level > 0 && naming_level(p->h, lines, m, 0) < level &&
+           naming_level(p->h, lines, m, level) == UINT32_MAX;
+}
+
 /* One set of owners of a direct placement. */
-static void place_found(wm_placer *p, const struct wm_hub_stmt *s, const wm_scope *outer, wm_str prefix,
-                        const wm_hub_found *owners, uint32_t owner_count)
+static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, const wm_hub_found *owners,
+                        uint32_t owner_count)
 {
     wm_hub *h = p->h;
+    const struct wm_hub_stmt *s = line->stmt;
     wm_scope *scope = wm_new(h->arena, wm_scope, 1);
     wm_named *items = wm_new(h->arena, wm_named, owners[0].count);
     memcpy(items, owners[0].vars, owners[0].count * sizeof *items);
-    *scope = (wm_scope){.up = outer, .items = items, .count = owners[0].count};
-    for (uint32_t i = 0; i < owner_count; i++)
+    *scope = (wm_scope){.up = line->scope, .items = items, .count = owners[0].count};
+    for (uint32_t i = 0; i < owner_count; i++) {
         owners[i].item->sides[p->side->number].direct = true;
+        owners[i].item->sides[p->side->number].level = line->level;
+    }
     for (uint32_t v = 0; v < scope->count; v++)
         for (const wm_hplace *t = s->places; t; t = t->next)
             if (t->name && !wm_string_asks(t->name, items[v].name)) {
@@ -101,7 +137,8 @@ static void place_found(wm_placer *p, const struct wm_hub_stmt *s, const wm_scop
     }
 }
 
-void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_line *line, wm_str prefix)
+static void place_line(wm_placer *p, wm_member *parent, const wm_hub_lines *lines, wm_hub_line *line,
+                       wm_str prefix)
 {
     wm_hub *h = p->h;
     uint32_t owner_count = 0;
@@ -130,6 +167,27 @@ void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_line *line, wm_st
         if (!whole)
             continue;
         line->matched++;
-        place_found(p, line->stmt, line->scope, prefix, set, owner_count);
+        bool replaced = false;
+        for (uint32_t k = 0; k < owner_count && !replaced; k++)
+            replaced = is_replaced(p, parent, lines, set[k].item, line->level);
+        if (!replaced)
+            place_found(p, line, prefix, set, owner_count);
+    }
+}
+
+void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str prefix)
+{
+    /* Those of the model itself come before those that it inherits. */
+    for (uint32_t level = 0, next; level != UINT32_MAX; level = next) {
+        next = UINT32_MAX;
+        for (size_t i = 0; i < lines->count; i++) {
+            wm_hub_line *line = &lines->items[i];
+            if (line->stmt->kind != WM_HS_PLACE || wm_names_member(line->stmt))
+                continue;
+            if (line->level == level)
+                place_line(p, parent, lines, line, prefix);
+            else if (line->level > level && line->level < next)
+                next = line->level;
+        }
     }
 }

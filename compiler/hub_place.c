@@ -55,7 +55,7 @@ wm_str wm_place_joined(wm_hub *h, wm_str a, wm_str b)
 
 /* ---- statements ---- */
 
-static bool names_member(const struct wm_hub_stmt *s)
+bool wm_names_member(const struct wm_hub_stmt *s)
 {
     return s->kind == WM_HS_PLACE && !s->owners->next && !s->owners->tag && !s->owners->ref->next;
 }
@@ -84,7 +84,7 @@ static wm_hub_line *line_of(wm_placer *p, wm_hub_lines *lines, const wm_member *
     for (size_t i = 0; i < lines->count && !*bad; i++) {
         wm_hub_line *line = &lines->items[i];
         uint32_t indices = 0;
-        if (!names_member(line->stmt) || (best && line->level > best->level))
+        if (!wm_names_member(line->stmt) || (best && line->level > best->level))
             continue;
         for (const wm_index *x = line->stmt->owners->ref->indices; x; x = x->next)
             indices++;
@@ -597,10 +597,9 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
     wm_hub *h = p->h;
     int side = p->side->number;
     size_t start = p->count;
+    wm_place_directly(p, parent, lines, prefix);
     for (size_t i = 0; i < lines->count; i++) {
         const struct wm_hub_stmt *s = lines->items[i].stmt;
-        if (s->kind == WM_HS_PLACE && !names_member(s))
-            wm_place_directly(p, parent, &lines->items[i], prefix);
         if (s->kind == WM_HS_IGNORE || s->kind == WM_HS_FILL || s->kind == WM_HS_META ||
             s->kind == WM_HS_FORMAT)
             *wm_push(h->arena, p->side->stated, p->side->stated_count, p->side->stated_cap) =
@@ -632,7 +631,7 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
             if (!wm_place_text(p, scope, place->name, &text))
                 continue;
             wm_hub_lines inner = {0};
-            wm_hub_list_lines(h, line->stmt->body, scope, 0, &inner);
+            wm_hub_list_lines(h, line->stmt->body, scope, line->level, &inner);
             walk(p, m, &inner, wm_place_joined(h, prefix, text));
         }
     }

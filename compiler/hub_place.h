@@ -21,6 +21,9 @@ typedef struct wm_placer {
     size_t nameless_count;     /* more like it */
 } wm_placer;
 
+/* Does a statement name members, and not place arrays? */
+bool wm_names_member(const struct wm_hub_stmt *s);
+
 /* Does a string ask for that name in one of its holes? */
 bool wm_string_asks(const wm_string *string, wm_str name);
 
@@ -35,7 +38,7 @@ size_t wm_array_number(const wm_hub_kind_of *layer, wm_str name);
 
 /* ---- hub_direct.c ---- */
 
-/* Notes the places of a statement that places arrays itself: they wait for their turn in the order. */
-void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_line *line, wm_str prefix);
+/* Notes the places of statements that place arrays themselves: they wait for their turn in the order. */
+void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str prefix);
 
 #endif

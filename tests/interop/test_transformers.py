@@ -2,6 +2,7 @@
 TensorFlow 1 checkpoints, Meta's files, JAX' archives. The networks of the authors stand here as in their code."""
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import torch
 import transformers as hf
 from safetensors.torch import load_file
 
-from common import HERE, Case, distance
+from common import HERE, Case, distance, wmap
 
 hf.logging.set_verbosity_error()
 
@@ -48,6 +49,15 @@ class Family(Case):
         self.assertEqual(sorted(k for k in got if k not in but), sorted(want))
         for name, array in want.items():
             np.testing.assert_array_equal(np.asarray(got[name]), array, err_msg=name)
+
+    def refused(self, spec, source, target, path, word):
+        """Copies that are not equal: R0802."""
+        out = self.path("refused.npz")
+        done = wmap("run", f"{spec}/{spec}", "--from", source, "--to", target, path, "-o", out)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("R0802", done.stderr)
+        self.assertIn(word, done.stderr)
+        self.assertFalse(os.path.exists(out))
 
     def every_pair(self, spec, arch, files):
         """`files`: by model its tensors. Each gives each other one, bit for bit."""
@@ -99,6 +109,16 @@ class Gpt2(Family):
         base["h.0.attn.bias"] = np.tril(np.ones((1, 1, 7, 7), "f4"))
         got = self.convert("gpt2", f"gpt2.hf_base ({self.ARCH})", "openai", self.npz("base.npz", base), "out.npz")
         self.same(got, self.openai())
+
+    def test_tied(self):
+        """A state dict has the copy; one that is not equal is refused, and nothing is left."""
+        path = self.path("tied.pth")
+        torch.save(self.model.state_dict(), path)
+        self.same(self.convert("gpt2", f"gpt2.hf ({self.ARCH})", "openai", path, "out.npz"), self.openai())
+        untied = {k: v.clone() for k, v in self.model.state_dict().items()}
+        untied["lm_head.weight"][10, 7] += 1
+        torch.save(untied, path)
+        self.refused("gpt2", f"gpt2.hf ({self.ARCH})", "openai", path, "lm_head.weight")
 
     def forward(self, p, tokens):
         """openai/gpt-2, src/model.py."""
@@ -185,6 +205,16 @@ class Bert(Family):
         got = self.convert("bert", f"bert.hf ({self.ARCH})", "google", self.path("saved/model.safetensors"), "out.npz")
         self.same(got, self.google())
 
+    def test_tied(self):
+        """Both copies that a state dict has."""
+        for name in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"):
+            tensors = {k: v.clone() for k, v in self.model.state_dict().items()}
+            path = self.path("tied.pth")
+            torch.save(tensors, path)
+            self.same(self.convert("bert", f"bert.hf ({self.ARCH})", "google", path, "out.npz"), self.google())
+            tensors[name].view(-1)[3] += 1
+            torch.save(tensors, path)
+            self.refused("bert", f"bert.hf ({self.ARCH})", "google", path, name)
 
     def test_base(self):
         got = self.convert("bert", f"bert.google ({self.ARCH})", "hf_base", self.npz("g.npz", self.google()), "out.safetensors",
