@@ -136,7 +136,7 @@ def main():
     shape = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     save("foreign", {"w": shape, "scale": np.float32(0.5), "opts": Opts(0.1, torch.ones(2)),
                      "size": shape.shape, "dtype": shape.dtype, "device": shape.device},
-         [("w", shape), ("opts.1", torch.ones(2))])
+         [("w", shape), ("scale", torch.tensor(0.5)), ("opts.1", torch.ones(2))])
     save("keys", {0: torch.ones(1), "a b": torch.zeros(1), ("x", 1): torch.ones(1), True: torch.zeros(2),
                   None: torch.ones(3), 0.5: torch.ones(4), "ключ": torch.ones(5), b"by": torch.ones(6)},
          [("0", torch.ones(1)), ("a b", torch.zeros(1)), ("(x, 1)", torch.ones(1)), ("True", torch.zeros(2)),
