@@ -540,6 +540,15 @@ static void end(compilation *c)
     wm_arena_release(&c->forms);
 }
 
+/* All arenas jump to the returned buffer when memory runs out. */
+static jmp_buf *catch_oom(compilation *c)
+{
+    jmp_buf *oom = wm_arena_oom(&c->arena);
+    wm_arena_oom_as(&c->scratch, &c->arena);
+    wm_arena_oom_as(&c->forms, &c->arena);
+    return oom;
+}
+
 /* What a caller wants of a compilation; the one that is not wanted is NULL. */
 typedef struct wanted {
     uint8_t **bytes; /* a plan */
@@ -561,8 +570,7 @@ static bool judge(const compilation *c, wmap_report *report, wmap_error *err)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     bool ok = begin(back, &options, c, err);
     back->first = c;
-    jmp_buf *oom = wm_arena_oom(&back->arena);
-    wm_arena_oom_as(&back->scratch, &back->arena);
+    jmp_buf *oom = catch_oom(back);
     if (setjmp(*oom)) {
         ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
     } else {
@@ -668,9 +676,7 @@ static bool run(const wmap_compile_options *options, const wanted *w, wmap_error
     bool ok = begin(c, options, w->from, err);
     if (!ok)
         goto done;
-    jmp_buf *oom = wm_arena_oom(&c->arena);
-    wm_arena_oom_as(&c->scratch, &c->arena);
-    wm_arena_oom_as(&c->forms, &c->arena);
+    jmp_buf *oom = catch_oom(c);
     if (setjmp(*oom))
         ok = wm_fail(err, WMAP_E_NOMEM, "out of memory");
     else
