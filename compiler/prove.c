@@ -357,6 +357,31 @@ static void check_copies(prover *p, wm_instance *in)
     }
 }
 
+/* E0501: of equal slices the first is read, so that there must be one. */
+static void check_slices(prover *p, wm_instance *in, uint32_t term)
+{
+    const wm_form *f = in->form;
+    const wm_placement *pl = &f->left[term];
+    for (size_t i = 0; i < f->source_count && !in->left[term].absent; i++) {
+        wm_piece piece = f->sources[i];
+        if (piece.term != term || piece.unnamed)
+            continue;
+        uint32_t count = piece.equal_count;
+        piece.equal_count = 0;
+        for (uint32_t a = 0; a < count && !in->failed; a++) {
+            uint64_t without;
+            if (in->extents[piece.equals[a]] != 0)
+                continue;
+            if (piece_size(in, &piece, pl->dots != WM_NONE, &without) && without == 0)
+                break; /* nothing is read */
+            wm_instance_error(p->state, in, WM_E0501,
+                              pl->term->layout_given ? pl->term->layout->span : pl->term->span,
+                              "there is no slice along %s to be read: its extent is 0",
+                              wm_quote(p->unit, f->axes[piece.equals[a]].name));
+        }
+    }
+}
+
 /* What is read: all of it, and constants that can be found there. */
 static void prove_source(prover *p, wm_instance *in, uint32_t term)
 {
@@ -364,6 +389,7 @@ static void prove_source(prover *p, wm_instance *in, uint32_t term)
     const wm_bound *bound = &in->left[term];
     const wm_else *other = line->left[term].otherwise;
     check_coverage(p, in, term, true);
+    check_slices(p, in, term);
     if (bound->absent || in->failed || (!other && !line->all))
         return;
     if (bound->dtype == WMAP_OPAQUE) {

@@ -30,7 +30,12 @@ def parents(layout):
 
 def rules(spec, rng):
     """Rules with layouts that are said, in a random order, each with its unit."""
-    all_ = [(u, r) for u in spec.units for r in u.rules if not r.verbs]
+    all_ = [
+        (u, r)
+        for u in spec.units
+        for r in u.rules
+        if not r.verbs and not r.equal and not any(o.axes() for o in r.sources + r.targets)
+    ]
     rng.shuffle(all_)
     return all_
 

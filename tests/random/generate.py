@@ -5,6 +5,7 @@ import itertools
 import random
 
 from files import HOLDS, product
+from guards import Guards
 from layout import Pad, Rest
 from names import Ambiguous, Hole, Pattern
 from rule import Instance, Operand, Rule
@@ -25,7 +26,7 @@ TEXT_VARS = ["p", "pre", "scope"]
 FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
 
 
-class Generator(Units):
+class Generator(Units, Guards):
     """`alone`: a spec that needs no file beside it, neither its source nor an import."""
 
     def __init__(self, seed, alone=False):
@@ -228,13 +229,16 @@ class Generator(Units):
         for o in rule.sources:
             for t in o.pieces():
                 names.update(a for a, _ in t if a[0] not in ":.")
+        for o in rule.sources + rule.targets:
+            names.update(o.axes())
         names = sorted(names)
+        some = {a for o in rule.sources + rule.targets for a in o.axes()}  # of equal slices there is one
         ints = [v for v, values in vars_ if not isinstance(values[0], str)]
         stacked = {a for o in rule.sources + rule.targets for a in o.stack}
         sizes = (1, 1, 2, 2, 2, 3, 3, 4, 5)
         n = {a: self.rng.choice(sizes) for a in names}
         for a in names:
-            if a not in stacked and self.chance(0.01):
+            if a not in stacked and a not in some and self.chance(0.01):
                 n[a] = 0
         by = {}
         one_for_all = any(set(envs[0]) - o.pattern.vars() for o in rule.sources)
@@ -387,6 +391,9 @@ class Generator(Units):
             for o in rule.sources:
                 o.dtype, o.cast = self.rng.choice(froms), to
                 o.policy = self.pick(None, None, None, "saturate", "allow")
+                if rule.equal:
+                    first = rule.sources[0]
+                    o.dtype, o.policy = first.dtype, first.policy
             return
         if self.chance(0.5):
             some = [d for d in some if kind_of(d) == "float"]
@@ -397,18 +404,24 @@ class Generator(Units):
     def fill(self, rule):
         """The bytes of the sources."""
         for i in rule.instances:
-            for o in rule.sources:
+            known, equal = {}, {}
+            for o in [x for x in rule.sources if not x.absent]:  # tensors of other instances too
+                shape = o.shape(i)
+                for name, at in o.tensors(i):
+                    if name in rule.tensors:
+                        if rule.tensors[name][1] != shape:
+                            raise Retry("shared by instances of other shapes")
+                        self.learn(i, known, equal, rule.tensors[name][2], o, at)
+            for o in [x for x in rule.sources if not x.absent]:
                 shape = o.shape(i)
                 to = o.cast if o.policy is None else None
                 into = [to] if to else []
                 if not any(x.cast for x in rule.sources) and o.dtype in self.spec.maps:
                     into = [self.spec.maps[o.dtype]]
-                for name, _ in o.tensors(i):
+                for name, at in o.tensors(i):
                     if name is None:
                         raise Retry("no such name")
                     if name in rule.tensors:
-                        if rule.tensors[name][1] != shape:
-                            raise Retry("shared by instances of other shapes")
                         continue
                     if o.policy == "saturate" and kind_of(o.cast) != "float":
                         raw = elements(o.dtype, product(shape), self.rng, ["f64"])
@@ -416,6 +429,7 @@ class Generator(Units):
                             raw = self.without_nan(o.dtype, raw)
                     else:
                         raw = elements(o.dtype, product(shape), self.rng, into)
+                    raw = self.keep_promises(i, known, equal, raw, o, at)
                     rule.tensors[name] = (o.dtype, shape, raw)
 
     @staticmethod
@@ -455,14 +469,16 @@ class Generator(Units):
         if rest or not pieces[0][1]:
             for o in sources + targets:
                 o.layout.silent = all(isinstance(d, Rest) for d in o.layout.dims) and bool(o.layout.dims)
+        r = Rule(sources, targets, [])
+        if not turned:
+            self.promise(b, r, pieces, rest, vars_, readable or not bound, extra[0])
         placed = {a for o in sources + targets for a in o.layout.axes()}
-        if any(a not in placed for o in sources + targets for a in o.stack):
+        if any(a not in placed for o in sources + targets for a in o.stack if a not in o.copied):
             raise Retry("an axis in names alone")
         for o in targets[copies:]:
             if self.chance(0.4):
                 o.optional = True
                 o.absent = bool(self.spec.target_like) and self.chance(0.5)
-        r = Rule(sources, targets, [])
         if not turned:
             self.leave_out(b, r)
         if envs and len(envs) > 1 and all(w == vars_ for w in wants) and self.chance(0.3) and not bound:
@@ -480,8 +496,10 @@ class Generator(Units):
 
     def leave_out(self, b, r):
         for o in r.sources:
-            if self.chance(0.08):
-                b.pad(o.layout)
+            if self.chance(0.08) and b.pad(o.layout) and self.chance(0.5):
+                o.layout.otherwise = "0"
+            if self.chance(0.05) and b.diagonal(o.layout) or self.chance(0.01):
+                o.layout.otherwise = "0"
         for o in r.targets:
             if self.chance(0.12) and b.pad(o.layout) or self.chance(0.06) and b.diagonal(o.layout) or self.chance(0.02):
                 o.layout.otherwise = "0"
@@ -493,6 +511,9 @@ class Generator(Units):
         for t in r.targets:
             if t.layout.otherwise is not None:
                 t.layout.otherwise = self.constant(dtype)
+        for o in r.sources:
+            if o.layout.otherwise is not None:
+                o.layout.otherwise = self.constant(o.dtype)
 
     def constant(self, dtype):
         kind = kind_of(dtype)
@@ -640,9 +661,12 @@ class Generator(Units):
             for r in u.rules:
                 for i in r.instances:
                     for o in r.sources:
+                        if o.absent:
+                            continue
                         for name, at in o.tensors(i):
                             fixed = i.env if any(p is o.pattern and env for p, env, _ in u.matches) else {}
-                            if bound(o.pattern, fixed).match(name) != {
+                            got = bound(o.pattern, fixed).match(name) or {}
+                            if {k: v for k, v in got.items() if k not in o.copied} != {
                                 k: v for k, v in {**i.env, **at}.items() if k in o.pattern.vars() and k not in fixed
                             }:
                                 raise Retry("a name is read in another way")

@@ -9,18 +9,18 @@ NOTHING = frozenset()
 
 
 class Axis:
-    """`a` or `-a`."""
+    """`a`, `-a`, or `=a`, whose index is no part of what stands there."""
 
-    __slots__ = ("name", "back")
+    __slots__ = ("name", "back", "equal")
 
-    def __init__(self, name, back=False):
-        self.name, self.back = name, back
+    def __init__(self, name, back=False, equal=False):
+        self.name, self.back, self.equal = name, back, equal
 
     def text(self):
-        return "-" + self.name if self.back else self.name
+        return "-" * self.back + "=" * self.equal + self.name
 
     def cells(self, n, rest):
-        forth = [frozenset(((self.name, i),)) for i in range(n[self.name])]
+        forth = [frozenset((("=" * self.equal + self.name, i),)) for i in range(n[self.name])]
         return forth[::-1] if self.back else forth
 
     def walk(self):
@@ -145,6 +145,11 @@ def product(lists, first):
     return out
 
 
+def plain(cell):
+    """Without the axes along which slices are equal."""
+    return frozenset(x for x in cell if x[0][0] != "=")
+
+
 def agree(cell):
     """Whether a union of cells has one index for each axis."""
     return len({a for a, _ in cell}) == len(cell)
@@ -189,6 +194,8 @@ class Layout:
         names = self.axes()
         if len(set(names)) != len(names):
             out = [c if c is None or agree(c) else None for c in out]
+        if any(isinstance(x, Axis) and x.equal for x in self.walk()):
+            out = [c if c is None else plain(c) for c in out]
         return [len(cells) for cells in lists], out
 
     def pieces(self):
@@ -200,4 +207,4 @@ class Layout:
                 if isinstance(x.extent, str):
                     everything[x.extent] = 1
         found = product(self.lists(everything, []), [NOTHING])
-        return [c for c in found if c is not None]
+        return [plain(c) for c in found if c is not None]

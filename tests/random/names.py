@@ -23,9 +23,10 @@ class Hole:
     """A hole for a variable. `kind`: "int" for a*x + b with a format, "table" for entries[x + b], "text" for a string,
     "const" for an expression whose value is known, "expr" for one that is written only, "wild" for what isn't kept."""
 
-    def __init__(self, kind, var=None, a=1, b=0, form=None, table=None, entries=None, words=None, value=None):
+    def __init__(self, kind, var=None, a=1, b=0, form=None, table=None, entries=None, words=None, value=None, equal=False):
         self.kind, self.var, self.a, self.b, self.form = kind, var, a, b, form
         self.table, self.entries, self.words, self.value = table, entries, words, value
+        self.equal = equal
 
     def linear(self):
         x = self.var
@@ -38,7 +39,7 @@ class Hole:
     def text(self, first):
         """As in a spec; `first` where a string's format is to be said."""
         if self.kind == "int":
-            return "{" + self.linear() + (":" + self.form if self.form else "") + "}"
+            return "{" + "=" * self.equal + self.linear() + (":" + self.form if self.form else "") + "}"
         if self.kind == "table":
             return "{" + f"{self.table}[{self.linear()}]" + "}"
         if self.kind == "text":

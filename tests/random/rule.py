@@ -4,7 +4,7 @@ operand and carries what it finds under a key (tags, axes with their indices) fr
 import itertools
 
 from files import product
-from layout import Rest
+from layout import Axis, Rest
 from solve import solve
 from values import cast, constant, size_of
 
@@ -17,30 +17,48 @@ class Operand:
         self.stack = [h.var for h in pattern.holes() if h.var in stack]
         self.dtype = self.cast = self.policy = None
         self.optional = self.absent = False  # a copy that the declared target may lack, or lacks
+        self.copied = {}  # axes of `{=s}`: their numbers in the names that are read
         self.declared = ""  # `: dtype shape` of a target
         self.raw = False
+
+    def promises(self):
+        return (
+            self.layout.otherwise is not None or self.copied or any(isinstance(x, Axis) and x.equal for x in self.layout.walk())
+        )
 
     def base(self, at):
         return frozenset([(":" + self.tag, 0)] if self.tag else []) | frozenset(at.items())
 
     def tensors(self, inst):
         """(name, {axis in the name: index}) of one instance."""
+        for name, at, _ in self.lots(inst):
+            yield name, at
+
+    def lots(self, inst):
+        """The same, with the numbers of `{=s}`."""
         for index in itertools.product(*(range(inst.n[a]) for a in self.stack)):
             at = dict(zip(self.stack, index))
-            yield self.pattern.write({**inst.env, **at}), at
+            said = {a: self.copied[a][k] if a in self.copied else k for a, k in at.items()}
+            axes = {a: k for a, k in at.items() if a not in self.copied}
+            yield self.pattern.write({**inst.env, **said}), axes, [at[a] for a in self.copied]
 
     def shape(self, inst):
         return self.layout.shape(inst.n, inst.rest)
 
     def pieces(self):
-        base = self.base({a: 0 for a in self.stack})
+        base = self.base({a: 0 for a in self.stack if a not in self.copied})
         return [c | base for c in self.layout.pieces()]
 
     def text(self, rng, said):
         words = (f"{self.tag}: " if self.tag else "") + self.pattern.text(rng, said, self.raw) + self.layout.text()
+        words += " optional" if self.optional else ""
         if self.cast:
             words += f" | cast {self.cast}" + (f" {self.policy}" if self.policy else "")
-        return words + (" optional" if self.optional else "") + self.declared
+        return words + self.declared
+
+    def axes(self):
+        """Those that are in no piece."""
+        return [*self.copied, *(x.name for x in self.layout.walk() if isinstance(x, Axis) and x.equal)]
 
 
 class Instance:
@@ -54,7 +72,7 @@ class Rule:
     def __init__(self, sources, targets, instances):
         self.sources, self.targets, self.instances = sources, targets, instances
         self.where = []  # (axis, text, function from known extents and env to {axis: extent})
-        self.optional = False
+        self.optional = self.equal = False
         self.verbs = ""
         self.shared = set()  # axes of an `axis` around the rule
         self.bound = set()  # variables of a `for` around it
@@ -64,7 +82,7 @@ class Rule:
         said = set(self.bound)
         arrow, comma = (rng.choice((" -> ", " ->\n    ", "\n  -> ")), rng.choice((", ", ",\n    ")))
         sides = [comma.join(o.text(rng, said) for o in side) for side in (self.sources, self.targets)]
-        words = ("optional " if self.optional else "") + self.verbs + arrow.join(sides)
+        words = ("optional " if self.optional else "") + ("equal " if self.equal else "") + self.verbs + arrow.join(sides)
         if self.where:
             words += rng.choice((" where ", "   where ", "\n    where ")) + ", ".join(
                 f"{a}={t}" for a, t, _ in self.where
@@ -92,7 +110,8 @@ class Rule:
         """What follows for one instance from shapes, names, `where` and `axis`."""
         known = dict(facts)
         for o in self.sources:
-            known.update({a: inst.n[a] for a in o.stack})
+            if not o.absent:
+                known.update({a: inst.n[a] for a in o.stack})
         bindings = [lambda known, f=f: f(known, inst.env) for _, _, f in self.where]
         return solve(list(self.equations(inst, shapes)), known, bindings)
 
@@ -100,6 +119,11 @@ class Rule:
         """Axes and paddings that don't follow, in the order in which they are written."""
         known = self.known(inst, shapes, facts)
         for o in self.sources + self.targets:
+            if o.absent:
+                continue
+            for a in o.copied:
+                if a not in known:
+                    yield a
             for x in o.layout.walk():
                 for name in (getattr(x, "name", None), getattr(x, "key", None)):
                     if name and name not in known and not isinstance(getattr(x, "extent", None), (int, str)):
@@ -113,6 +137,8 @@ class Rule:
         for inst in self.instances:
             found, dtype = {}, None
             for o in self.sources:
+                if o.absent:
+                    continue
                 dtype = o.cast or (o.dtype if own else maps.get(o.dtype, o.dtype))
                 for name, at in o.tensors(inst):
                     _, shape, raw = tensors[name]
@@ -121,9 +147,10 @@ class Rule:
                     assert mine == list(shape), (name, mine, shape)
                     for k, cell in enumerate(cells):
                         if cell is not None:
-                            assert cell not in found, (name, cell)
+                            assert cell not in found or self.equal or o.promises(), (name, cell)
                             element = raw[k * size : k * size + size]
-                            found[cell] = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
+                            element = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
+                            assert found.setdefault(cell, element) == element, (name, cell)
             used, out = set(), []
             for o in self.targets:
                 if o.absent:
@@ -136,12 +163,17 @@ class Rule:
             assert used - {None} == set(found), "a piece of the source goes nowhere"
             yield out
 
+    @staticmethod
+    def result(o, element):
+        """What copies are compared by."""
+        return cast(element, o.dtype, o.cast, o.policy) if o.cast else element
+
     def first_names(self, place):
         """For the order of instances: those of the first operand with all loop variables, by their place in the file;
         None if there is no such operand."""
         loops = set().union(*(set(i.env) for i in self.instances))
         for o in self.sources:
-            if loops <= o.pattern.vars():
+            if loops <= o.pattern.vars() and not o.optional:
                 return [min(place[name] for name, _ in o.tensors(i)) for i in self.instances]
         return None
 
@@ -149,7 +181,7 @@ class Rule:
         """Whether the rule can be turned: all elements of both sides, each once, and names that can be read."""
         loops = set().union(*(set(i.env) for i in self.instances))
         for o in self.sources + self.targets:
-            if o.cast or o.optional or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
+            if o.cast or o.optional or o.promises() or self.equal or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
                 return False
             if any(h.kind in ("expr", "wild") for h in o.pattern.holes()):
                 return False

@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import files
 from breaks import mutate
 from generate import generate
+from guards import broken, violate
 from mutants import relaid
 from spec import SECOND
 from turn import turned
@@ -29,6 +30,7 @@ from values import is_nan, kind_of, size_of
 SECONDS = 60
 ERROR = re.compile(r"\S+: error\[E\d+\]: ")
 PLACED = re.compile(r"(spec|lib)\.wmap:\d+:\d+: error")
+BROKEN = re.compile(r"`([^`]*)`: (R080[123]): (\d+) element.*, at (\[[^\]]*\])$", re.M)
 OVERFLOW = re.compile(r"R060[45]: ")
 FREE = re.compile(r"error\[E052[2-7]\]")  # of tensors that no statement speaks of
 
@@ -177,6 +179,25 @@ class Runner:
             # tensors without bytes have one offset in a safetensors file, so that several tell no order
             compare(there, files.read("back." + form), sum(not t[3] for t in there) < 2, casts(spec))
 
+    def violated(self, spec, reports):
+        """Files that break a promise: one of the reports, the same by a plan on three threads, and nothing is written."""
+        args, sources = self.prepare(spec)
+        out = "out." + spec.target_format
+        self.call("compile", "spec.wmap", *args, "-o", "p.plan", "-q")
+        straight = self.run("run", "spec.wmap", *args, "-o", out, "--jobs", "1", "-q")
+        planned = self.run("run", "p.plan", *sources, "-o", out, "--jobs", "3", "-q")
+        if straight != planned:
+            raise Failure(f"{straight} on one thread, {planned} by a plan on three")
+        status, said = straight
+        told = BROKEN.search(said)
+        if status != 3 or not told:
+            raise Failure(f"a broken promise, but: status {status}\n{said}")
+        name, ident, count, index = told.groups()
+        if (ident, name, int(count), index) not in reports:
+            raise Failure(f"a broken promise: {sorted(reports)}, but\n{said}")
+        if any(f.startswith(("out", ".")) for f in os.listdir(".")):
+            raise Failure(f"a broken promise, but something is left behind: {os.listdir('.')}")
+
     def formatted(self, seed, args, out):
         """With other blanks and comments, and as `wmap fmt` lays that out, the spec means the same, and stays as it is."""
         with open("spec.wmap", "rb") as f, open("laid.wmap", "wb") as g:
@@ -230,7 +251,7 @@ def one(seed):
     """Runs a seed; a report of what failed, or None."""
     try:
         spec = generate(seed)
-        for step in (straight, damaged, back, broken):
+        for step in (straight, damaged, back, promise, mistaken):
             report = step(seed, spec)
             if report:
                 return report
@@ -268,7 +289,30 @@ def back(seed, spec):
     return straight(seed, other) if other else None
 
 
-def broken(seed, spec):
+def promise(seed, spec):
+    """Files that break what a rule promises of them."""
+    wrong = broken(spec)
+    if wrong:
+        return f"seed {seed}: the test itself: promises are broken: {wrong}"
+    found = violate(spec, random.Random(seed + 2))
+    if not found:
+        return None
+    undo = found[1]
+
+    def fails(spec):
+        try:
+            runner.violated(spec, broken(spec))
+        except Failure as e:
+            return e
+        return None
+
+    error = fails(spec)
+    report = failure(seed, error, spec) if error else None
+    undo()
+    return report
+
+
+def mistaken(seed, spec):
     """One mistake. Which, and where, follows from the seed and not from what was left out, so that it can shrink."""
     found = mutate(spec, random.Random(seed))
     if not found:

@@ -22,6 +22,7 @@ class Unit:
         self.word = word
         self.how, self.template = "plain", None
         self.rules, self.decls, self.dropped = [], [], {}
+        self.guarded = {}  # of those: the constant that all elements are
         self.before, self.after = [], []  # lines around the rules
         self.lines = None  # instead of the rules' text
         self.written = []  # (name, dtype, shape, bytes) without a rule

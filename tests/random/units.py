@@ -6,7 +6,7 @@ from names import Hole, Pattern
 from rule import Rule
 from shapes import Builder
 from spec import LONG, SECOND, SHORT, Retry, Unit
-from values import constant, elements
+from values import constant, elements, kind_of
 from verbs import verb_rule
 
 
@@ -38,6 +38,7 @@ class Units:
         for some in [unit.dropped] + list({id(r.tensors): r.tensors for r in unit.rules}.values()):
             for name in list(some):
                 some[SECOND + name] = some.pop(name)
+        unit.guarded = {SECOND + n: c for n, c in unit.guarded.items()}
         unit.matches = [(p, e, w if w is None else {SECOND + n for n in w}) for p, e, w in unit.matches]
 
     def wrap(self, unit):
@@ -56,6 +57,8 @@ class Units:
 
     def again(self, unit, r, vars_):
         """Another rule that reads the same tensors."""
+        if r.equal or any(o.promises() for o in r.sources):
+            raise Retry("a promise said once")
         b = Builder(self.rng)
         pieces = [
             (frozenset(a[1:] for a, _ in p if a[0] == ":"), frozenset(a for a, _ in p if a[0] not in ":."))
@@ -101,7 +104,7 @@ class Units:
         r = self.rule(unit, vars_, envs, bound=True, readable=by_name)
         unit.for_order = lambda i, place: envs.index(i.env)
         if by_name:
-            named = [o for o in r.sources if not o.stack and {v for v, _ in vars_} <= o.pattern.vars()]
+            named = [o for o in r.sources if not o.stack and not o.absent and {v for v, _ in vars_} <= o.pattern.vars()]
             if not named:
                 raise Retry("no names to loop over")
             unit.over = over = named[0].pattern
@@ -187,7 +190,7 @@ class Units:
             vars_, envs = self.loops()
             r = self.rule(unit, vars_, envs, whole=False)
             o = r.sources[0]
-            if o.stack or {v for v, _ in vars_} - o.pattern.vars():
+            if o.absent or o.stack or {v for v, _ in vars_} - o.pattern.vars():
                 raise Retry("like one of many")
             target = self.pattern(vars_, [], False)
             own = self.spec.maps.get(o.dtype, o.dtype)
@@ -218,12 +221,26 @@ class Units:
         pattern = Pattern([word, Hole("wild", form=form), "/end"])
         unit.matches.append((pattern, {}, set(unit.dropped)))
         more = f', "{self.word()}"' if self.chance(0.3) else ""
+        if self.chance(0.5):
+            more += " if all " + self.promised(unit)
         unit.lines = lambda rng: [f"drop {pattern.text(rng)}{more}"]
+
+    def promised(self, unit):
+        """Makes the tensors that are dropped all of one constant, which every dtype of them has."""
+        c = self.pick("0", "0", "1") if any(kind_of(t[0]) == "bool" for t in unit.dropped.values()) else self.pick("0", "0", "1", "7")
+        if any(kind_of(t[0]) in ("raw", "complex") for t in unit.dropped.values()):
+            c = "0"
+        for name, (dtype, shape, _) in unit.dropped.items():
+            unit.dropped[name] = dtype, shape, constant(dtype, c) * product(shape)
+            unit.guarded[name] = c
+        return c
 
     def unit_has(self, unit):
         """if has: a branch that is taken beside one that would be wrong."""
         vars_, envs = self.loops()
         r = self.rule(unit, vars_, envs)
+        if r.sources[0].absent or r.sources[0].copied:
+            raise Retry("asked for in vain")
         name = r.sources[0].pattern
         gone = f'"{self.word()}"'
         wrong = f'{gone} [a b] -> "{self.word()}" [b a]'
