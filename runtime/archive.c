@@ -2,7 +2,6 @@
 #include "runtime/archive.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 #include "runtime/base/text.h"
+#include "runtime/file.h"
 #include "runtime/formats/zip.h"
 #include "runtime/identify.h"
 #include "runtime/spool.h"
@@ -50,66 +50,35 @@ static void forget_ahead(wmap_archive *archive)
 
 /* Opening. */
 
-/* Opens `path` below `folder` (AT_FDCWD or a descriptor) as a regular file; a pipe is spooled. Never waits
- * for a writer of a named pipe that is not there. -1 with `err` filled. */
-static int open_plain(const char *path, uint64_t *size, wmap_error *err)
+static bool open_stdin(wm_file *file, wmap_error *err)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        wm_fail_errno(err, WMAP_E_IO, errno, "cannot open");
-        return -1;
-    }
-    bool ok = fstat(fd, &st) == 0 || wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
-    if (ok && S_ISDIR(st.st_mode))
-        ok = wm_fail(err, WMAP_E_NOT_WEIGHTS,
-                     "this is a folder, and holds no set of weight files that wmap finds by itself; name one "
-                     "file in it");
-    else if (ok && S_ISFIFO(st.st_mode)) {
-        int flags = fcntl(fd, F_GETFL);
-        int spool = flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? wm_spool_from(fd, err) : -1;
-        close(fd);
-        if (spool < 0 || fstat(spool, &st) != 0)
-            ok = false;
-        fd = spool;
-    } else if (ok && !S_ISREG(st.st_mode))
-        ok = wm_fail(err, WMAP_E_IO, "this is a device or a socket, not a file");
-    if (ok) {
-        *size = (uint64_t)st.st_size;
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    *file = (wm_file){.fd = wm_spool_from(STDIN_FILENO, err)};
+    if (file->fd >= 0 && fstat(file->fd, &st) == 0)
+        file->size = (uint64_t)st.st_size;
+    return file->fd >= 0;
 }
 
-static int open_stdin(uint64_t *size, wmap_error *err)
-{
-    struct stat st;
-    int fd = wm_spool_from(STDIN_FILENO, err);
-    if (fd >= 0 && fstat(fd, &st) == 0)
-        *size = (uint64_t)st.st_size;
-    return fd;
-}
-
-/* Adds an opened file; takes `fd` over, closing it on failure. */
-static bool add_file(wmap_archive *archive, const char *path, int fd, uint64_t size, wmap_error *err)
+/* Adds an opened file under a path; takes its descriptor over, closing it on failure. */
+static bool add_file(wmap_archive *archive, const char *path, const wm_file *opened, wmap_error *err)
 {
     char *copy = wm_copy(&archive->arena, path, strlen(path));
     wm_file *file =
         copy ? wm_push(&archive->arena, archive->files, archive->file_count, archive->file_cap) : NULL;
     if (!file) {
-        close(fd);
+        close(opened->fd);
         return nomem(err);
     }
-    *file = (wm_file){copy, fd, size, NULL};
+    *file = *opened;
+    file->path = copy;
     return true;
 }
 
 uint32_t wm_archive_add_spool(wmap_archive *archive, int fd, uint64_t size, wmap_error *err)
 {
-    return add_file(archive, archive->files[0].path, fd, size, err) ? (uint32_t)archive->file_count - 1
-                                                                    : UINT32_MAX;
+    const wm_file spool = {.fd = fd, .size = size};
+    return add_file(archive, archive->files[0].path, &spool, err) ? (uint32_t)archive->file_count - 1
+                                                                  : UINT32_MAX;
 }
 
 static bool lfs_pointer(wmap_error *err)
@@ -158,7 +127,7 @@ static const char *locate(wmap_archive *archive, wm_place place, wmap_error *err
 static void restart(wmap_archive *archive)
 {
     for (size_t i = 0; i < archive->file_count; i++)
-        close(archive->files[i].fd);
+        wm_file_close(&archive->files[i]);
     archive->file_count = 0;
     forget_ahead(archive);
     archive->packed = NULL;
@@ -168,9 +137,9 @@ static void restart(wmap_archive *archive)
 
 static bool open_first(wmap_archive *archive, const char *path, wmap_error *err)
 {
-    uint64_t size = 0;
-    int fd = strcmp(path, "-") == 0 ? open_stdin(&size, err) : open_plain(path, &size, err);
-    return fd >= 0 && add_file(archive, path, fd, size, err) && wm_unpack(archive, &archive->packed, err) &&
+    wm_file file;
+    bool opened = strcmp(path, "-") == 0 ? open_stdin(&file, err) : wm_file_open(path, &file, err);
+    return opened && add_file(archive, path, &file, err) && wm_unpack(archive, &archive->packed, err) &&
            find_format(archive, err);
 }
 
@@ -289,7 +258,8 @@ wmap_archive *wm_archive_over(const wm_format *format, const char *label, int fd
     wm_map_init(&archive->names, &archive->arena, 0);
     archive->format = format;
     archive->path = wm_copy(&archive->arena, label, strlen(label));
-    if (archive->path ? add_file(archive, label, fd, size, err) : (close(fd), nomem(err)))
+    const wm_file file = {.fd = fd, .size = size};
+    if (archive->path ? add_file(archive, label, &file, err) : (close(fd), nomem(err)))
         return archive;
     wmap_archive_close(archive);
     return NULL;
@@ -305,7 +275,7 @@ void wmap_archive_close(wmap_archive *archive)
         archive->format->close(archive);
     wm_views_close(archive);
     for (size_t i = 0; i < archive->file_count; i++)
-        close(archive->files[i].fd);
+        wm_file_close(&archive->files[i]);
     wm_arena_release(&archive->arena);
     free(archive);
 }
@@ -344,23 +314,28 @@ static char *path_of_member(wmap_archive *archive, const char *name, wmap_error 
 
 uint32_t wm_archive_add_file(wmap_archive *archive, const char *name, wmap_error *err)
 {
-    uint64_t size = 0;
+    wm_file file;
     uint8_t head[64];
     char *path = path_of_member(archive, name, err);
     if (!path)
         return UINT32_MAX;
-    int fd = open_plain(path, &size, err);
-    int64_t got = fd >= 0 ? wm_pread(fd, head, sizeof head, 0) : 0;
-    if (fd >= 0 && got > 0 && wm_is_lfs_pointer(head, (size_t)got)) {
-        close(fd);
-        fd = -1;
-        lfs_pointer(err);
+    bool ok = wm_file_open(path, &file, err);
+    int64_t got = ok ? wm_pread(file.fd, head, sizeof head, 0) : 0;
+    if (got > 0 && wm_is_lfs_pointer(head, (size_t)got)) {
+        close(file.fd);
+        ok = lfs_pointer(err);
     }
-    if (fd < 0 || !add_file(archive, path, fd, size, err)) {
+    if (!ok || !add_file(archive, path, &file, err)) {
         wm_error_file(err, path);
         return UINT32_MAX;
     }
     return (uint32_t)archive->file_count - 1;
+}
+
+void wm_archive_rest(wmap_archive *archive, uint32_t first)
+{
+    for (size_t i = first; i < archive->file_count; i++)
+        wm_file_rest(&archive->files[i]);
 }
 
 wmap_archive *wm_archive_add_part(wmap_archive *archive, const char *name, wmap_error *err)
@@ -374,15 +349,18 @@ wmap_archive *wm_archive_add_part(wmap_archive *archive, const char *name, wmap_
         return NULL;
     }
     *slot = open_path(path, false, err);
-    if (!*slot)
+    if (!*slot) {
         archive->part_count--;
+        return NULL;
+    }
+    if (archive->part_count > WM_KEPT_OPEN)
+        wm_archive_rest(*slot, 0);
     return *slot;
 }
 
 uint32_t wm_archive_adopt_file(wmap_archive *archive, int fd, wmap_error *err)
 {
-    return add_file(archive, archive->files[0].path, fd, 0, err) ? (uint32_t)archive->file_count - 1
-                                                                 : UINT32_MAX;
+    return wm_archive_add_spool(archive, fd, 0, err);
 }
 
 /* Reading. */
@@ -404,7 +382,7 @@ static bool read_small(struct wm_ahead *ahead, const wm_file *file, uint32_t ind
         ahead->size = 0;
         if (!in_a_row)
             return false;
-        int64_t got = wm_pread(file->fd, ahead->bytes, left < AHEAD ? (size_t)left : AHEAD, offset);
+        int64_t got = wm_file_read(file, ahead->bytes, left < AHEAD ? (size_t)left : AHEAD, offset, NULL);
         if (got < (int64_t)size)
             return false; /* the plain read will say what is wrong */
         ahead->size = (size_t)got;
@@ -427,12 +405,10 @@ bool wm_archive_read(wmap_archive *archive, uint32_t index, uint64_t offset, voi
     if (archive->ahead && size <= SMALL &&
         read_small(archive->ahead, file, index, offset, buffer, (size_t)size))
         return true;
-    int64_t got = wm_pread(file->fd, buffer, (size_t)size, offset);
+    int64_t got = wm_file_read(file, buffer, (size_t)size, offset, err);
     if (got >= 0 && (uint64_t)got == size)
         return true;
-    if (got < 0)
-        wm_fail_errno(err, WMAP_E_IO, errno, "cannot read");
-    else
+    if (got >= 0)
         wm_fail(err, WMAP_E_CORRUPT, "the file became shorter while it was read");
     wm_error_offset(err, offset);
     return wm_error_file(err, shown_path(file));

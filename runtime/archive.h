@@ -8,6 +8,7 @@
 #include "runtime/base/cursor.h"
 #include "runtime/base/error.h"
 #include "runtime/base/map.h"
+#include "runtime/file.h"
 #include "wmap/archive.h"
 
 typedef struct wm_format wm_format;
@@ -16,17 +17,10 @@ typedef struct wm_format wm_format;
 #define WM_MAX_TENSORS    ((size_t)1000000)     /* per file */
 #define WM_MAX_NAME       ((size_t)64 << 10)    /* bytes of a tensor's name */
 #define WM_MAX_NAMES      ((size_t)128 << 20)   /* bytes of the names of all tensors of a file together */
+#define WM_KEPT_OPEN      ((size_t)64)          /* descriptors of the files of a set */
 #define WM_MAX_HEADER     ((uint64_t)256 << 20) /* bytes of a header held in memory */
 #define WM_MAX_RATIO      ((uint64_t)1100)      /* decoded bytes per stored byte; deflate can't exceed 1032 */
 #define WM_MAX_RATIO_FREE ((uint64_t)64 << 20)  /* decoded bytes to which the ratio doesn't apply */
-
-/* One file that belongs to an archive. */
-typedef struct wm_file {
-    const char *path;   /* as opened; for messages */
-    int fd;             /* read only */
-    uint64_t size;      /* bytes, when it was opened */
-    const uint8_t *map; /* whole file, mapped by wm_archive_view when first needed; NULL before */
-} wm_file;
 
 /* A checksum that the file states for a range of bytes; several entries may share it. */
 typedef struct wm_sum {
@@ -275,6 +269,10 @@ bool wm_archive_meta_add(wmap_archive *archive, const char *key, size_t key_len,
 /* Remembers a warning (one line; control characters are made visible). */
 void wm_archive_warn(wmap_archive *archive, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Closes the descriptors of files from `first` on, which are opened again when their bytes are needed: a set
+ * may have more files than a process may have open. Of each set WM_KEPT_OPEN stay as they are. */
+void wm_archive_rest(wmap_archive *archive, uint32_t first);
+
 /* Opens another file of the same folder as files[0] (a shard): `name` must be a plain file name (no slash,
  * not
  * "." or ".."). Gives its index in archive->files, or UINT32_MAX with `err` filled. */
@@ -322,7 +320,7 @@ struct wm_zip *wm_archive_zip(wmap_archive *archive, wmap_error *err);
 
 /* Where the elements of an entry are. */
 typedef struct wm_view {
-    int fd;               /* pread from here, at `offset` */
+    int fd;               /* pread from here, at `offset`; -1: the file is closed */
     uint64_t offset;      /* of the element of index 0, 0, ... */
     const uint8_t *bytes; /* the same place, mapped; reading may raise SIGBUS if the file is cut meanwhile */
     const int64_t *strides; /* elements a dimension; NULL is row-major */

@@ -262,6 +262,7 @@ bool wm_unpack(wmap_archive *archive, const char **how, wmap_error *err)
     if (ok) {
         close(file->fd);
         file->fd = fd;
+        file->named = false;
         file->size = w->out.size;
         *how = by->name;
     } else {

@@ -93,22 +93,33 @@ static const uint8_t *map_file(int fd, uint64_t size, wmap_error *err)
     return map;
 }
 
+/* The whole file, mapped once. With the lock held, or before anyone else knows of the archive. */
+static const uint8_t *map_once(wm_file *file, wmap_error *err)
+{
+    if (file->map)
+        return file->map;
+    int fd = wm_file_fd(file, err);
+    if (fd < 0)
+        return NULL;
+    file->map = map_file(fd, file->size, err);
+    wm_file_done(file, fd);
+    return file->map;
+}
+
 static bool view_direct(wmap_archive *archive, const wm_entry *entry, wm_view *view, wmap_error *err)
 {
     wm_file *file = &archive->files[entry->file];
     struct stat st;
-    if (fstat(file->fd, &st) != 0) {
+    if (file->fd >= 0 && fstat(file->fd, &st) != 0) {
         wm_fail_errno(err, WMAP_E_IO, errno, "cannot look at it");
         return wm_error_file(err, file->path);
     }
-    if ((uint64_t)st.st_size != file->size) {
+    if (file->fd >= 0 && (uint64_t)st.st_size != file->size) {
         wm_fail(err, WMAP_E_CORRUPT, "the file changed its size while it was open");
         return wm_error_file(err, file->path);
     }
     pthread_mutex_lock(&archive->views->lock);
-    if (!file->map)
-        file->map = map_file(file->fd, file->size, err);
-    const uint8_t *map = file->map;
+    const uint8_t *map = map_once(file, err);
     pthread_mutex_unlock(&archive->views->lock);
     if (!map)
         return wm_error_file(err, file->path);
@@ -120,9 +131,7 @@ bool wm_archive_mapped(wmap_archive *archive, uint32_t index, void (*work)(void 
                        wmap_error *err)
 {
     wm_file *file = &archive->files[index];
-    if (!file->map)
-        file->map = map_file(file->fd, file->size, err);
-    if (!file->map || !wm_trap_begin(err))
+    if (!map_once(file, err) || !wm_trap_begin(err))
         return false;
     bool whole = wm_trap_call(file->map, file->map + file->size, work, context);
     wm_trap_end();

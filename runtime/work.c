@@ -312,7 +312,7 @@ static bool fetch(const task *t, const wm_block *part, uint8_t *out)
     uint32_t size = t->from_size;
     bool line = part->count == 1 && part->axes[0].to == 1 && part->axes[0].from == 1;
     uint64_t bytes = line ? part->axes[0].extent * size : 0;
-    if (bytes < READ_LEAST)
+    if (bytes < READ_LEAST || t->view.fd < 0)
         return wm_trap_copy(part, out, t->view.bytes, size) || cut_off(t);
     uint64_t at = t->view.offset + (uint64_t)part->from * size;
     int64_t got = wm_pread(t->view.fd, out + part->to * (int64_t)size, (size_t)bytes, at);

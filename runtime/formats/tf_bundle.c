@@ -196,6 +196,8 @@ static bool open_shard(reading *r, uint64_t shard, uint32_t *file, wmap_error *e
     *file = wm_archive_add_file(r->archive, name, err);
     if (*file == UINT32_MAX)
         return false;
+    if (*file >= WM_KEPT_OPEN)
+        wm_archive_rest(r->archive, *file);
     *key = shard;
     wm_map_put(&r->bundle->files, key, sizeof *key, *file, &oom);
     return !oom || no_memory(err);

@@ -473,6 +473,8 @@ static bool read_tables(reading *r, wmap_error *err)
         uint32_t file = wm_archive_add_file(r->archive, other, err);
         if (file == UINT32_MAX || !read_table(r, file, err))
             return false;
+        if (file >= WM_KEPT_OPEN)
+            wm_archive_rest(r->archive, file);
     }
     return true;
 }

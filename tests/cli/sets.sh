@@ -101,4 +101,25 @@ run 0 run -e 'keep rest' a.safetensors -o x.npz
 has err '2 entries of metadata'
 run 0 run -q -e 'keep rest' a.safetensors -o y.npz
 empty err
+
+# a set of more files than a process may have open; each is met again only if it is the same
+header='{' data=
+for ((i = 0; i < 300; i++)); do
+    [ $i = 0 ] || header+=,
+    header+="\"t$i\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[$((2 * i)),$((2 * i + 2))]}"
+    data+=$(printf '\\x%02x\\x%02x' $((i & 255)) $((i >> 8)))
+done
+safetensors many.safetensors "$header}" "$data"
+run 0 run -e 'keep rest' many.safetensors -o k.safetensors --shard-size 2
+[ -e k-00300-of-00300.safetensors ] || fail 'no 300 files'
+limit=$(ulimit -Sn)
+ulimit -Sn 256
+run 0 inspect k.safetensors
+has out '300 tensors, 600 bytes'
+run 0 diff k.safetensors.index.json many.safetensors
+run 0 diff k.safetensors.index.json k.safetensors.index.json
+run 0 run -e 'keep rest' k.safetensors -o k.npz
+run 0 diff k.npz many.safetensors
+ulimit -Sn "$limit"
+
 finish

@@ -88,6 +88,57 @@ static void warns_of_what_is_not_listed(void **state)
     wmap_archive_close(archive);
 }
 
+/* The files behind the first ones are closed once their headers are read; in between, one of them is
+ * replaced, one is written to and one is cut. */
+static void meets_the_same_file_again(void **state)
+{
+    (void)state;
+    char index[16384] = "{\"weight_map\": {", name[32], text[128];
+    const size_t count = WM_KEPT_OPEN + 5;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "s-%zu", i);
+        int len = snprintf(text, sizeof text,
+                           "{\"t%zu\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}a", i);
+        char file[160] = {(char)(len - 1)};
+        memcpy(file + 8, text, (size_t)len);
+        write_file(name, file, (size_t)len + 8);
+        len = snprintf(text, sizeof text, "%s\"t%zu\": \"%s\"", i ? ", " : "", i, name);
+        strncat(index, text, (size_t)len);
+    }
+    strcat(index, "}}");
+    wmap_error err;
+    wmap_archive *archive = open_index(index, &err);
+    if (!archive)
+        fail_msg("%s: %s", err.file, err.message);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(archive->parts[i]->files[0].fd >= 0, i < WM_KEPT_OPEN);
+    char one[128];
+    struct stat st;
+    assert_int_equal(stat(path_of("s-64"), &st), 0);
+    snprintf(one, sizeof one, "%s", path_of("s-64"));
+    assert_int_equal(rename(one, path_of("away")), 0);
+    assert_int_equal(link(path_of("s-0"), one), 0);
+    struct timespec times[2] = {{0, UTIME_OMIT}, {1, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, path_of("s-65"), times, 0), 0);
+    assert_int_equal(truncate(path_of("s-66"), st.st_size - 1), 0);
+    assert_int_equal(unlink(path_of("s-67")), 0);
+    wm_view view;
+    for (size_t i = 0; i < count; i++) {
+        bool sound = i < 64 || i == 68;
+        assert_int_equal(wm_archive_view(archive, i, &view, &err), sound);
+        if (sound)
+            assert_int_equal(*view.bytes, 'a');
+        else
+            assert_non_null(strstr(err.message, i == 67 ? "cannot open" : "replaced or changed"));
+    }
+    wmap_archive_close(archive);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "s-%zu", i);
+        unlink(path_of(name));
+    }
+    unlink(path_of("away"));
+}
+
 #define MAP(pairs)         "{\"weight_map\": {" pairs "}}"
 #define SIZED(size, pairs) "{\"metadata\": {\"total_size\": " size "}, \"weight_map\": {" pairs "}}"
 #define ALL                "\"x\": \"b-10\", \"y\": \"b-10\", \"z\": \"b-2\""
@@ -182,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_set),
         cmocka_unit_test(warns_of_what_is_not_listed),
+        cmocka_unit_test(meets_the_same_file_again),
         cmocka_unit_test(refuses_what_lies),
         cmocka_unit_test(bounds_its_values),
     };
