@@ -6,7 +6,7 @@ import os
 import re
 import unittest
 
-from common import LIBRARY, SPECS, Case, distance, randomize, settings
+from common import LIBRARY, SPECS, Case, distance, randomize, settings, wmap
 import keras
 import numpy as np
 import safetensors.numpy
@@ -116,7 +116,8 @@ class LanguageModel(Vgg):
 
     def test_pairs(self):
         """Of those that have one bias; the file that TF1 wrote is without the forget bias that its code adds."""
-        self.every_pair("lstm_lm/lstm_lm", "lstm_lm", ["keras", "keras2", "keras3_weights", "keras_path"],
+        self.every_pair("lstm_lm/lstm_lm", "lstm_lm", ["keras", "keras2", "keras3_weights", "keras_path", "torch", "ptb",
+                                                       "lasagne", "lasagne_npz"],
                         " (vocab=11, emb=4, units=4)")  # fmt: skip
         spec, args = "lstm_lm/lstm_lm", " (vocab=11, emb=4, units=4)"
         source = self.random_source(spec, "lstm_lm.ptb" + args)
@@ -126,6 +127,24 @@ class LanguageModel(Vgg):
             self.wmap_ok("run", spec, "--from", f"lstm_lm.{m}{args}", "--to", "ptb", there, "-o", back, "-f")
             a, b = safetensors.numpy.load_file(source), safetensors.numpy.load_file(back)
             self.assertEqual({k: v.tobytes() for k, v in a.items()}, {k: v.tobytes() for k, v in b.items()})
+
+    def test_peepholes(self):
+        """What Keras and TF1's cell have no place for must be zero."""
+        spec, args = "lstm_lm/lstm_lm", " (vocab=11, emb=4, units=4)"
+        source = self.random_source(spec, "lstm_lm.keras" + args)
+        whole, bad, out = (self.path(n + ".safetensors") for n in ("whole", "bad", "out"))
+        self.wmap_ok("run", spec, "--from", "lstm_lm.keras" + args, "--to", "lasagne", source, "-o", whole)
+        for model, name in itertools.product(("keras3_weights", "ptb", "torch"), ("W_cell_to_outgate", "cell_init", "hid_init")):
+            tensors = safetensors.numpy.load_file(whole)
+            tensors["lstm2." + name].flat[3] = 0.5
+            safetensors.numpy.save_file(tensors, bad)
+            done = wmap("run", spec, "--from", "lstm_lm.lasagne" + args, "--to", model, bad, "-o", out)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("R0801", done.stderr)
+            self.assertIn("lstm2." + name, done.stderr)
+            self.assertFalse(os.path.exists(out))
+            self.wmap_ok("run", spec, "--from", "lstm_lm.lasagne" + args, "--to", model, whole, "-f", "-o", out)
+            os.unlink(out)
 
     test_full_size = test_without = test_text = None
 
