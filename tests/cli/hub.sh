@@ -43,7 +43,9 @@ pairs() {
 }
 pairs vgg vgg16 keras keras2 keras3_weights keras_path torchvision timm slim lasagne lasagne_npz
 pairs vgg vgg11_bn torchvision timm
-pairs lstm_lm lstm_lm keras keras2 keras3_weights keras_path torch ptb
+pairs lstm_lm lstm_lm keras keras2 keras3_weights keras_path torch ptb lasagne lasagne_npz
+pairs resnet resnet50 keras keras2 keras3_weights keras_path keras_old torchvision timm slim
+pairs resnet resnet34 keras3_weights torchvision
 
 # moves FLAG...: the moves of a map, without the places of the statements, tensors in the order of their names
 moves() { "$WMAP" explain --moves "$@" 2>/dev/null | sed 's/ at [^ ]*$//; /^map /d' | sort; }

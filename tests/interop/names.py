@@ -1,5 +1,5 @@
 """names.py: writes the listings in specs/*/names from the frameworks themselves: what `wmap inspect --format jsonl`
-prints of a file that they saved. tests/language/names.sh compares every model with its listing."""
+prints of a file that they saved. tests/cli/hub.sh compares every model with its listing."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import tempfile
 from common import LIBRARY, settings
 import keras
 import torch
+from resnet_torch import Resnet
 from test_vgg16 import Vgg16
 
 
@@ -19,23 +20,41 @@ def listing(family, model, path):
                        cwd=os.path.dirname(path))  # fmt: skip
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        for name, make in [("vgg16", keras.applications.VGG16), ("vgg19", keras.applications.VGG19)]:
-            keras.backend.clear_session()
-            model = make(weights=None)
-            model.save(os.path.join(folder, name + ".h5"))
-            listing("vgg", name + ".keras", os.path.join(folder, name + ".h5"))
-            model.save_weights(os.path.join(folder, name + ".weights.h5"))
-            listing("vgg", name + ".keras3_weights", os.path.join(folder, name + ".weights.h5"))
-        # torchvision's network as test_vgg16.py writes it out
-        torch.save(Vgg16().state_dict(), os.path.join(folder, "vgg16.pth"))
-        listing("vgg", "vgg16.torchvision", os.path.join(folder, "vgg16.pth"))
-        import tf_keras
+def keras_listings(module, family, makers, folder, names):
+    """`names`: the model of each way to save."""
+    for name, make in makers:
+        module.backend.clear_session()
+        model = make(weights=None)
+        for save, suffix, as_model in names:
+            path = os.path.join(folder, name + suffix)
+            getattr(model, save)(path)
+            listing(family, f"{name}.{as_model}", path)
+            os.unlink(path)
 
-        tf_keras.backend.clear_session()
-        tf_keras.applications.VGG16(weights=None).save_weights(os.path.join(folder, "vgg16.h5"))
-        listing("vgg", "vgg16.keras2", os.path.join(folder, "vgg16.h5"))
+
+def torch_listing(family, name, module, folder):
+    path = os.path.join(folder, name + ".pth")
+    torch.save(module.state_dict(), path)
+    listing(family, name + ".torchvision", path)
+    os.unlink(path)
+
+
+def main():
+    import tf_keras
+
+    zoo, old = keras.applications, tf_keras.applications
+    new_files = [("save", ".h5", "keras"), ("save_weights", ".weights.h5", "keras3_weights")]
+    old_files = [("save_weights", ".h5", "keras2")]
+    vggs, resnets = [("vgg16", zoo.VGG16), ("vgg19", zoo.VGG19)], [("resnet50", zoo.ResNet50), ("resnet101", zoo.ResNet101)]
+    with tempfile.TemporaryDirectory() as folder:
+        keras_listings(keras, "vgg", vggs, folder, new_files)
+        keras_listings(keras, "resnet", resnets, folder, new_files)
+        keras_listings(tf_keras, "vgg", [("vgg16", old.VGG16)], folder, old_files)
+        keras_listings(tf_keras, "resnet", [("resnet50", old.ResNet50)], folder, old_files)
+        # torchvision's networks as test_vgg16.py and resnet_torch.py write them out
+        torch_listing("vgg", "vgg16", Vgg16(), folder)
+        torch_listing("resnet", "resnet18", Resnet((2, 2, 2, 2), deep=False), folder)
+        torch_listing("resnet", "resnet50", Resnet(), folder)
 
 
 main()
