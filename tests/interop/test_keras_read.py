@@ -27,6 +27,31 @@ def model_of(width):
     return model
 
 
+class Dtypes(Case):
+    def test_every_dtype_as_h5py_writes_it(self):
+        """In either byte order, in one piece and in chunks that are packed, in the file format of the oldest HDF5 and of 1.10."""
+        random = np.random.default_rng(2)
+        codes = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8", "c16", "b1"]
+        ways = ({}, {"chunks": (7, 4), "compression": "gzip", "shuffle": True, "fletcher32": True}, {"chunks": (30, 1)})
+        for version in ("earliest", ("v110", "v110")):
+            arrays = {}
+            with h5py.File(self.path("i.h5"), "w", libver=version) as f:
+                for code in codes:
+                    for order in "<>":
+                        dtype = np.dtype(order + code)
+                        raw = random.integers(0, 2 if code == "b1" else 256, 30 * 9 * dtype.itemsize, "u1")
+                        value = raw.view(dtype).reshape(30, 9)
+                        for i, way in enumerate(ways):
+                            name = f"{code}{'le' if order == '<' else 'be'}{i}"
+                            f.create_dataset(name, data=value, **way)
+                            arrays[name] = value.astype(dtype.newbyteorder("<"))
+            self.wmap_ok("run", "-e", "keep rest", self.path("i.h5"), "-o", self.path("o.npz"), "--force")
+            with np.load(self.path("o.npz"), allow_pickle=False) as found:
+                self.assertEqual(sorted(found.files), sorted(arrays))
+                for name, value in arrays.items():
+                    self.assertEqual((found[name].dtype, found[name].tobytes()), (value.dtype, value.tobytes()), name)
+
+
 class Shards(Case):
     def save(self, width=64, size=30_000):
         """Weights in files of at most `size` bytes."""

@@ -2,7 +2,7 @@
 
 import os
 
-from common import Case, wmap
+from common import LIBRARY, Case, wmap
 from test_dtypes import SHAPES, TORCH, random_tensor
 import numpy as np
 import safetensors.numpy
@@ -186,6 +186,55 @@ class Saver(Write):
                     extra = tf.compat.v1.get_variable("extra", [2], use_resource=False)
                     with self.assertRaises(tf.errors.NotFoundError):
                         tf.compat.v1.train.Saver([*variables, extra]).restore(session, prefix)
+
+
+class Variables(Write):
+    """specs/tensorflow/variables.wmap: a script's .npz to the variables of a TF 1 graph, checked against what its Saver saves."""
+
+    SPEC = os.path.join(LIBRARY, "tensorflow", "variables.wmap")
+    SHAPES = {"conv1_1/weights": (3, 3, 3, 8), "conv1_1/biases": (8,), "top/fc6/weights": (32, 10), "top/fc6/biases": (10,)}
+
+    def graph(self, shapes, dtypes=()):
+        return [tf.compat.v1.get_variable(n, s, dict(dtypes).get(n, tf.float32), use_resource=False) for n, s in shapes.items()]
+
+    def saved(self, name, shapes, dtypes=()):
+        """A new graph's checkpoint, before anything is loaded."""
+        os.mkdir(self.path(name))
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            self.graph(shapes, dtypes)
+            session.run(tf.compat.v1.global_variables_initializer())
+            return tf.compat.v1.train.Saver().save(session, self.path(f"{name}/graph.ckpt"), write_meta_graph=False)
+
+    def arrays(self, **more):
+        random = np.random.default_rng(3)
+        names = {n: n.replace("/weights", "_W").replace("/biases", "_b") for n in self.SHAPES}
+        arrays = {n: random.standard_normal(s).astype("f4") for n, s in self.SHAPES.items()}
+        np.savez(self.path("w.npz"), **{names[n]: a for n, a in arrays.items()}, **more)
+        return arrays
+
+    def test_restored(self):
+        arrays, like = self.arrays(), self.saved("like", self.SHAPES)
+        os.mkdir(self.path("out"))
+        prefix = self.path("out/model.ckpt")
+        self.wmap_ok("run", self.SPEC, self.path("w.npz"), "-o", prefix, "--to-format", "tensorflow", "--target-like", like)
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            variables = self.graph(self.SHAPES)
+            tf.compat.v1.train.Saver().restore(session, prefix)
+            for v in variables:
+                self.assertEqual(bits(session.run(v)), bits(arrays[v.op.name]), v.op.name)
+
+    def test_all_that_differs_is_said_together(self):
+        """A shape, a dtype, an array too many, two variables without one: one report, and nothing is written."""
+        self.arrays(mean=np.zeros(3))
+        shapes = {**self.SHAPES, "conv1_1/weights": (3, 3, 3, 9), "fc7/weights": (10, 2), "fc7/biases": (2,)}
+        like = self.saved("like", shapes, {"top/fc6/biases": tf.float64})
+        os.mkdir(self.path("out"))
+        done = wmap("run", self.SPEC, self.path("w.npz"), "-o", self.path("out/model.ckpt"), "--to-format", "tensorflow",
+                    "--target-like", like)  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        for said in ("conv1_1/weights` f32 [3 3 3 9]", "`top/fc6/biases` is f64", "`mean`", "fc7/weights", "fc7/biases", "4 errors"):
+            self.assertIn(said, done.stderr)
+        self.assertEqual(os.listdir(self.path("out")), [])
 
 
 def convolution(keras, seed):

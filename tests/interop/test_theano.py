@@ -152,6 +152,14 @@ class Library(Case):
             found = torch.load(self.path("fc.pth"), weights_only=True)
             self.assertEqual(bits(found["fc.weight"].numpy()), bits(W.T))
             self.assertEqual(bits(found["fc.bias"].numpy()), bits(b))
+            os.makedirs(self.path(f"tf{protocol}"))
+            prefix = self.path(f"tf{protocol}/fc.ckpt")
+            self.wmap_ok("run", spec, "-m", "tensorflow", "-D", "name=fc", self.path("wb.pkl"), "-o", prefix, "--to-format", "tensorflow")
+            with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+                v = {n: tf.compat.v1.get_variable(n, a.shape) for n, a in {"fc/kernel": W, "fc/bias": b}.items()}
+                tf.compat.v1.train.Saver().restore(session, prefix)
+                self.assertEqual(bits(session.run(v["fc/kernel"])), bits(W))
+                self.assertEqual(bits(session.run(v["fc/bias"])), bits(b))
         np.savez(self.path("conv.npz"), W=self.params[0], b=self.params[1])
         flags = ["-m", "tensorflow", "-D", "conv=true", "-D", "name=conv1", "--to-format", "tensorflow"]
         os.mkdir(self.path("tf"))
