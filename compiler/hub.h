@@ -84,6 +84,9 @@ typedef struct wm_hub_item {
         struct wm_hub_place **waiting; /* such places, until their turn comes */
         size_t waiting_count, waiting_cap;
     } sides[2];
+    const wm_word *label;  /* where members are stacked in one tensor: which of them it is of */
+    int64_t stacked_at;    /* its index */
+    const wm_owner *stems[2]; /* what a side's statement that stacks calls it */
     uint32_t number, group; /* of hub_derive.c */
     bool folded;            /* into another one */
     bool taken;             /* by rules that were written */
@@ -163,6 +166,7 @@ typedef struct wm_hub_place {
         const wm_word *tag;
     } * owners;
     uint32_t owner_count;
+    uint32_t each; /* of stacked members: arrays of one; 0: it has no stacked ones */
     const wm_binding *where;
     const wm_dialect *dialect;
     size_t order;

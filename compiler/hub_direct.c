@@ -78,6 +78,156 @@ static bool is_replaced(wm_placer *p, const wm_member *parent, const wm_hub_line
            naming_level(p->h, lines, m, level) == UINT32_MAX;
 }
 
+/* ---- members that are stacked in one tensor ---- */
+
+/* The variable that is not in the names of the tensors; NULL in `*stacked`: there is none. False: reported. */
+static bool find_stacked(wm_placer *p, const struct wm_hub_stmt *s, const wm_scope *scope,
+                         const wm_named **stacked)
+{
+    wm_hub *h = p->h;
+    *stacked = NULL;
+    for (uint32_t v = 0; v < scope->count; v++) {
+        size_t asked = 0, count = 0;
+        for (const wm_hplace *t = s->places; t; t = t->next, count++)
+            asked += t->name && wm_string_asks(t->name, scope->items[v].name);
+        if (asked == count)
+            continue;
+        if (asked || *stacked) {
+            wm_error(h->r->unit, WM_E0199, s->places->span,
+                     "members that are stacked by more than one variable, or in some tensors only, are not "
+                     "supported yet");
+            h->failed = true;
+            return false;
+        }
+        *stacked = &scope->items[v];
+    }
+    return true;
+}
+
+static wm_hub_place *find_stack(wm_placer *p, const wm_hplace *t, wm_str name)
+{
+    for (size_t i = 0; i < p->stack_count && wm_hub_step(p->h, 1, t->span); i++)
+        if (p->stacks[i]->tensor->name == t->name && wm_str_eq(p->stacks[i]->name, name))
+            return p->stacks[i];
+    return NULL;
+}
+
+static void add_owners(wm_placer *p, wm_hub_place *place, const struct wm_hub_stmt *s,
+                       const wm_hub_found *owners, uint32_t owner_count)
+{
+    struct wm_hub_owner_of *all =
+        wm_new(p->h->arena, struct wm_hub_owner_of, place->owner_count + owner_count);
+    if (place->owner_count)
+        memcpy(all, place->owners, place->owner_count * sizeof *all);
+    place->owners = all;
+    uint32_t i = 0;
+    for (const wm_owner *o = s->owners; o; o = o->next, i++) {
+        all[place->owner_count].item = owners[i].item;
+        all[place->owner_count++].tag = o->tag;
+    }
+}
+
+/* Says of the arrays of a member which one it is; they are the owners from `first` on. */
+static void label_members(wm_placer *p, const wm_hub_place *place, const struct wm_hub_stmt *s,
+                          const wm_named *stacked, uint32_t first)
+{
+    wm_hub *h = p->h;
+    const wm_owner *o = s->owners;
+    for (uint32_t i = first; i < place->owner_count; i++, o = o->next) {
+        wm_hub_item *item = place->owners[i].item;
+        item->stems[p->side->number] = o;
+        if (item->label && item->stacked_at != stacked->value.i) {
+            wm_error(h->r->unit, WM_E0199, s->places->span,
+                     "members that each side stacks in another way (`%s`) are not supported yet",
+                     wm_item_text(h, item));
+            h->failed = true;
+        } else if (!item->label) {
+            wm_word *word = wm_new(h->arena, wm_word, 1);
+            const char *text = wm_format_text(h->arena, "%.*s_%lld", (int)stacked->name.len, stacked->name.p,
+                                              (long long)stacked->value.i);
+            word->text = (wm_str){text, (uint32_t)strlen(text)};
+            word->span = s->span;
+            item->label = word;
+            item->stacked_at = stacked->value.i;
+        }
+        if (wm_array_axis(item->array, stacked->name)) {
+            wm_error(h->r->unit, WM_E1006, s->places->span,
+                     "%s is an axis of `%s`: the members that are stacked need another name",
+                     wm_quote(h->r->unit, stacked->name), wm_item_text(h, item));
+            h->failed = true;
+        }
+    }
+}
+
+static void stack_members(wm_placer *p, wm_hub_place *place, const struct wm_hub_stmt *s,
+                          const wm_named *stacked, const wm_hub_found *owners, uint32_t owner_count)
+{
+    uint32_t first = place->owner_count;
+    if (first + owner_count > WM_HUB_OWNERS) {
+        if (!p->h->failed)
+            wm_error(p->h->r->unit, WM_E0903, s->places->span, "a tensor holds at most %d arrays",
+                     WM_HUB_OWNERS);
+        p->h->failed = true;
+        return;
+    }
+    add_owners(p, place, s, owners, owner_count);
+    label_members(p, place, s, stacked, first);
+}
+
+/* A layout with the labels of the members where the axis along which they stand was. */
+static wm_factor *with_labels(wm_hub *h, const wm_factor *factors, wm_str axis, const wm_hub_place *place,
+                              bool *found)
+{
+    wm_factor *first = NULL, **tail = &first;
+    for (const wm_factor *f = factors; f; f = f->next) {
+        wm_factor *copy = wm_new(h->arena, wm_factor, 1);
+        *copy = *f;
+        copy->next = NULL;
+        if (f->kind == WM_FA_GROUP)
+            copy->factors = with_labels(h, f->factors, axis, place, found);
+        if (f->kind == WM_FA_AXIS && wm_str_eq(f->name->text, axis)) {
+            *copy = (wm_factor){.kind = WM_FA_LABELS, .span = f->span};
+            wm_block **block = &copy->blocks;
+            for (uint32_t i = 0; i < place->owner_count; i += place->each) {
+                *block = wm_new(h->arena, wm_block, 1);
+                **block = (wm_block){.tag = wm_new(h->arena, wm_word, 1), .span = f->span};
+                *(*block)->tag = *place->owners[i].item->label;
+                block = &(*block)->next;
+            }
+            *found = true;
+        }
+        *tail = copy;
+        tail = &copy->next;
+    }
+    return first;
+}
+
+static void finish_stacks(wm_placer *p)
+{
+    wm_hub *h = p->h;
+    wm_str axis = p->stacked;
+    for (size_t i = 0; i < p->stack_count && !h->failed; i++) {
+        const wm_hub_place *place = p->stacks[i];
+        wm_hub_tensor *tensor = (wm_hub_tensor *)(uintptr_t)place->tensor;
+        wm_layout *layout = wm_new(h->arena, wm_layout, 1);
+        bool found = false;
+        if (tensor->layout) {
+            *layout = *tensor->layout;
+            layout->factors = with_labels(h, layout->factors, axis, place, &found);
+        }
+        if (!found) {
+            wm_error(h->r->unit, WM_E1006, tensor->span,
+                     "%s is not in the tensor's name, so it is an axis of its layout, along which the members stand",
+                     wm_quote(h->r->unit, axis));
+            h->failed = true;
+        }
+        tensor->layout = layout;
+    }
+    p->stack_count = 0;
+}
+
+/* ---- one statement ---- */
+
 /* One set of owners of a direct placement. */
 static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, const wm_hub_found *owners,
                         uint32_t owner_count)
@@ -92,16 +242,9 @@ static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, co
         owners[i].item->sides[p->side->number].direct = true;
         owners[i].item->sides[p->side->number].level = line->level;
     }
-    for (uint32_t v = 0; v < scope->count; v++)
-        for (const wm_hplace *t = s->places; t; t = t->next)
-            if (t->name && !wm_string_asks(t->name, items[v].name)) {
-                wm_error(
-                    h->r->unit, WM_E0199, t->name->span,
-                    "members that are stacked in one tensor (%s is not in its name) are not supported yet",
-                    wm_quote(h->r->unit, items[v].name));
-                p->h->failed = true;
-                return;
-            }
+    const wm_named *stacked;
+    if (!find_stacked(p, s, scope, &stacked))
+        return;
     for (const wm_hplace *t = s->places; t; t = t->next) {
         wm_hub_place *place = wm_new(h->arena, wm_hub_place, 1);
         wm_hub_tensor *tensor = wm_new(h->arena, wm_hub_tensor, 1);
@@ -113,6 +256,12 @@ static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, co
         }
         if (!wm_place_text(p, scope, t->name, &name))
             return;
+        name = wm_place_joined(h, prefix, name);
+        wm_hub_place *begun = stacked ? find_stack(p, t, name) : NULL;
+        if (begun) {
+            stack_members(p, begun, s, stacked, owners, owner_count);
+            continue;
+        }
         *tensor = (wm_hub_tensor){.span = t->span,
                                   .tag = t->tag,
                                   .name = t->name,
@@ -121,16 +270,16 @@ static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, co
                                   .optional = t->optional,
                                   .ops = t->ops,
                                   .scope = scope};
-        place->name = wm_place_joined(h, prefix, name);
+        place->name = name;
         place->span = t->name->span;
         place->tensor = tensor;
         place->where = s->where;
-        place->owner_count = owner_count;
-        place->owners = wm_new(h->arena, struct wm_hub_owner_of, owner_count);
-        uint32_t i = 0;
-        for (const wm_owner *o = s->owners; o; o = o->next, i++) {
-            place->owners[i].item = owners[i].item;
-            place->owners[i].tag = o->tag;
+        add_owners(p, place, s, owners, owner_count);
+        if (stacked) {
+            place->each = owner_count;
+            p->stacked = stacked->name;
+            label_members(p, place, s, stacked, 0);
+            *wm_push(h->arena, p->stacks, p->stack_count, p->stack_cap) = place;
         }
         struct wm_hub_side_of *of = &owners[0].item->sides[p->side->number];
         *wm_push(h->arena, of->waiting, of->waiting_count, of->waiting_cap) = place;
@@ -173,6 +322,7 @@ static void place_line(wm_placer *p, wm_member *parent, const wm_hub_lines *line
         if (!replaced)
             place_found(p, line, prefix, set, owner_count);
     }
+    finish_stacks(p);
 }
 
 void wm_place_directly(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str prefix)

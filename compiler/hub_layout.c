@@ -304,11 +304,13 @@ bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place)
         return false;
     }
     check c = {.h = h, .place = place, .ok = true};
-    for (uint32_t o = 0; o < place->owner_count && c.ok; o++) {
+    /* Members that are stacked are all alike. */
+    uint32_t count = place->each ? place->each : place->owner_count;
+    for (uint32_t o = 0; o < count && c.ok; o++) {
         c.item = place->owners[o].item;
         c.owner = (int)o;
         const wm_member *m = c.item->member;
-        if (place->owner_count > 1 && !place->owners[o].tag) {
+        if (count > 1 && !place->owners[o].tag) {
             wm_error(h->r->unit, WM_E1007, place->tensor->span,
                      "several arrays in one tensor need a tag each, as in `x: kernel, s: recurrent = ...`");
             return false;

@@ -460,6 +460,12 @@ static void put_leaf(wm_placer *p, const wm_leaf *l)
 
 static bool all_direct(const wm_member *m, int side)
 {
+    if (!m->layer) {
+        bool blocks = m->child_count > 0;
+        for (size_t i = 0; i < m->child_count && blocks; i++)
+            blocks = all_direct(m->children[i], side);
+        return blocks;
+    }
     bool all = m->layer->count > 0;
     for (size_t a = 0; a < m->layer->count; a++) {
         const wm_hub_array *array = m->items[a].array;
@@ -617,6 +623,9 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
             continue;
         if (m->layer && (line || all_direct(m, side))) {
             *wm_push(h->arena, p->leaves, p->count, p->cap) = (wm_leaf){m, line, scope, prefix};
+        } else if (!line && all_direct(m, side)) {
+            wm_hub_lines none = {0};
+            walk(p, m, &none, prefix);
         } else if (!line) {
             no_name(p, m);
         } else {

@@ -19,6 +19,9 @@ typedef struct wm_placer {
     size_t count, cap;
     const wm_member *nameless; /* the last one without a name */
     size_t nameless_count;     /* more like it */
+    wm_hub_place **stacks;     /* of the statement that is looked at */
+    wm_str stacked;            /* its variable */
+    size_t stack_count, stack_cap;
 } wm_placer;
 
 /* Does a statement name members, and not place arrays? */

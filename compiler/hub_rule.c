@@ -10,6 +10,7 @@ typedef struct ruler {
     size_t count;
     const wm_word **tags; /* of the items, in a group of several; NULL in one of one */
     wm_str **axes;        /* of the items: names of the axes of their members */
+    bool stacked;         /* the items are of members that are stacked: each has a label as well */
     bool renamed;
     bool ok;
 } ruler;
@@ -112,6 +113,34 @@ static void name_tags(ruler *r)
     }
 }
 
+/* What stacks a member's arrays calls them; of two sides the source's. */
+static const wm_owner *stem_of(const wm_hub_item *item)
+{
+    return item->stems[0] ? item->stems[0] : item->stems[1];
+}
+
+/* Of stacked members the tags are those of one of them; an array that is alone needs none. */
+static void name_stems(ruler *r)
+{
+    size_t stems = 0;
+    name_tags(r);
+    for (size_t i = 0; i < r->count; i++) {
+        size_t k = 0;
+        while (k < i && stem_of(r->items[k]) != stem_of(r->items[i]))
+            k++;
+        stems += k == i;
+        r->tags[i] = r->tags[k];
+        if (stem_of(r->items[i]) && r->items[i]->label)
+            continue;
+        wm_error(r->h->r->unit, WM_E0199, r->items[i]->sides[0].places[0]->tensor->span,
+                 "`%s`, beside members that are stacked, is not supported yet",
+                 wm_item_text(r->h, r->items[i]));
+        r->ok = false;
+    }
+    if (stems == 1)
+        r->tags = NULL;
+}
+
 static bool same_cell(const wm_hub_axis *a, const wm_hub_axis *b)
 {
     if (!a->cell || !b->cell || a->cell == b->cell)
@@ -208,6 +237,38 @@ static void add_else(ruler *r, const wm_hub_place *place, wm_place *made, bool w
     }
 }
 
+/* What is not understood yet beside stacked members. */
+static bool can_stack(ruler *r, const wm_hub_place *place)
+{
+    bool ok = !place->tensor->tag && !place->tensor->ops;
+    for (uint32_t o = 0; o < place->owner_count; o++)
+        ok &= is_of(r, place->owners[o].item) &&
+              (place->each || place->owners[o].item->stacked_at == place->owners[0].item->stacked_at);
+    if (!ok) {
+        wm_error(r->h->r->unit, WM_E0199, place->tensor->span,
+                 "operations, parts and missing members of stacked ones (`%s`) are not supported yet",
+                 wm_item_text(r->h, place->owners[0].item));
+        r->ok = false;
+    }
+    return ok;
+}
+
+/* The tags of a place whose members are stacked on one of the sides: a label each, and the array's. */
+static void tag_stacked(ruler *r, const wm_hub_place *place, wm_hub_rename *rename, const wm_word **tags,
+                        const wm_word **tag)
+{
+    uint32_t arrays = place->each ? place->each : place->owner_count;
+    if (!can_stack(r, place))
+        return;
+    *tag = place->each ? NULL : place->owners[0].item->label;
+    if (r->tags && arrays > 1)
+        rename->tags = tags;
+    else if (r->tags && *tag)
+        rename->single = tags[0];
+    else if (r->tags)
+        *tag = tags[0];
+}
+
 static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, const wm_word **tag)
 {
     wm_hub *h = r->h;
@@ -224,7 +285,9 @@ static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, c
     }
     rename.to = (const wm_str *const *)axes;
     rename.missing = missing;
-    if (r->tags && place->owner_count > 1)
+    if (r->stacked)
+        tag_stacked(r, place, &rename, tags, tag);
+    else if (r->tags && place->owner_count > 1)
         rename.tags = tags;
     else if (r->tags && *tag)
         rename.single = tags[0];
@@ -507,9 +570,13 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
     bool several = count > 1;
     for (size_t i = 0; i < count; i++)
         for (int side = 0; side < 2; side++)
-            for (size_t p = 0; p < items[i]->sides[side].count; p++)
+            for (size_t p = 0; p < items[i]->sides[side].count; p++) {
                 several |= items[i]->sides[side].places[p]->owner_count > 1;
-    if (several)
+                r.stacked |= items[i]->sides[side].places[p]->each > 0;
+            }
+    if (r.stacked)
+        name_stems(&r);
+    else if (several)
         name_tags(&r);
     name_axes(&r);
     for (size_t i = 0; i < count; i++) {

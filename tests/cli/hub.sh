@@ -45,6 +45,7 @@ pairs vgg vgg16 keras keras2 keras3_weights keras_path torchvision timm slim las
 pairs vgg vgg11_bn torchvision timm
 pairs lstm_lm lstm_lm keras keras2 keras3_weights keras_path torch ptb lasagne lasagne_npz
 pairs resnet resnet50 keras keras2 keras3_weights keras_path keras_old torchvision timm slim
+pairs mixtral mixtral hf hf_fused
 pairs resnet resnet34 keras3_weights torchvision
 
 # moves FLAG...: the moves of a map, without the places of the statements, tensors in the order of their names

@@ -288,6 +288,34 @@ class Llama(Family):
             self.assertLess(distance(self.model(tokens).logits, norm(x, "norm") @ p["output.weight"].T), 1e-4)
 
 
+class Mixtral(Family):
+    ARCH = "vocab=11, width=16, layers=2, heads=4, kv_heads=2, inner=12, experts=3"
+
+    def setUp(self):
+        super().setUp()
+        config = hf.MixtralConfig(vocab_size=11, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                                  intermediate_size=12, num_local_experts=3)
+        self.model = randomized(hf.MixtralForCausalLM(config))
+
+    def test_fused(self):
+        """transformers splits the experts when it saves, and fuses them when it loads: the same both ways."""
+        self.model.save_pretrained(self.path("saved"))
+        saved, fused = self.path("saved/model.safetensors"), self.path("fused.pth")
+        torch.save(self.model.state_dict(), fused)
+        self.same(self.convert("mixtral", f"mixtral.hf ({self.ARCH})", "hf_fused", saved, "a.npz"), self.model.state_dict())
+        self.same(self.convert("mixtral", f"mixtral.hf_fused ({self.ARCH})", "hf", fused, "b.npz"), load_file(saved))
+
+    def test_forward(self):
+        """The state dict that wmap makes is loaded strictly."""
+        self.model.save_pretrained(self.path("saved"))
+        got = self.convert("mixtral", f"mixtral.hf ({self.ARCH})", "hf_fused", self.path("saved/model.safetensors"), "c.safetensors")
+        model = hf.MixtralForCausalLM(self.model.config)
+        model.load_state_dict(got, strict=True)
+        tokens = torch.randint(0, 11, (2, 6))
+        with torch.no_grad():
+            self.assertEqual(distance(model.eval()(tokens).logits, self.model(tokens).logits), 0)
+
+
 class JaxVit(fnn.Module):
     """google-research/vision_transformer, models_vit.py."""
 
