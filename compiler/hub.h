@@ -84,13 +84,13 @@ typedef struct wm_hub_item {
         struct wm_hub_place **waiting; /* such places, until their turn comes */
         size_t waiting_count, waiting_cap;
     } sides[2];
-    const wm_word *label;  /* where members are stacked in one tensor: which of them it is of */
-    int64_t stacked_at;    /* its index */
+    const wm_word *label;     /* where members are stacked in one tensor: which of them it is of */
+    int64_t stacked_at;       /* its index */
     const wm_owner *stems[2]; /* what a side's statement that stacks calls it */
-    uint32_t number, group; /* of hub_derive.c */
-    bool folded;            /* into another one */
-    bool taken;             /* by rules that were written */
-    struct wm_hub_folded {  /* what is added to this one */
+    uint32_t number, group;   /* of hub_derive.c */
+    bool folded;              /* into another one */
+    bool taken;               /* by rules that were written */
+    struct wm_hub_folded {    /* what is added to this one */
         struct wm_hub_item *item;
         wm_op op;
         struct wm_hub_folded *next;

@@ -80,7 +80,8 @@ static bool is_replaced(wm_placer *p, const wm_member *parent, const wm_hub_line
 
 /* ---- members that are stacked in one tensor ---- */
 
-/* The variable that is not in the names of the tensors; NULL in `*stacked`: there is none. False: reported. */
+/* The variable that is not in the names of the tensors; NULL in `*stacked`: there is none. False: reported.
+ */
 static bool find_stacked(wm_placer *p, const struct wm_hub_stmt *s, const wm_scope *scope,
                          const wm_named **stacked)
 {
@@ -217,7 +218,8 @@ static void finish_stacks(wm_placer *p)
         }
         if (!found) {
             wm_error(h->r->unit, WM_E1006, tensor->span,
-                     "%s is not in the tensor's name, so it is an axis of its layout, along which the members stand",
+                     "%s is not in the tensor's name, so it is an axis of its layout, along which the "
+                     "members stand",
                      wm_quote(h->r->unit, axis));
             h->failed = true;
         }
