@@ -183,7 +183,10 @@ static void use_where(inference *i)
         uint32_t axis = axis_named(i, b->names->text);
         wm_val value;
         wm_hook hook = {wm_instance_find, i->in};
-        if (axis == WM_NONE || !b->expr)
+        const wm_placement *guarded = i->line->all ? i->form->left : NULL;
+        if (axis == WM_NONE || !b->expr ||
+            (guarded &&
+             wm_among(guarded->copy_axes, guarded->copy_axis_count, axis))) /* each is looked at alone */
             continue;
         wm_evaluated e = wm_eval(i->unit, i->line->scope, &hook, b->expr, &value);
         if (e == WM_EVAL_ERROR)

@@ -25,14 +25,6 @@ static uint32_t find_axis(const wm_form *f, wm_str name)
     return WM_NONE;
 }
 
-static bool among(const uint32_t *list, size_t count, uint32_t axis)
-{
-    for (size_t i = 0; i < count; i++)
-        if (list[i] == axis)
-            return true;
-    return false;
-}
-
 static uint32_t add_axis(layouter *l, wm_str name, wm_span span)
 {
     wm_form *f = l->form;
@@ -315,8 +307,8 @@ static void gather_axis(gather *g, const wm_node *node)
 {
     wm_arena *arena = g->l->unit->scratch;
     wm_form *f = g->l->form;
-    bool mixed = node->equal ? among(g->piece->axes, g->axes, node->axis)
-                             : among(g->piece->equals, g->equals, node->axis);
+    bool mixed = node->equal ? wm_among(g->piece->axes, g->axes, node->axis)
+                             : wm_among(g->piece->equals, g->equals, node->axis);
     if (mixed && !f->failed) {
         wm_str name = f->axes[node->axis].name;
         wm_error(g->l->unit, WM_E0204, node->span, "%s stands in this layout with `=` and without",
@@ -437,7 +429,7 @@ static void make_keys(layouter *l, wm_piece *piece)
         const uint32_t *axes = re->axes[here[1]];
         uint32_t *keys = wm_new(l->unit->scratch, uint32_t, piece->key_count + 1), count = 0;
         for (uint32_t k = 0; k < piece->key_count; k++)
-            if (!among(axes, re->count[here[1]], piece->keys[k]))
+            if (!wm_among(axes, re->count[here[1]], piece->keys[k]))
                 keys[count++] = piece->keys[k];
         keys[count++] = (uint32_t)(f->axis_count + r);
         piece->keys = keys;
@@ -468,7 +460,7 @@ static void fill_piece(layouter *l, wm_piece *piece, uint32_t term_tag)
     for (g.dim = 0; g.dim < p->dim_count; g.dim++)
         gather_node(&g, &p->dims[g.dim]);
     for (uint32_t i = 0; i < p->name_axis_count; i++)
-        if (among(p->copy_axes, p->copy_axis_count, p->name_axes[i]))
+        if (wm_among(p->copy_axes, p->copy_axis_count, p->name_axes[i]))
             *wm_push(l->unit->scratch, piece->equals, g.equals, g.equal_cap) = p->name_axes[i];
         else
             *wm_push(l->unit->scratch, piece->axes, g.axes, g.axis_cap) = p->name_axes[i];

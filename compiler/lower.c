@@ -119,14 +119,6 @@ bool wm_step_axes(const wm_lowerer *l, const uint32_t *list, uint32_t count, int
     return false;
 }
 
-bool wm_among(const uint32_t *list, uint32_t count, uint32_t axis)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (list[i] == axis)
-            return true;
-    return false;
-}
-
 void wm_fix_axes(const wm_placed *p, const uint32_t *numbered, uint32_t count, const int64_t *values,
                  int64_t *start)
 {

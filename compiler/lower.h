@@ -59,8 +59,6 @@ uint32_t wm_tensor_at(const wm_lowerer *l, const wm_placement *p, const wm_bound
 /* Steps the axes of `list` like an odometer; false when it has gone round. */
 bool wm_step_axes(const wm_lowerer *l, const uint32_t *list, uint32_t count, int64_t *values);
 
-bool wm_among(const uint32_t *list, uint32_t count, uint32_t axis);
-
 /* A guard over source tensor `tensor`. */
 wm_move *wm_new_guard(wm_lowerer *l, wm_move_list *list, uint32_t tensor, uint32_t axes);
 

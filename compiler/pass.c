@@ -218,3 +218,11 @@ const wm_piece *wm_first_copy(const wm_instance *instance, const wm_piece *sourc
         at = sources[at].next;
     return &sources[at];
 }
+
+bool wm_among(const uint32_t *list, size_t count, uint32_t axis)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == axis)
+            return true;
+    return false;
+}

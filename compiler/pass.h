@@ -441,4 +441,6 @@ static inline uint32_t wm_dot_axis(const wm_form *form, uint32_t dot)
     return (uint32_t)form->axis_count + dot;
 }
 
+bool wm_among(const uint32_t *list, size_t count, uint32_t axis);
+
 #endif

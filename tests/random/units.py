@@ -57,7 +57,7 @@ class Units:
 
     def again(self, unit, r, vars_):
         """Another rule that reads the same tensors."""
-        if r.equal or any(o.promises() for o in r.sources):
+        if r.equal or any(o.promises() for o in r.sources) or any(o.axes() for o in r.targets):
             raise Retry("a promise said once")
         b = Builder(self.rng)
         pieces = [
