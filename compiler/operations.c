@@ -220,8 +220,8 @@ static bool is_rename(const wm_instance *in)
 {
     const wm_form *f = in->form;
     if (f->line->left_count != 1 || f->line->right_count != 1 || f->recount_count ||
-        f->left[0].name_axis_count || f->right[0].name_axis_count || f->right[0].unnamed ||
-        f->line->right[0].otherwise)
+        f->left[0].name_axis_count || f->left[0].copy_axis_count || f->right[0].name_axis_count ||
+        f->right[0].unnamed || f->line->right[0].otherwise)
         return false;
     return f->left[0].dim_count == 0 && f->right[0].dim_count == 0 && f->left[0].dots != WM_NONE &&
            f->right[0].dots != WM_NONE;
