@@ -56,6 +56,9 @@ typedef struct wm_keras_records {
     size_t size, cap;
 } wm_keras_records;
 
+/* Is it called as Keras 3 calls a variable, PATH/vars/N? */
+bool wm_keras_is_vars(const wmap_tensor *tensor);
+
 bool wm_keras_records_make(wm_writer *writer, wm_keras_records *out, wmap_error *err);
 
 /* keras_write.c: an HDF5 file but for the data of the targets: a template's bytes, or what wmap-hdf5 made. */
@@ -82,5 +85,10 @@ bool wm_keras_finish(wm_writer *writer, wmap_error *err);
 bool wm_keras_zip_layout(wm_writer *writer, wmap_error *err);
 bool wm_keras_zip_finish(wm_writer *writer, wmap_error *err);
 void wm_keras_drop(wm_writer *writer);
+
+/* keras_shards_write.c: those of sets. */
+bool wm_keras_shards_layout(wm_writer *writer, wmap_error *err);
+bool wm_keras_shards_finish(wm_writer *writer, wmap_error *err);
+void wm_keras_shards_drop(wm_writer *writer);
 
 #endif

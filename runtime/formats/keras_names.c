@@ -158,7 +158,7 @@ static const char *wrong_with(const wmap_tensor *t)
 }
 
 /* Is it PATH/vars/N, as in a file of Keras 3? */
-static bool is_vars(const wmap_tensor *t)
+bool wm_keras_is_vars(const wmap_tensor *t)
 {
     static const char vars[] = "vars";
     const char *last = memrchr(t->name, '/', t->name_len);
@@ -184,7 +184,7 @@ static enum dialect dialect_of(const wm_writer *writer)
     bool vars = true, layers = true;
     for (size_t i = 0; i < writer->count; i++) {
         const wmap_tensor *t = &writer->targets[i].tensor;
-        vars = vars && is_vars(t);
+        vars = vars && wm_keras_is_vars(t);
         layers = layers && memchr(t->name, '/', t->name_len);
     }
     return writer->count == 0 ? PLAIN : vars ? VARS : layers ? LEGACY : PLAIN;

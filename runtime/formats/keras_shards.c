@@ -204,4 +204,8 @@ const wm_format wm_format_keras_shards = {
     .open = open_shards,
     .decode = wm_keras_decode,
     .close = wm_keras_close,
+    .layout = wm_keras_shards_layout,
+    .finish = wm_keras_shards_finish,
+    .drop = wm_keras_shards_drop,
+    .shards = true,
 };

@@ -112,6 +112,8 @@ done
 safetensors many.safetensors "$header}" "$data"
 run 0 run -e 'keep rest' many.safetensors -o k.safetensors --shard-size 2
 [ -e k-00300-of-00300.safetensors ] || fail 'no 300 files'
+run 0 run -e 'keep rest' many.safetensors -o l.bin --shard-size 2
+run 0 run -e 'keep rest' many.safetensors -o l.ckpt --to-format tensorflow --shard-size 2
 limit=$(ulimit -Sn)
 ulimit -Sn 256
 run 0 inspect k.safetensors
@@ -120,6 +122,8 @@ run 0 diff k.safetensors.index.json many.safetensors
 run 0 diff k.safetensors.index.json k.safetensors.index.json
 run 0 run -e 'keep rest' k.safetensors -o k.npz
 run 0 diff k.npz many.safetensors
+run 0 diff l.bin.index.json many.safetensors
+run 0 diff l.ckpt many.safetensors
 ulimit -Sn "$limit"
 
 finish

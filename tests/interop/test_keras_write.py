@@ -1,5 +1,6 @@
 """wmap writes Keras' files; h5py, Keras 3 and TF-Keras read them, predict the same and go on training."""
 
+import json
 import os
 import shutil
 import zipfile
@@ -273,6 +274,66 @@ def walk(group):
     found = []
     group.visititems(lambda name, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
     return found
+
+
+class Shards(Case):
+    """Sets of Keras 3, NAME.weights.json, loaded by Keras itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = keras.Sequential([L.Input((6,)), *[L.Dense(32) for _ in range(11)], L.BatchNormalization(), L.Dense(2)])
+        randomize(self.model, 4)
+        self.one = self.path("one.weights.h5")
+        self.model.save_weights(self.one)
+
+    def loads(self, index):
+        other = keras.models.clone_model(self.model)
+        other.load_weights(index)
+        for a, b in zip(self.model.weights, other.weights, strict=True):
+            self.assertEqual(np.asarray(a).tobytes(), np.asarray(b).tobytes(), a.path)
+
+    def files(self, stem):
+        return sorted(n for n in os.listdir(self.folder) if n.startswith(stem + "_"))
+
+    def test_loaded(self):
+        """Of every size: one file, layers cut in two, one tensor a file."""
+        for size, least in (("1GB", 1), ("10kB", 4), ("4096B", 11), ("1B", 28)):
+            index = self.path("out.weights.json")
+            self.wmap_ok("run", "-e", "keep rest", self.one, "-o", index, "--shard-size", size, "--force")
+            with open(index) as f:
+                said = json.load(f)
+            named = {n for files in said["weight_map"].values() for n in files}
+            self.assertGreaterEqual(len(named), least)
+            self.assertEqual(said["metadata"]["total_size"], sum(np.asarray(w).nbytes for w in self.model.weights))
+            self.loads(index)
+            self.wmap_ok("diff", index, self.one)
+            for name in self.files("out"):
+                os.remove(self.path(name))
+
+    def test_index_is_that_of_keras(self):
+        """For the order in which Keras goes through the layers."""
+        size = 9000
+        self.model.save_weights(self.path("theirs.weights.json"), max_shard_size=size / 1024**3)
+        with open(self.path("theirs.weights.json")) as f:
+            theirs = f.read()
+        order = list(json.loads(theirs)["weight_map"])
+        listed = [t["name"] for t in self.inspect(self.one)["tensors"]]
+        rules = "\n".join(f'"{n}" -> "{n}"' for path in order for n in listed if "/" + n.rsplit("/", 1)[0] == path)
+        self.wmap_ok("run", "-e", rules, self.one, "-o", self.path("ours.weights.json"), "--shard-size", size)
+        with open(self.path("ours.weights.json")) as f:
+            self.assertEqual(f.read().replace("ours_", "theirs_"), theirs)
+        self.assertEqual(len(self.files("ours")), len(self.files("theirs")))
+        self.loads(self.path("ours.weights.json"))
+
+    def test_refused(self):
+        for rules, target, code, said in (
+            ('"{x:**}" -> "{x}/b"', "out.weights.json", 1, "PATH/vars/N"),
+            ("keep rest", "-", 2, "standard output"),
+        ):
+            done = wmap("run", "-e", rules, self.one, "-o", self.path(target) if target != "-" else "-", "--to-format", "keras-shards")
+            self.assertEqual((done.returncode, done.stdout), (code, ""))
+            self.assertIn(said, done.stderr)
+        self.assertEqual(os.listdir(self.folder), ["one.weights.h5"])
 
 
 class Names(Case):
