@@ -293,6 +293,13 @@ static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)
 static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype)
 {
     wm_bound *bound = &in->right[term];
+    uint64_t size;
+    if (wm_shape_count(bound->shape, bound->rank, &size) &&
+        !wm_size_mul(size, wmap_dtype_size(dtype), &size)) {
+        wm_instance_error(p->state, in, WM_E0905, in->form->right[term].term->span,
+                          "this tensor has 2^63 bytes or more");
+        return;
+    }
     bound->tensors = wm_new(p->unit->scratch, uint32_t, bound->count);
     for (uint32_t k = 0; k < bound->count; k++) {
         uint32_t at = bound->tensors[k] =
