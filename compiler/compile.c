@@ -191,15 +191,17 @@ static void side_of_result(wm_unit *unit, const wm_state *before, wm_side *side)
     index_side(unit, side);
 }
 
-/* A side once more, with the names by which rules know its tensors, without those that are left out, and with
- * nothing that is known of its use. */
-static void side_again(wm_unit *unit, const wm_side *from, bool without_dropped, wm_side *side)
+/* A side once more, with the names by which rules know its tensors, without those that are dropped for good,
+ * and with nothing that is known of its use. */
+static void side_again(wm_unit *unit, const wm_side *from, bool without_dropped, const wm_map *placed,
+                       wm_side *side)
 {
     side->label = from->label;
     side->tensors = wm_new(unit->arena, wm_side_tensor, from->count);
     for (size_t i = 0; i < from->count; i++) {
         const wm_side_tensor *t = &from->tensors[i];
-        if (without_dropped && t->dropped)
+        if (without_dropped && t->dropped &&
+            (!placed || wm_map_get(placed, t->name.p, t->name.len) == WM_MAP_NONE))
             continue;
         side->tensors[side->count++] = (wm_side_tensor){.name = t->called.len ? t->called : t->name,
                                                         .dtype = t->dtype,
@@ -220,10 +222,10 @@ static wm_names *turn_sides(wm_unit *unit, const wm_state *stages, size_t count,
     const wm_state *last = &stages[count - 1];
     const wm_side *asked = &stages->source;
     if (last->reverse && last->target.known)
-        side_again(unit, &last->target, false, source);
+        side_again(unit, &last->target, false, NULL, source);
     else
         side_of_result(unit, last, source);
-    side_again(unit, asked, !stages->reverse, target);
+    side_again(unit, asked, !stages->reverse, stages->program->placed, target);
     return asked->aliases ? wm_names_index_aliased(unit, asked->names, asked->aliases, asked->count)
                           : wm_names_index(unit, asked->names, asked->count);
 }
@@ -466,21 +468,47 @@ static bool read_sides(compilation *c, wm_side *source, wm_side *target, wmap_er
     return !o->target || side_of_headers(&c->unit, o->target, 1, target, err);
 }
 
+/* The options with which the other direction is compiled: it reads what the first one gives. Without a file
+ * the sides are those of the models, there as here. */
+static const wmap_compile_options *turned_options(compilation *c, const wm_side *source)
+{
+    if (!c->options->source_count)
+        return c->options;
+    wmap_compile_options *options = wm_new(&c->arena, wmap_compile_options, 1);
+    wmap_header *header = wm_new(&c->arena, wmap_header, 1);
+    wmap_tensor *tensors = wm_new(&c->arena, wmap_tensor, source->count);
+    for (size_t i = 0; i < source->count; i++) {
+        const wm_side_tensor *t = &source->tensors[i];
+        tensors[i] = (wmap_tensor){.name = t->name.p,
+                                   .name_len = t->name.len,
+                                   .dtype = t->dtype,
+                                   .rank = t->rank,
+                                   .shape = t->shape};
+    }
+    *header = (wmap_header){.label = source->label, .tensors = tensors, .count = source->count};
+    *options = *c->options;
+    options->sources = header;
+    options->source_count = 1;
+    return options;
+}
+
 /* Everything but the plan's bytes. True if the map was proven for known names. */
 static bool analyse(compilation *c, wmap_error *err)
 {
     wm_state *s = add_state(c);
     wm_side target = {0};
     wm_names *written = NULL;
-    if (c->first)
+    const wmap_compile_options *options = c->options;
+    if (c->first) {
         written = turn_sides(&c->unit, c->first->states, c->first->state_count, &s->source, &target);
-    else if (!read_sides(c, &s->source, &target, err))
+        options = turned_options(c, &s->source);
+    } else if (!read_sides(c, &s->source, &target, err)) {
         return false;
-    else if (target.known)
+    } else if (target.known) {
         written = target.index;
-    set_program(
-        c, s,
-        wm_resolve(&c->unit, c->file, c->ast, c->options, s->source.known ? s->source.index : NULL, written));
+    }
+    wm_names *read = s->source.known ? s->source.index : NULL;
+    set_program(c, s, wm_resolve(&c->unit, c->file, c->ast, options, read, written));
     if (!s->program->then)
         s->target = target;
     return analyse_rest(c, analyse_stage(c, s), &target);

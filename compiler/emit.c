@@ -310,6 +310,7 @@ static Wmap__Plan plan_of(const wm_state *state)
     Wmap__Plan plan = WMAP__PLAN__INIT;
     emit_files(state, &plan);
     plan.map = wm_copy(state->unit->arena, state->program->map.p, state->program->map.len);
+    plan.format = wm_copy(state->unit->arena, state->program->format.p, state->program->format.len);
     emit_metas(state, &plan);
     return plan;
 }

@@ -195,6 +195,24 @@ static void declare_source(wm_hub *h)
     h->r->program->source = model;
 }
 
+/* What the other direction writes: all that A places, but for parts that are left out and what written rules
+ * take. */
+static const wm_map *names_to_come_back(wm_hub *h)
+{
+    const wm_hub_side *side = &h->sides[0];
+    wm_map *names = wm_new(h->arena, wm_map, 1);
+    wm_map_init(names, h->arena, side->count);
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_hub_place *place = side->places[i];
+        bool left_out = place->taken;
+        for (uint32_t o = 0; o < place->owner_count; o++)
+            left_out |= place->owners[o].item->member->left_out;
+        if (!left_out)
+            wm_map_put(names, place->name.p, place->name.len, 1, NULL);
+    }
+    return names;
+}
+
 static void tell_program(wm_hub *h)
 {
     wm_program *p = h->r->program;
@@ -204,6 +222,8 @@ static void tell_program(wm_hub *h)
         order[i] = side->places[i]->name;
     p->order = order;
     p->order_count = side->count;
+    p->placed = names_to_come_back(h);
+    p->format = wm_hub_format(h);
     if (!h->r->options->source_count)
         declare_source(h);
 }

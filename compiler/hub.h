@@ -448,6 +448,9 @@ wm_shape *wm_hub_shape_of(wm_hub *h, wm_span span, const uint64_t *shape, uint32
 /* Adds A's `ignore` as drops, B's fills and metadata. */
 void wm_hub_stated(wm_hub *h, wm_hub_outs *out);
 
+/* The format of B's files, by its model or its dialect; len 0: they say none. */
+wm_str wm_hub_format(const wm_hub *h);
+
 /* Does the source's model say that this tensor is none of its weights? */
 bool wm_hub_ignored(wm_hub *h, wm_str name);
 

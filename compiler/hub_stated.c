@@ -161,6 +161,16 @@ static void add_metas(wm_hub *h, wm_hub_outs *out)
     }
 }
 
+wm_str wm_hub_format(const wm_hub *h)
+{
+    const wm_hub_side *s = &h->sides[1];
+    const wm_qname *format = s->model->dialect->format;
+    for (size_t i = 0; i < s->stated_count; i++) /* those of the model itself come last */
+        if (s->stated[i].stmt->kind == WM_HS_FORMAT)
+            format = s->stated[i].stmt->qname;
+    return format ? wm_qname_text(h->arena, format) : (wm_str){NULL, 0};
+}
+
 void wm_hub_stated(wm_hub *h, wm_hub_outs *out)
 {
     add_stated(h, 0, out);

@@ -230,7 +230,10 @@ typedef struct wm_program {
     bool keep_rest;
     const wm_str *order; /* names that the target is to have, in this order; NULL: it is what is written */
     size_t order_count;
-    const char *text; /* of the map that the hub derived; NULL if none was */
+    const wm_map *placed; /* names of the source that its model places, so that the other direction writes
+                             them; NULL: no model was asked */
+    wm_str format;        /* of the target, where nothing else tells; len 0: none */
+    const char *text;     /* of the map that the hub derived; NULL if none was */
     size_t text_len;
     wm_line *lost; /* turned drops: what they left behind can't be made again */
     size_t lost_count, lost_cap;

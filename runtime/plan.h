@@ -16,6 +16,7 @@
 #define WM_PLAN_MAX_METAS    ((size_t)100000)
 #define WM_PLAN_MAX_PATTERNS ((size_t)1000) /* of metadata that are left behind, and their bytes */
 #define WM_PLAN_MAX_PATTERN  ((size_t)1024)
+#define WM_PLAN_MAX_FORMAT   ((size_t)64) /* of its name */
 #define WM_PLAN_MAX_FILES    ((size_t)65536)
 #define WM_PLAN_MAX_STAGES   ((size_t)64)   /* of a chain */
 #define WM_PLAN_MAX_AXES     ((size_t)4096) /* of a move; all but 62 of them have an extent of 1 */

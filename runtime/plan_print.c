@@ -298,6 +298,11 @@ static void print_move(FILE *out, const wmap_plan *plan, const Wmap__Move *m)
 static void print_metas(FILE *out, const Wmap__Plan *p)
 {
     static const char *const wild[] = {"{*}", "{**}", "{number}"};
+    if (*p->format) {
+        fputs("format ", out);
+        print_name(out, p->format, strlen(p->format));
+        fputc('\n', out);
+    }
     for (size_t i = 0; i < p->n_metas; i++) {
         fputs("meta ", out);
         print_name(out, (const char *)p->metas[i]->key.data, p->metas[i]->key.len);

@@ -40,6 +40,8 @@ static bool check_metas(wm_arena *arena, const Wmap__Plan *p, wmap_error *err)
     bool oom = false;
     if (p->n_metas > WM_PLAN_MAX_METAS || p->n_dropped_metas > WM_PLAN_MAX_PATTERNS)
         return bad_plan(err, "too many metadata");
+    if (strnlen(p->format, WM_PLAN_MAX_FORMAT + 1) > WM_PLAN_MAX_FORMAT)
+        return bad_plan(err, "the name of the format is too long");
     wm_map_init(&keys, arena, p->n_metas);
     for (size_t i = 0; i < p->n_metas; i++) {
         const ProtobufCBinaryData *key = &p->metas[i]->key, *value = &p->metas[i]->value;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -212,9 +213,22 @@ static bool is_folder(const char *path)
     return (len && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+/* The format that the spec's model is stored in: its name, or what such files are called by. */
+static const wm_format *format_of_spec(const wmap_plan *plan)
+{
+    char path[WM_PLAN_MAX_FORMAT + 3];
+    const char *name = wm_plan_last(plan)->message->format;
+    const wm_format *f = wm_format_named(name);
+    if (!*name)
+        return NULL;
+    snprintf(path, sizeof path, "x.%s", name);
+    f = f ? f : wm_format_of_suffix(path);
+    return f && f->layout ? f : NULL;
+}
+
 /* By name, by the suffix, or as the template has it, if the suffix's format knows nothing of templates:
- * `.ckpt` is PyTorch's, but not beside a TensorFlow checkpoint. */
-static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
+ * `.ckpt` is PyTorch's, but not beside a TensorFlow checkpoint. Last, as the spec says. */
+static const wm_format *format_for(const wmap_run_options *o, const wmap_plan *plan, wmap_error *err)
 {
     const wm_format *f = NULL;
     const char *why = "its suffix is that of no format: say which one (--to-format)";
@@ -229,6 +243,8 @@ static const wm_format *format_for(const wmap_run_options *o, wmap_error *err)
             f = wm_format_of_suffix(o->output);
         if (o->like && (!f || !f->likes) && o->like->format->likes)
             f = o->like->format;
+        if (!f)
+            f = format_of_spec(plan);
         if (!f) {
             wm_fail(err, WMAP_E_USAGE, "%s", why);
             wm_error_file(err, strcmp(o->output, "-") == 0 ? "standard output" : o->output);
@@ -351,14 +367,15 @@ static bool write_output(wm_run *run, wmap_error *err)
 }
 
 /* The format to write; NULL if a dry run names none. */
-static bool choose_format(const wmap_run_options *o, const wm_format **format, wmap_error *err)
+static bool choose_format(const wmap_run_options *o, const wmap_plan *plan, const wm_format **format,
+                          wmap_error *err)
 {
     bool named = o->output || o->to_format;
     *format = NULL;
     if (!o->dry_run && (!o->output || !o->output[0]))
         return wm_fail(err, WMAP_E_USAGE, "no output is named");
     if (named)
-        *format = format_for(o, err);
+        *format = format_for(o, plan, err);
     return !named || *format;
 }
 
@@ -367,7 +384,8 @@ static bool run_all(wm_run *run, wmap_archive *const *sources, const char *const
 {
     bool to_file = !run->options->dry_run;
     const wm_format *format;
-    if (!choose_format(run->options, &format, err) || !match_sources(run, sources, prefixes, count, err) ||
+    if (!choose_format(run->options, run->plan, &format, err) ||
+        !match_sources(run, sources, prefixes, count, err) ||
         (format && !lay_out(run, format, sources, count, err)))
         return false;
     return !to_file || (have_data(sources, count, err) && write_output(run, err));
@@ -507,7 +525,7 @@ static bool check_end(const wmap_plan *last, const wmap_run_options *options, wm
     wm_run run = {.plan = last, .options = &quiet};
     const wm_format *format;
     quiet.warning = NULL; /* the run itself warns */
-    if (!choose_format(options, &format, err))
+    if (!choose_format(options, last, &format, err))
         return false;
     wm_arena_init(&run.arena);
     bool ok = !format || lay_out(&run, format, NULL, 0, err);

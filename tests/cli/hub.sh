@@ -60,6 +60,32 @@ done
 run 0 explain vgg/vgg --from vgg16.keras --to torchvision --members
 grep -qF 'fc[1].kernel [i o] = "fc1/fc1/kernel" [(h w c) o] = "classifier.0.weight" [o (c h w)]' out || miss "--members"
 
+# The format of a model counts where nothing else tells.
+header='{"w.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+{ printf "\\$(printf %03o ${#header})\\0\\0\\0\\0\\0\\0\\0" && printf '%s' "$header" && printf '\0\0\200?\0\0\0@'; } >w.safetensors
+cat >format.wmap <<'END'
+wmap 1
+layer emb { w [v] }
+dialect plain { format npz; name "{self}.{array}"; emb { w = "weight" } }
+architecture net { words : emb (v = 2) }
+model net.a : plain { words = "w" }
+model net.b : plain { words = "x"; format keras.weights.h5 }
+model net.c from net.b { format flax }
+END
+# written MODEL OUTPUT FORMAT FLAG...
+written() {
+    local model=$1 output=$2 format=$3
+    shift 3
+    run 0 run format.wmap --from net.a --to "$model" w.safetensors -o "$output" -f "$@"
+    "$WMAP" inspect "$output" 2>/dev/null | grep -q "^$output: $format," || miss "$output is not $format"
+}
+written a plain npz
+written b deep keras-h5
+written b other.pth torch
+written b flagged safetensors --to-format safetensors
+run 2 run format.wmap --from net.a --to c w.safetensors -o none # wmap reads it only
+[ ! -e none ] || miss "an output without a format"
+
 run 2 check vgg/vgg --from vgg16.keras
 run 2 check vgg/vgg --from vgg16.keras --to torchvision --map main
 run 1 check vgg/vgg --from vgg16.keras --to timn
