@@ -48,8 +48,9 @@ pairs resnet resnet50 keras keras2 keras3_weights keras_path keras_old torchvisi
 pairs mixtral mixtral hf hf_fused
 pairs resnet resnet34 keras3_weights torchvision
 
-# moves FLAG...: the moves of a map, without the places of the statements, tensors in the order of their names
-moves() { "$WMAP" explain --moves "$@" 2>/dev/null | sed 's/ at [^ ]*$//; /^map /d' | sort; }
+# moves FLAG...: the moves of a map, without the places of the statements and what only a model says of the file,
+# tensors in the order of their names
+moves() { "$WMAP" explain --moves "$@" 2>/dev/null | sed 's/ at [^ ]*$//; /^map /d; /^format /d' | sort; }
 for model in slim lasagne timm; do
     file=$SOURCE/specs/vgg/names/vgg16.torchvision.jsonl
     "$WMAP" explain vgg/vgg --from vgg16.torchvision --to $model "$file" >text.wmap || miss "explain to $model"

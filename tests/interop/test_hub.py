@@ -88,7 +88,7 @@ class Vgg(Case):
             flags = [spec, "--from", a, "--to", b, source]
             text = self.write("derived.wmap", self.wmap_ok("explain", *flags))
             plans = [self.wmap_ok("explain", "--moves", *flags), self.wmap_ok("explain", "--moves", text, source)]
-            blocks = [sorted(re.split(r"\n(?=\S)", re.sub(r" at \S+:\d+:\d+", "", p))) for p in plans]
+            blocks = [sorted(re.split(r"\n(?=\S)", re.sub(r" at \S+:\d+:\d+|^format .*\n", "", p, flags=re.M))) for p in plans]
             self.assertEqual(blocks[0], blocks[1], (a, b))
 
 
