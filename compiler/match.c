@@ -430,6 +430,9 @@ static void bind_copies(matcher *m, wm_instance *in, table *t, const group *g, w
         one[var] = false;
     }
     group *lots;
+    uint32_t *order = wm_new(arena_of(m), uint32_t, g->count), n = 0;
+    for (uint32_t f = g->first; f != WM_NONE; f = t->founds[f].next)
+        order[n++] = f;
     uint32_t count = count_values(m, t, g, t->copies, &lots);
     bind_tensors(m, in, t, &lots[0], bound);
     bound->others = wm_new(arena_of(m), uint32_t, (size_t)(count - 1) * bound->count);
@@ -438,7 +441,7 @@ static void bind_copies(matcher *m, wm_instance *in, table *t, const group *g, w
         uint32_t pair[2];
         bind_tensors(m, in, t, &lots[k], &copy);
         if (in->failed || copy.count != bound->count)
-            return; /* E0405, E0413 */
+            break; /* E0405, E0413 */
         both.tensors = pair;
         both.count = 2;
         pair[0] = bound->tensors[0];
@@ -447,6 +450,8 @@ static void bind_copies(matcher *m, wm_instance *in, table *t, const group *g, w
         memcpy(bound->others + (size_t)bound->copies++ * bound->count, copy.tensors,
                bound->count * sizeof *copy.tensors);
     }
+    for (uint32_t k = 0; k < n; k++) /* together again, for other instances that read them */
+        t->founds[order[k]].next = k + 1 < n ? order[k + 1] : WM_NONE;
 }
 
 static void bind_group(matcher *m, wm_instance *in, uint32_t term, const group *g)
