@@ -5,10 +5,7 @@
 
 #include "compiler/pass.h"
 #include "runtime/base/dtype.h"
-
-/* What a move of a plan can hold; docs/plan.md states it. */
-#define MAX_PLACES     64
-#define MAX_OPERATIONS 4096
+#include "runtime/base/planfile.h"
 
 bool wm_cast_exists(wmap_dtype from, wmap_dtype to)
 {
@@ -163,11 +160,11 @@ static void check_size(checker *c, const wm_steps *steps)
     for (uint32_t k = 0; k < steps->count; k++) {
         c->places += steps->list[k].kind == WM_STEP_LOAD;
         c->operations += steps->list[k].expr ? 2 : 1;
-        if (c->places <= MAX_PLACES && c->operations < MAX_OPERATIONS)
+        if (c->places <= WM_VALUE_SOURCES && c->operations < WM_VALUE_OPS)
             continue;
         wm_instance_error(c->state, c->in, WM_E0903, steps->list[k].span, "more than %d %s in one operand",
-                          c->places > MAX_PLACES ? MAX_PLACES : MAX_OPERATIONS,
-                          c->places > MAX_PLACES ? "places" : "operations");
+                          c->places > WM_VALUE_SOURCES ? WM_VALUE_SOURCES : WM_VALUE_OPS,
+                          c->places > WM_VALUE_SOURCES ? "places" : "operations");
         return;
     }
 }

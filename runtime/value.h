@@ -4,12 +4,11 @@
 #define WM_VALUE_H
 
 #include "grammar/plan.pb-c.h"
+#include "runtime/base/planfile.h"
 #include "runtime/convert.h"
 
-#define WM_VALUE_SOURCES 64   /* of one move, at most */
-#define WM_VALUE_OPS     4096 /* of one program */
-#define WM_VALUE_DEPTH   80   /* of its stack: a spec nests 64 deep at most */
-#define WM_VALUE_CHUNK   256  /* elements that are computed in one go */
+#define WM_VALUE_DEPTH 80  /* of a program's stack: a spec nests 64 deep at most */
+#define WM_VALUE_CHUNK 256 /* elements that are computed in one go */
 
 /* Is the program sound: does it give an element of `to` from elements of `from`, or, if `to` is none, compare
  * two of them at its end? */

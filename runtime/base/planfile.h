@@ -9,6 +9,10 @@
 
 #include "wmap/error.h"
 
+/* What a move of a plan can hold; docs/plan.md states it. */
+#define WM_VALUE_SOURCES 64
+#define WM_VALUE_OPS     4096 /* of its program */
+
 #define WM_PLAN_MAGIC_SIZE  8
 #define WM_PLAN_HEADER_SIZE 56
 #define WM_PLAN_VERSION     2 /* of the format that we write */
