@@ -166,24 +166,19 @@ static int put_alone(comparison *c, const side *s, const char *key, const wmap_t
     return WM_EXIT_DONE;
 }
 
-static void put_index(const wmap_tensor *t, uint64_t at, const char *between)
+/* The index of the first difference; in JSON it is a list, with commas. */
+static void put_first(const wmap_tensor *t, const wmap_difference *d, bool json)
 {
-    uint64_t index[WMAP_MAX_RANK];
-    for (uint32_t d = t->rank; d-- > 0;) {
-        index[d] = at % t->shape[d];
-        at /= t->shape[d];
+    char index[WMAP_MAX_RANK * 21 + 3];
+    for (const char *p = wmap_index_text(t, d->first, index, sizeof index); *p; p++) {
+        fputs(*p == ' ' && json ? ", " : (char[]){*p, 0}, stdout);
     }
-    putchar('[');
-    for (uint32_t d = 0; d < t->rank; d++) {
-        printf("%s%" PRIu64, d ? between : "", index[d]);
-    }
-    putchar(']');
 }
 
 static void json_values(const wmap_tensor *t, const wmap_difference *d)
 {
     printf(", \"differ\": %" PRIu64 ", \"first\": ", d->count);
-    put_index(t, d->first, ", ");
+    put_first(t, d, true);
     fputs(", \"values\": [", stdout);
     wm_put_json(stdout, d->a, strlen(d->a));
     fputs(", ", stdout);
@@ -204,7 +199,7 @@ static void text_values(const wmap_tensor *t, const wmap_difference *d)
         all = bytes / size;
     }
     printf("%" PRIu64 " of %" PRIu64 " elements differ, the first at ", d->count, all);
-    put_index(t, d->first, " ");
+    put_first(t, d, false);
     printf(": %s and %s; at most %g apart", d->a, d->b, d->most);
     if (d->has_ulps) {
         printf(", %" PRIu64 " ulp", d->ulps);

@@ -176,22 +176,6 @@ static char *type_text(const wmap_tensor *t, char *out, size_t size)
     return out;
 }
 
-/* "[2 0]" */
-static char *index_text(const wmap_tensor *t, uint64_t position, char *out, size_t size)
-{
-    uint64_t index[WMAP_MAX_RANK];
-    for (uint32_t d = t->rank; d-- > 0;) {
-        index[d] = position % t->shape[d];
-        position /= t->shape[d];
-    }
-    size_t used = (size_t)snprintf(out, size, "[");
-    for (uint32_t d = 0; d < t->rank && used < size; d++)
-        used += (size_t)snprintf(out + used, size - used, "%s%" PRIu64, d ? " " : "", index[d]);
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-    return out;
-}
-
 static char *element_text(wmap_dtype dtype, const uint8_t *element, char *out, size_t size)
 {
     if (dtype < WMAP_RAW8 || dtype > WMAP_RAW64)
@@ -224,7 +208,7 @@ static void compare_elements(running *r, const wm_test_tensor *tensor, const wma
     if (d.count == 0)
         return;
     failed(r, tensor->line, "`%s` at %s is %s, expected %s (%" PRIu64 " of %" PRIu64 " elements differ)",
-           wm_show(name, sizeof name, t->name, t->name_len), index_text(t, d.first, index, sizeof index),
+           wm_show(name, sizeof name, t->name, t->name_len), wmap_index_text(t, d.first, index, sizeof index),
            element_text(t->dtype, found + d.first * size, a, sizeof a),
            element_text(t->dtype, expected + d.first * size, b, sizeof b), d.count, tensor->literal->count);
 }

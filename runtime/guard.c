@@ -31,22 +31,6 @@ bool wm_run_plan_checks(wm_run *run, wmap_error *err)
     return true;
 }
 
-/* "[1, 2]" of a position. */
-static void index_text(const wmap_tensor *t, uint64_t position, char *out, size_t size)
-{
-    uint64_t index[WMAP_MAX_RANK];
-    for (uint32_t d = t->rank; d-- > 0;) {
-        index[d] = position % t->shape[d];
-        position /= t->shape[d];
-    }
-    size_t used = (size_t)snprintf(out, size, "[");
-    for (uint32_t d = 0; d < t->rank && used < size; d++)
-        used +=
-            (size_t)snprintf(out + used, size - used, "%s%llu", d ? ", " : "", (unsigned long long)index[d]);
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-}
-
 /* R0801 to R0803, by what the plan says of the source. */
 static bool check_error(const wm_run *run, wmap_error *err)
 {
@@ -55,7 +39,7 @@ static bool check_error(const wm_run *run, wmap_error *err)
     uint32_t source = g->move->sources[0]->tensor;
     const wmap_tensor *t = &plan->sources[source];
     char where[400], found[80], expected[80], place[256], what[400];
-    index_text(t, g->first, where, sizeof where);
+    wmap_index_text(t, g->first, where, sizeof where);
     wm_element_text(g->from, g->element, found, sizeof found);
     wm_element_text(g->from, g->expected, expected, sizeof expected);
     wm_move_place(plan, g->move, place, sizeof place);
@@ -85,7 +69,7 @@ bool wm_run_guard_error(const wm_run *run, wmap_error *err)
         return check_error(run, err);
     const wmap_tensor *t = &run->plan->targets[run->order[g->rank - run->check_count]];
     char where[400], found[80];
-    index_text(t, g->first, where, sizeof where);
+    wmap_index_text(t, g->first, where, sizeof where);
     wm_element_text(g->from, g->element, found, sizeof found);
     if (g->overflow) {
         wm_fail(err, WMAP_E_GUARD,

@@ -59,6 +59,11 @@ WMAP_API wmap_dtype wmap_dtype_parse(const char *name, size_t len);
 /* The size of a tensor's data in bytes, false if it is 2^63 or more. Both pointers must not be NULL. */
 WMAP_API bool wmap_tensor_bytes(const wmap_tensor *tensor, uint64_t *bytes);
 
+/* "[2 0]": the index of the element at `position` in row-major order, written as shapes are; cut off to fit,
+ * with a NUL, as by snprintf. No extent may be 0, `out` must have room for `size` bytes, at least one.
+ * Returns `out`. */
+WMAP_API char *wmap_index_text(const wmap_tensor *tensor, uint64_t position, char *out, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,8 @@
 /* dtype.c: questions to the table of dtype.def. */
 #include "runtime/base/dtype.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/size.h"
@@ -54,4 +56,19 @@ bool wmap_tensor_bytes(const wmap_tensor *tensor, uint64_t *bytes)
     uint64_t count;
     return wm_shape_count(tensor->shape, tensor->rank, &count) &&
            wm_size_mul(count, wmap_dtype_size(tensor->dtype), bytes);
+}
+
+char *wmap_index_text(const wmap_tensor *tensor, uint64_t position, char *out, size_t size)
+{
+    uint64_t index[WMAP_MAX_RANK];
+    for (uint32_t d = tensor->rank; d-- > 0;) {
+        index[d] = position % tensor->shape[d];
+        position /= tensor->shape[d];
+    }
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (uint32_t d = 0; d < tensor->rank && used < size; d++)
+        used += (size_t)snprintf(out + used, size - used, "%s%" PRIu64, d ? " " : "", index[d]);
+    if (used < size)
+        snprintf(out + used, size - used, "]");
+    return out;
 }

@@ -125,7 +125,7 @@ def index(shape, k):
     for e in reversed(shape):
         out.append(str(k % e))
         k //= e
-    return "[" + ", ".join(reversed(out)) + "]"
+    return "[" + " ".join(reversed(out)) + "]"
 
 
 def broken(spec):

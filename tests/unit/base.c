@@ -284,6 +284,22 @@ static void test_show(void **state)
     }
 }
 
+static void test_index_text(void **state)
+{
+    (void)state;
+    char out[80], small[5];
+    wmap_tensor scalar = {.rank = 0}, line = {.rank = 1, .shape = (uint64_t[]){7}},
+                block = {.rank = 3, .shape = (uint64_t[]){2, 3, 4}},
+                huge = {.rank = 2, .shape = (uint64_t[]){1, (uint64_t)INT64_MAX}};
+    assert_string_equal(wmap_index_text(&scalar, 0, out, sizeof out), "[]");
+    assert_string_equal(wmap_index_text(&line, 6, out, sizeof out), "[6]");
+    assert_string_equal(wmap_index_text(&block, 0, out, sizeof out), "[0 0 0]");
+    assert_string_equal(wmap_index_text(&block, 17, out, sizeof out), "[1 1 1]");
+    assert_string_equal(wmap_index_text(&huge, INT64_MAX - 1, out, sizeof out), "[0 9223372036854775806]");
+    assert_string_equal(wmap_index_text(&block, 17, small, sizeof small), "[1 1");
+    assert_string_equal(wmap_index_text(&block, 17, small, 1), "");
+}
+
 static void test_dtype(void **state)
 {
     (void)state;
@@ -352,7 +368,8 @@ int main(void)
         cmocka_unit_test(test_arena),  cmocka_unit_test(test_arena_jumps), cmocka_unit_test(test_push),
         cmocka_unit_test(test_map),    cmocka_unit_test(test_size),        cmocka_unit_test(test_cursor),
         cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha256_ways), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_show),   cmocka_unit_test(test_dtype),       cmocka_unit_test(test_error),
+        cmocka_unit_test(test_show),   cmocka_unit_test(test_dtype),       cmocka_unit_test(test_index_text),
+        cmocka_unit_test(test_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
