@@ -143,6 +143,10 @@ void wm_input_warn(const wmap_archive *archive);
  * (or, as JSON, on stdout). The plan's bytes are malloc'ed, NULL when there is nothing to plan. */
 int wm_compile(wm_input *input, const wm_args *args, const char *stage, uint8_t **bytes, size_t *size);
 
+/* The tensors of an archive side by side, as the compiler wants them; false: out of memory. Free it. */
+bool wm_header_make(wmap_header *header, const wmap_archive *archive, const char *prefix);
+void wm_header_free(wmap_header *header);
+
 /* The plan of `input`, be it a spec or a plan already; NULL (with *status WM_EXIT_DONE) for a sound spec
  * whose source nobody knows. */
 wmap_plan *wm_input_plan(wm_input *input, const wm_args *args, int *status);

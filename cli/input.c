@@ -282,8 +282,7 @@ void wm_input_free(wm_input *input)
     free(input->found);
 }
 
-/* The tensors of an archive side by side, as the compiler wants them. */
-static bool make_header(wmap_header *header, const wmap_archive *archive, const char *prefix)
+bool wm_header_make(wmap_header *header, const wmap_archive *archive, const char *prefix)
 {
     size_t count = wmap_archive_count(archive);
     bool any = false;
@@ -311,6 +310,12 @@ static bool make_header(wmap_header *header, const wmap_archive *archive, const 
     return true;
 }
 
+void wm_header_free(wmap_header *header)
+{
+    free((void *)(uintptr_t)header->tensors);
+    free((void *)(uintptr_t)header->aliases);
+}
+
 /* What a compilation borrows: folders, parameters, headers. */
 typedef struct borrowed {
     wm_settings settings;
@@ -321,11 +326,9 @@ typedef struct borrowed {
 static void give_back(borrowed *b, size_t sources)
 {
     for (size_t i = 0; b->sources && i < sources; i++) {
-        free((void *)(uintptr_t)b->sources[i].tensors);
-        free((void *)(uintptr_t)b->sources[i].aliases);
+        wm_header_free(&b->sources[i]);
     }
-    free((void *)(uintptr_t)b->target.tensors);
-    free((void *)(uintptr_t)b->target.aliases);
+    wm_header_free(&b->target);
     free(b->sources);
     wm_settings_free(&b->settings);
 }
@@ -339,10 +342,10 @@ static bool borrow(borrowed *b, const wm_input *input, const wm_args *args)
     b->sources = calloc(input->archive_count + 1, sizeof *b->sources);
     bool ok = b->sources != NULL;
     for (size_t i = 0; ok && i < input->archive_count; i++) {
-        ok = make_header(&b->sources[i], input->archives[i], input->prefixes[i]);
+        ok = wm_header_make(&b->sources[i], input->archives[i], input->prefixes[i]);
     }
     if (ok && input->target) {
-        ok = make_header(&b->target, input->target, NULL);
+        ok = wm_header_make(&b->target, input->target, NULL);
     }
     if (!ok) {
         wm_say("out of memory");

@@ -59,6 +59,8 @@ typedef struct wm_unit {
     size_t source_count, source_cap;
     wm_diag *diags, *last;
     size_t errors, warnings;
+    wmap_model_match *matches; /* of `--as '*'`; names in the arena */
+    size_t match_count, match_cap;
     wm_span use; /* of the line at hand, for findings; WM_NOWHERE */
 } wm_unit;
 

@@ -263,11 +263,14 @@ static void list_best(void *user, const wm_decl *arch, const wm_decl *model)
         in_file += b->r->options->sources[s].count;
     if (found == 0)
         return;
-    wm_diag *d = wm_warn(b->r->unit, WM_W0003, model->span,
-                         "%.*s.%.*s: %zu of its %zu tensors are in the file, which has %zu",
-                         (int)arch->name.len, arch->name.p, (int)model->item->qname->last->text.len,
-                         model->item->qname->last->text.p, found, of, in_file);
-    (void)d;
+    wm_unit *unit = b->r->unit;
+    const char *name =
+        wm_format_text(unit->arena, "%.*s.%.*s", (int)arch->name.len, arch->name.p,
+                       (int)model->item->qname->last->text.len, model->item->qname->last->text.p);
+    wm_warn(unit, WM_W0003, model->span, "%s: %zu of its %zu tensors are in the file, which has %zu", name,
+            found, of, in_file);
+    *wm_push(unit->arena, unit->matches, unit->match_count, unit->match_cap) =
+        (wmap_model_match){.name = name, .found = found, .of = of};
     b->found++;
 }
 

@@ -245,6 +245,12 @@ static void fill(wmap_report *r, wm_unit *unit)
     for (size_t i = 0; i < r->count; i++)
         if (folded[i].count)
             r->entries[i].folded = rounds_text(r, &folded[i]);
+    r->matches = wm_new(&r->arena, wmap_model_match, unit->match_count);
+    r->match_count = unit->match_count;
+    for (size_t i = 0; i < unit->match_count; i++) {
+        r->matches[i] = unit->matches[i];
+        r->matches[i].name = copy_text(r, unit->matches[i].name);
+    }
 }
 
 /* False: out of memory. */
@@ -267,6 +273,14 @@ wmap_report *wm_report_of(wm_unit *unit, bool file_took_part)
         return r;
     wmap_report_free(r);
     return NULL;
+}
+
+bool wmap_report_match(const wmap_report *report, size_t index, wmap_model_match *match)
+{
+    if (!report || index >= report->match_count)
+        return false;
+    *match = report->matches[index];
+    return true;
 }
 
 void wmap_report_free(wmap_report *report)

@@ -27,6 +27,8 @@ struct wmap_report {
     size_t count, errors, warnings;
     bool all_fit, file_took_part;
     const char *spec; /* the name for findings without a place */
+    wmap_model_match *matches;
+    size_t match_count;
     wmap_reversal reversal;
     wmap_report *reasons; /* of it: errors stop the map, notes are what is lost */
     const char *reason;   /* of reasons: the first in one line; NULL if there is none */

@@ -122,6 +122,16 @@ WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);
  * id. */
 WMAP_API bool wmap_report_level(wmap_report *report, const char *id, wmap_report_severity level);
 
+/* A model that the source was compared with (`as` is "*"). */
+typedef struct wmap_model_match {
+    const char *name; /* "vgg16.keras2"; belongs to the report */
+    size_t found, of; /* tensors of the model: in the source, in all */
+} wmap_model_match;
+
+/* Match `index`, in the order of the spec's models; false past the end. Models none of whose tensors were
+ * found are no matches. */
+WMAP_API bool wmap_report_match(const wmap_report *report, size_t index, wmap_model_match *match);
+
 /* The next fix, from `*at` on, which begins with 0; false if there are no more. */
 WMAP_API bool wmap_report_fix(const wmap_report *report, size_t *at, wmap_fix *fix);
 

@@ -9,6 +9,7 @@
 #include "wmap/look.h"
 #include "wmap/plan.h"
 #include "wmap/run.h"
+#include "wmap/suggest.h"
 #include "wmap/tensor.h"
 #include "wmap/test.h"
 
