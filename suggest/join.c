@@ -301,6 +301,25 @@ static void add_place(join *j, wm_draft_place *p, size_t at, uint32_t number, co
         p->stack[i] = j->parts[j->order[j->rows > 1 ? i * j->columns + at : i]];
 }
 
+/* The dimension that is cut tells an extent if it is equal parts, and if its shape is known. */
+static void add_joined_dim(join *j, const char *const *names, const char *stack, wm_where *where)
+{
+    wm_arena *arena = &j->draft->arena;
+    const wm_swap *swap = &j->swaps[0];
+    const char **list = wm_new(arena, const char *, swap->count + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < swap->count; i++) {
+        uint32_t dim = swap->axes[i].at[1].dim;
+        if (swap->axes[i].labels || (dim != j->group_dim && dim != j->part_dim))
+            continue;
+        wm_where_axis(arena, where, names[i], swap->axes[i].extent, false);
+        list[count++] = names[i];
+    }
+    if (stack)
+        list[count++] = stack;
+    *wm_push(arena, where->dims, where->dim_count, where->dim_cap) = (wm_where_set){list, count};
+}
+
 static bool add_rule(join *j, wm_draft_how how)
 {
     wm_draft *draft = j->draft;
@@ -337,6 +356,8 @@ static bool add_rule(join *j, wm_draft_how how)
     if (stacked || j->rows > 1)
         wm_where_axis(arena, &where, "n", j->rows > 1 ? j->rows : j->columns, j->side == WM_SOURCE || alone);
     place_of(j, 0, 0, j->sizes[j->order[0]], &place);
+    if (equal && j->side == WM_TARGET)
+        add_joined_dim(j, names[0], stacked ? "n" : NULL, &where);
     const char *joined =
         joined_factor(j, tags, stacked ? "n" : NULL, equal, (const char *const *const *)names, j->columns);
     rule->places[1 - j->side][0] = (wm_draft_place){

@@ -1,7 +1,8 @@
 """docs/tour.md: every spec in it is run, and must give, bit for bit, what the NumPy beside it gives.
 
 Blocks are read in order. Python runs as it stands, in one namespace, in which `a` is what is read. A spec with rules (whole, or the
-statements of one map) makes files of `a`; `b` of the next Python block is what they must hold. `fails=ID` is refused with that error, and nothing is
+statements of one map) makes files of `a`; `b` of the next Python block is what they must hold. `suggest` is what `wmap suggest`
+drafts of `a` and `c`. `fails=ID` is refused with that error, and nothing is
 written; a spec with tests passes `wmap test`; `back` after a spec runs it in reverse over its result, and `a` must come back."""
 
 import os
@@ -61,6 +62,14 @@ class Tour(Case):
             f.write(body if whole else "wmap 1\nmap main {\n" + re.sub(r"^(?=.)", "  ", body, flags=re.M) + "}\n")
         self.wmap_ok("fmt", "--check", path)  # as one would find it in a file
         line = where.split(":")[1]
+        if flags == "suggest":
+            files = [self.path(n) for n in ("a.npz", "c.npz")]
+            for file, arrays in zip(files, (names["a"], names["c"])):
+                np.savez(file, **arrays)
+            draft = self.wmap_ok("suggest", *files, "--no-models")
+            with open(path, encoding="utf-8") as f:
+                self.assertEqual(draft[draft.index("map main") :], f.read().removeprefix("wmap 1\n"), where)
+            return None
         if flags.startswith("fails="):
             _, said, made = self.run_spec(path, names["a"], line)
             self.assertIsNone(made, where)
