@@ -167,6 +167,8 @@ typedef struct wm_specs {
     size_t count, room;
 } wm_specs;
 int wm_specs_find(wm_specs *specs, const wm_args *args);
+/* Those below one folder, none perhaps; false, after words, if it can't be read. */
+bool wm_specs_below(wm_specs *specs, const char *folder);
 void wm_specs_free(wm_specs *specs);
 
 /* fix.c: makes the changes that a report knows to mend findings, in files of the folder of `spec` and below

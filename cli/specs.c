@@ -1,13 +1,14 @@
 /* cli/specs.c: the specs that a command line names: files as they are, of folders all `.wmap` files below, in
  * the order of their paths. */
+#include <dirent.h>
 #include <errno.h>
-#include <sys/types.h>
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli.h"
+
+enum { WM_SPECS_DEPTH = 64 };
 
 static bool add(wm_specs *specs, const char *path)
 {
@@ -24,59 +25,68 @@ static bool add(wm_specs *specs, const char *path)
     return specs->paths[specs->count] && ++specs->count;
 }
 
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static bool is_spec(const FTSENT *entry)
+static bool is_spec(const char *name)
 {
     static const char suffix[] = ".wmap";
-    size_t len = sizeof suffix - 1;
-    return entry->fts_namelen > len && strcmp(entry->fts_name + entry->fts_namelen - len, suffix) == 0;
+    size_t len = strlen(name), end = sizeof suffix - 1;
+    return len > end && strcmp(name + len - end, suffix) == 0;
 }
 
-static bool walk(wm_specs *specs, char *folder)
+static int by_name(const struct dirent **a, const struct dirent **b)
 {
-    char *const roots[] = {folder, NULL};
-    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-    FTSENT *entry;
-    bool ok = fts != NULL;
-    if (!ok) {
-        wm_say("%s: %s", folder, strerror(errno));
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static bool fail(const char *path)
+{
+    wm_say("%s: %s", path, strerror(errno));
+    return false;
+}
+
+static bool walk(wm_specs *specs, const char *folder, int depth);
+
+static bool visit(wm_specs *specs, const char *folder, const char *name, int depth)
+{
+    char *path = NULL;
+    size_t len = strlen(folder);
+    struct stat info;
+    if (asprintf(&path, "%s%s%s", folder, len && folder[len - 1] == '/' ? "" : "/", name) < 0) {
+        return fail(folder);
     }
-    while (ok && (errno = 0, entry = fts_read(fts)) != NULL) {
-        switch (entry->fts_info) {
-        case FTS_D:
-            if (entry->fts_level > 0 && entry->fts_name[0] == '.') {
-                fts_set(fts, entry, FTS_SKIP);
-            }
-            break;
-        case FTS_F:
-        case FTS_SL:
-            if (is_spec(entry) && !add(specs, entry->fts_path)) {
-                wm_say("out of memory");
-                ok = false;
-            }
-            break;
-        case FTS_DNR:
-        case FTS_ERR:
-        case FTS_NS:
-            wm_say("%s: %s", entry->fts_path, strerror(entry->fts_errno));
-            ok = false;
-            break;
-        default:
-            break;
-        }
+    bool ok = lstat(path, &info) == 0 || fail(path);
+    if (ok && S_ISDIR(info.st_mode)) {
+        ok = walk(specs, path, depth + 1);
+    } else if (ok && (S_ISREG(info.st_mode) || S_ISLNK(info.st_mode)) && is_spec(name)) {
+        ok = add(specs, path) || fail(path);
     }
-    if (ok && errno) {
-        wm_say("%s: %s", folder, strerror(errno));
+    free(path);
+    return ok;
+}
+
+/* Not by fts(3), which glibc's version ends with a crash where memory runs out. Links are not followed, so
+ * that the depth is bounded by that of a path. */
+static bool walk(wm_specs *specs, const char *folder, int depth)
+{
+    struct dirent **list = NULL;
+    int count = scandir(folder, &list, NULL, by_name);
+    bool ok = count >= 0 || fail(folder);
+    if (depth > WM_SPECS_DEPTH) {
+        wm_say("%s: too deep", folder);
         ok = false;
     }
-    if (fts) {
-        fts_close(fts);
+    for (int i = 0; i < count; i++) {
+        if (ok && list[i]->d_name[0] != '.') {
+            ok = visit(specs, folder, list[i]->d_name, depth);
+        }
+        free(list[i]);
     }
+    free(list);
     return ok;
+}
+
+bool wm_specs_below(wm_specs *specs, const char *folder)
+{
+    return walk(specs, folder, 0);
 }
 
 int wm_specs_find(wm_specs *specs, const wm_args *args)
@@ -90,13 +100,7 @@ int wm_specs_find(wm_specs *specs, const wm_args *args)
             return WM_EXIT_FAILED;
         }
         bool folder = strcmp(word, "-") != 0 && S_ISDIR(info.st_mode);
-        char *copy = strdup(word);
-        bool ok = copy && (folder ? walk(specs, copy) : add(specs, word));
-        if (!copy || (!ok && !folder)) { /* walk() says it itself */
-            wm_say("out of memory");
-        }
-        free(copy);
-        if (!ok) {
+        if (folder ? !walk(specs, word, 0) : !add(specs, word) && !fail(word)) {
             return WM_EXIT_FAILED;
         }
     }

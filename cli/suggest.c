@@ -133,12 +133,10 @@ static bool try_library_spec(suggestion *s, const char *path, const char *spec)
 
 static bool try_folder(suggestion *s, const char *folder)
 {
-    const char *words[] = {folder};
-    wm_args args = {s->args->command, words, 1, NULL, 0};
     wm_specs specs = {0};
     size_t len = strlen(folder);
     bool done = false;
-    if (access(folder, R_OK) == 0 && wm_specs_find(&specs, &args) == WM_EXIT_DONE) {
+    if (access(folder, R_OK) == 0 && wm_specs_below(&specs, folder)) {
         for (size_t i = 0; !done && i < specs.count; i++) {
             char *name = strdup(specs.paths[i] + len + (specs.paths[i][len] == '/'));
             if (name) {

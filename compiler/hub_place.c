@@ -568,6 +568,8 @@ static void sort_leaves(wm_placer *p, const wm_member *parent, const wm_hub_line
     if (!order || !order->stmt->owners)
         return;
     size_t count = p->count - start, done = 0;
+    if (count == 0)
+        return;
     wm_leaf *sorted = wm_new(h->arena, wm_leaf, count);
     bool *taken = wm_new(h->arena, bool, count);
     for (const wm_owner *o = order->stmt->owners; o && wm_hub_step(h, count, order->stmt->span); o = o->next)

@@ -340,5 +340,6 @@ void wm_fold_rules(wm_draft *draft, wm_fold *fold)
     }
     for (size_t i = 0; i < count; i++)
         fold_rows(fold, groups[i].rows, groups[i].count, 0);
-    qsort(fold->out, fold->out_count, sizeof *fold->out, by_order);
+    if (fold->out_count)
+        qsort(fold->out, fold->out_count, sizeof *fold->out, by_order);
 }

@@ -417,7 +417,8 @@ bool wm_pair_names(wm_draft *draft)
         if (draft->rules[i].counts[0] == 1 && draft->rules[i].counts[1] == 1)
             learn(&n, draft->rules[i].places[0][0].tensor, draft->rules[i].places[1][0].tensor);
     group *groups = make_groups(&n, &count);
-    qsort(groups, count, sizeof *groups, by_size);
+    if (count)
+        qsort(groups, count, sizeof *groups, by_size);
     for (size_t i = 0; i < count; i++) {
         pair_class(&n, &groups[i]);
         wm_arena_clear(&draft->scratch);

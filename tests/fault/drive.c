@@ -432,6 +432,7 @@ static void add_all(bool quick)
     add("run, a checkpoint like another", "out/o.index", "run", "-q", "-f", "-j1", "-e", rules, "a.npz", "-o",
         "out/o.index", "--like", "a.index", NULL);
     jobs[job_count - 1].undoes = true;
+    add("suggest", NULL, "suggest", "a.safetensors", "o.npz", "-o", "out/o.wmap", NULL);
     add("run of a plan", NULL, "run", "-q", "-j2", "s.plan", "a.safetensors", "-o", "out/o.npz", NULL);
 }
 
@@ -504,6 +505,8 @@ int main(int argc, char **argv)
     must(run(&npy, NULL, NULL) == 0, "a.npy");
     job plan = {.name = "make", .words = {"compile", "s.wmap", "a.safetensors", "-o", "s.plan"}};
     must(run(&plan, NULL, NULL) == 0, "s.plan");
+    job other = {.name = "make", .words = {"run", "-q", "s.wmap", "a.safetensors", "-o", "o.npz"}};
+    must(run(&other, NULL, NULL) == 0, "o.npz");
     if (strcmp(argv[4], "alloc") == 0)
         test_alloc();
     else if (strcmp(argv[4], "io") == 0)
