@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import shutil
+import subprocess
 import zipfile
 
-from common import Case, randomize, wmap
+from common import ROOT, SPECS, Case, distance, randomize, wmap
 import h5py
 import keras
 import numpy as np
@@ -183,6 +185,64 @@ class OldFiles(Case):
         self.assertEqual([t["name"] for t in tensors["tensors"]], [n.split("_")[0] + "/" + n for n in order])
         self.assertEqual([t["alias"] for t in tensors["tensors"]], order)
         self.assertEqual(tensors["metadata"], {"keras_version": "1.2.2"})
+
+
+class RealOldFiles(Case):
+    """Files that Keras 1.2.2 and 2.3.1 wrote (tests/data/keras/make_old_keras.py): the layers of today with their weights give the
+    outputs of then. Back, in the order that those need; `load` of that script shows that they load it, and runs here too
+    where WMAP_KERAS_1 and WMAP_KERAS_2 name the Pythons that have them."""
+
+    spec = os.path.join(SPECS, "old_keras.wmap")
+    data = os.path.join(ROOT, "tests", "data", "keras")
+
+    def image(self):
+        return keras.Sequential([keras.Input((7, 8, 2)), keras.layers.Conv2D(3, (3, 2), name="conv"), keras.layers.BatchNormalization(name="norm"),
+                                 keras.layers.ReLU(), keras.layers.Flatten(), keras.layers.Dense(4, name="dense")])  # fmt: skip
+
+    def sequence(self, after):
+        return keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4, return_sequences=True, name="lstm"),
+                                 keras.layers.GRU(2, reset_after=after, name="gru")])  # fmt: skip
+
+    def check(self, name, chosen, model, back_to):
+        file = os.path.join(self.data, name + ".h5")
+        out = self.path("out.npz")
+        self.wmap_ok("run", self.spec, "-m", chosen, file, "-o", out, "-f")
+        with np.load(out) as made:
+            arrays = dict(made)
+        model.set_weights([arrays[f"{w.path.split('/')[-3] if 'cell' in w.path else w.path.split('/')[-2]}/{w.name}"] for w in model.weights])
+        with np.load(os.path.join(self.data, name + ".npz")) as kept:
+            x = np.moveaxis(kept["x"], 1, -1) if "-th-image" in name else kept["x"]
+            self.assertLessEqual(distance(kept["y"], model.predict(x, verbose=0)), 1e-5, name)
+        for flags in ([], ["--like", file]):  # weights alone; a whole model
+            got = os.path.join(back_to, f"got-{name}.h5")
+            self.wmap_ok("run", self.spec, "-m", chosen, "-r", "-t", file, out, "-o", got, "-f", *flags)
+            self.wmap_ok("diff", got, file)
+            python = os.environ.get("WMAP_KERAS_1" if "1.2.2" in name else "WMAP_KERAS_2")
+            if python:
+                shutil.copy(os.path.join(self.data, name + ".npz"), back_to)
+        return python
+
+    def run_back(self, python, folder, backend):
+        env = {k: v for k, v in os.environ.items() if k != "TF2_BEHAVIOR"}  # which TensorFlow 2 sets
+        done = subprocess.run([python, os.path.join(self.data, "make_old_keras.py"), "load", folder], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, env=dict(env, KERAS_BACKEND=backend))  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("gives the same outputs", done.stdout)
+
+    def test_keras_1_on_theano(self):
+        keras.backend.clear_session()
+        for order in ("th", "tf"):
+            self.check(f"keras-1.2.2-{order}-image", order + "_image", self.image(), self.folder)
+            python = self.check(f"keras-1.2.2-{order}-sequence", "old_sequence", self.sequence(False), self.folder)
+        if python:
+            self.run_back(python, self.folder, "theano")
+
+    def test_keras_2_on_tensorflow(self):
+        keras.backend.clear_session()
+        self.check("keras-2.3.1-image", "keras2", self.image(), self.folder)
+        python = self.check("keras-2.3.1-sequence", "keras2", self.sequence(True), self.folder)
+        if python:
+            self.run_back(python, self.folder, "tensorflow")
 
 
 class OwnNames(Case):
