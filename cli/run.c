@@ -28,6 +28,11 @@ static int convert(const wmap_plan *plan, const wm_input *input, const wm_args *
         wm_say_error(&err);
         return wmap_exit_status(err.code);
     }
+    if (!wm_args_has(args, WM_FLAG_QUIET) && stats.overflows + stats.underflows + stats.nans) {
+        wm_say("of %" PRIu64 " elements that were cast %" PRIu64 " overflowed, %" PRIu64
+               " underflowed to 0, %" PRIu64 " are NaN",
+               stats.casts, stats.overflows, stats.underflows, stats.nans);
+    }
     if (!quiet && options.dry_run) {
         wm_say("all fits: %zu tensors would be written", wmap_plan_target_count(plan));
     } else if (!quiet) {

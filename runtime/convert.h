@@ -26,6 +26,22 @@ bool wm_castable(wmap_dtype from, wmap_dtype to);
 uint64_t wm_convert(wmap_dtype from, wmap_dtype to, wm_cast_policy policy, const void *in, void *out,
                     size_t count, size_t *first);
 
+/* What casts lost beside digits. Of complex numbers each half counts. */
+typedef struct wm_census {
+    uint64_t elements;  /* that were cast */
+    uint64_t overflow;  /* finite ones beyond the largest value of the dtype */
+    uint64_t underflow; /* other than 0, and became 0 in a float dtype */
+    uint64_t nan;
+} wm_census;
+
+/* census.c. Can such a cast lose more than digits? (NaN stays NaN in floats.) */
+bool wm_cast_may_lose(wmap_dtype from, wmap_dtype to);
+
+/* Counts what `count` elements lose in a castable pair; nothing but their number where nothing can be lost.
+ */
+void wm_cast_count(wmap_dtype from, wmap_dtype to, const void *in, size_t count, wm_census *census);
+void wm_census_add(wm_census *sum, const wm_census *more);
+
 /* A constant as an element of `dtype`: false if it is none (out of range, a fraction for an integer, anything
  * but 0 for raw bytes). */
 bool wm_constant_integer(wmap_dtype dtype, int64_t value, uint8_t element[WM_LARGEST_ELEMENT]);

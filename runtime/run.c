@@ -431,12 +431,13 @@ static wmap_archive *run_to_scratch(wm_run *run, wmap_archive *const *sources, c
 /* One stage, to a scratch archive. */
 static wmap_archive *scratch_stage(const wmap_plan *plan, wmap_archive *const *sources,
                                    const char *const *prefixes, size_t count, const char *label,
-                                   const wmap_run_options *options, wmap_error *err)
+                                   const wmap_run_options *options, wm_census *census, wmap_error *err)
 {
     wm_run run = {.plan = plan, .options = options};
     wm_arena_init(&run.arena);
     pthread_mutex_init(&run.lock, NULL);
     wmap_archive *made = run_to_scratch(&run, sources, prefixes, count, label, err);
+    wm_census_add(census, &run.census);
     wmap_archive_close(run.decoded);
     pthread_mutex_destroy(&run.lock);
     wm_arena_release(&run.arena);
@@ -447,7 +448,7 @@ static wmap_archive *scratch_stage(const wmap_plan *plan, wmap_archive *const *s
  * is left in `*plan`. */
 static wmap_archive *scratch_stages(const wmap_plan **plan, wmap_archive *const *sources,
                                     const char *const *prefixes, size_t count,
-                                    const wmap_run_options *options, wmap_error *err)
+                                    const wmap_run_options *options, wm_census *census, wmap_error *err)
 {
     wmap_archive *made = NULL;
     wmap_run_options each = {
@@ -457,7 +458,7 @@ static wmap_archive *scratch_stages(const wmap_plan **plan, wmap_archive *const 
         const char *name = (*plan)->message->map;
         snprintf(label, sizeof label, "what %s gives", wm_show(map, sizeof map, name, strlen(name)));
         wmap_archive *next = scratch_stage(*plan, made ? &made : sources, made ? NULL : prefixes,
-                                           made ? 1 : count, label, &each, err);
+                                           made ? 1 : count, label, &each, census, err);
         wmap_archive_close(made);
         if (!next)
             return NULL;
@@ -472,17 +473,18 @@ wmap_archive *wmap_run_scratch(const wmap_plan *plan, wmap_archive *const *sourc
 {
     wmap_run_options options = {.output = "-"};
     wmap_archive *before = NULL;
+    wm_census unsaid = {0};
     if (given) {
         options.jobs = given->jobs;
         options.partial = given->partial;
         options.progress = given->progress;
         options.user = given->user;
     }
-    if (plan->next && !(before = scratch_stages(&plan, sources, prefixes, count, &options, err)))
+    if (plan->next && !(before = scratch_stages(&plan, sources, prefixes, count, &options, &unsaid, err)))
         return NULL;
     options.partial &= !before;
     wmap_archive *made = scratch_stage(plan, before ? &before : sources, before ? NULL : prefixes,
-                                       before ? 1 : count, label, &options, err);
+                                       before ? 1 : count, label, &options, &unsaid, err);
     wmap_archive_close(before);
     return made;
 }
@@ -501,15 +503,22 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* What a run leaves to be told. */
+typedef struct ending {
+    uint64_t bytes;
+    wm_census census;
+} ending;
+
 /* A plan of one stage. */
 static bool run_one(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
-                    size_t count, const wmap_run_options *options, uint64_t *bytes, wmap_error *err)
+                    size_t count, const wmap_run_options *options, ending *end, wmap_error *err)
 {
     wm_run run = {.plan = plan, .options = options};
     wm_arena_init(&run.arena);
     pthread_mutex_init(&run.lock, NULL);
     bool ok = run_all(&run, sources, prefixes, count, err);
-    *bytes = run.total;
+    end->bytes = run.total;
+    wm_census_add(&end->census, &run.census);
     if (run.writer.format && run.writer.format->drop)
         run.writer.format->drop(&run.writer);
     wmap_archive_close(run.decoded);
@@ -541,18 +550,18 @@ static bool check_end(const wmap_plan *last, const wmap_run_options *options, wm
 }
 
 static bool run_chain(const wmap_plan *plan, wmap_archive *const *sources, const char *const *prefixes,
-                      size_t count, const wmap_run_options *options, uint64_t *bytes, wmap_error *err)
+                      size_t count, const wmap_run_options *options, ending *end, wmap_error *err)
 {
     if (!check_end(wm_plan_last(plan), options, err))
         return false;
     if (options->dry_run) {
         wmap_run_options fit = {.dry_run = true, .partial = options->partial};
-        return run_one(plan, sources, prefixes, count, &fit, bytes, err);
+        return run_one(plan, sources, prefixes, count, &fit, end, err);
     }
     if (!have_data(sources, count, err))
         return false;
-    wmap_archive *before = scratch_stages(&plan, sources, prefixes, count, options, err);
-    bool ok = before && run_one(plan, &before, NULL, 1, options, bytes, err);
+    wmap_archive *before = scratch_stages(&plan, sources, prefixes, count, options, &end->census, err);
+    bool ok = before && run_one(plan, &before, NULL, 1, options, end, err);
     wmap_archive_close(before);
     return ok;
 }
@@ -561,14 +570,18 @@ bool wmap_run(const wmap_plan *plan, wmap_archive *const *sources, const char *c
               const wmap_run_options *options, wmap_run_stats *stats, wmap_error *err)
 {
     double begin = seconds();
-    uint64_t bytes = 0;
+    ending end = {0};
     wmap_error unseen;
-    bool ok = (plan->next ? run_chain : run_one)(plan, sources, prefixes, count, options, &bytes,
+    bool ok = (plan->next ? run_chain : run_one)(plan, sources, prefixes, count, options, &end,
                                                  err ? err : &unseen);
     if (ok && stats) {
         *stats = (wmap_run_stats){.seconds = seconds() - begin};
         if (!options->dry_run) {
-            stats->bytes = bytes;
+            stats->bytes = end.bytes;
+            stats->casts = end.census.elements;
+            stats->overflows = end.census.overflow;
+            stats->underflows = end.census.underflow;
+            stats->nans = end.census.nan;
             stats->tensors = wmap_plan_target_count(plan);
             for (const wmap_plan *p = plan; p; p = p->next)
                 stats->guards += p->message->n_moves - wm_first_guard(p);

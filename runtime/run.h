@@ -64,6 +64,8 @@ typedef struct wm_run {
     bool values;          /* some move has a program */
     uint64_t total;       /* bytes of all targets */
 
+    wm_census census; /* of all casts; under the lock */
+
     _Atomic size_t next;         /* the job to be taken next */
     _Atomic size_t stop;         /* no job after this one is begun */
     _Atomic uint32_t guarded;    /* nor one of a target after this rank: the same as guard.rank */

@@ -346,6 +346,7 @@ static void cast(runner *r, const Wmap__Op *op, slot *s)
     memcpy(r->room->scratch, s->u.bytes, r->count * size);
     size_t first = 0;
     uint64_t bad = wm_convert(s->dtype, to, policy, r->room->scratch, s->u.bytes, r->count, &first);
+    wm_cast_count(s->dtype, to, r->room->scratch, r->count, &r->faults->census);
     for (size_t i = first; bad && i < r->count; i++) { /* which of them: one by one, for it is rare */
         uint8_t out[WM_LARGEST_ELEMENT];
         size_t one;

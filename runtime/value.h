@@ -22,6 +22,7 @@ typedef struct wm_value_faults {
     size_t first_differ;
     wmap_dtype dtype; /* of what follows */
     uint8_t found[WM_LARGEST_ELEMENT], expected[WM_LARGEST_ELEMENT];
+    wm_census census; /* no fault */
 } wm_value_faults;
 
 /* Room for one thread; NULL if out of memory. Free it with free(). */

@@ -257,6 +257,7 @@ typedef struct task {
     uint64_t bad, first;
     bool overflow; /* what is bad left the range of a whole number */
     uint8_t element[WM_LARGEST_ELEMENT], expected[WM_LARGEST_ELEMENT];
+    wm_census census; /* of casts */
     wmap_error *err;
     /* a program */
     const Wmap__Move *move;
@@ -297,6 +298,13 @@ static void note_guard(wm_run *run, uint32_t rank, const task *t)
             g->move = t->move;
         }
     }
+    pthread_mutex_unlock(&run->lock);
+}
+
+static void note_casts(wm_run *run, const wm_census *census)
+{
+    pthread_mutex_lock(&run->lock);
+    wm_census_add(&run->census, census);
     pthread_mutex_unlock(&run->lock);
 }
 
@@ -341,6 +349,7 @@ static void cast_line(task *t, int64_t at, int64_t step, uint64_t count)
         const uint8_t *in = t->staging + at * (int64_t)t->from_size;
         uint64_t bad = wm_convert(t->from, t->to, t->program.policy, in, t->out + at * (int64_t)t->to_size,
                                   (size_t)count, &first);
+        wm_cast_count(t->from, t->to, in, (size_t)count, &t->census);
         if (bad)
             tally(t, bad, first, at, 1, in + first * t->from_size);
         return;
@@ -351,6 +360,7 @@ static void cast_line(task *t, int64_t at, int64_t step, uint64_t count)
         wm_block gather = {1, 0, 0, {{n, 1, step}}}, scatter = {1, 0, 0, {{n, step, 1}}};
         wm_block_copy(&gather, in, t->staging + at * (int64_t)t->from_size, t->from_size);
         uint64_t bad = wm_convert(t->from, t->to, t->program.policy, in, out, (size_t)n, &first);
+        wm_cast_count(t->from, t->to, in, (size_t)n, &t->census);
         if (bad)
             tally(t, bad, first, at, step, in + first * t->from_size);
         wm_block_copy(&scatter, t->out + at * (int64_t)t->to_size, out, t->to_size);
@@ -428,6 +438,7 @@ static void value_line(task *t, int64_t at, int64_t step, uint64_t count)
         bool direct = step == 1 && t->out;
         wm_value_run(t->room, t->move, t->dtypes, in, (size_t)n,
                      direct ? t->out + at * (int64_t)t->to_size : out, &faults);
+        wm_census_add(&t->census, &faults.census);
         if (!t->out) {
             if (faults.differ)
                 tally_differ(t, &faults, at, step);
@@ -542,6 +553,8 @@ static bool do_range(wm_run *run, uint32_t place, uint64_t low, uint64_t high, u
         }
         if (t.bad)
             note_guard(run, target_rank(run, place), &t);
+        if (t.census.elements)
+            note_casts(run, &t.census);
     }
     return true;
 }

@@ -32,9 +32,13 @@ typedef struct wmap_run_options {
 } wmap_run_options;
 
 typedef struct wmap_run_stats {
-    uint64_t bytes;   /* written to tensors */
-    uint64_t tensors; /* written */
-    uint64_t guards;  /* checked, as `wmap explain` counts them */
+    uint64_t bytes;      /* written to tensors */
+    uint64_t tensors;    /* written */
+    uint64_t guards;     /* checked, as `wmap explain` counts them */
+    uint64_t casts;      /* elements that were cast; of them, where the dtype can lose more than digits: */
+    uint64_t overflows;  /* finite and beyond its largest value; became infinity, or as the policy says */
+    uint64_t underflows; /* not 0, and became 0 of a float dtype */
+    uint64_t nans;       /* not a number */
     double seconds;
 } wmap_run_stats;
 
