@@ -4,12 +4,17 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import types
 import unittest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# PyPI's torchvision holds operators compiled for CUDA, which a torch without it can't load: this module of it, which
+# describes them, then fails. No network here needs them, and transformers imports torchvision where it finds it.
+sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
 
 import numpy as np
 
