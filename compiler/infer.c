@@ -582,13 +582,15 @@ static const wm_node *dimension_of(const inference *i, uint32_t axis, uint64_t *
     return NULL;
 }
 
-/* What an equation says of its unknown factors or terms: ", so h * w = 49"; "" if that is nothing new. */
-static const char *what_follows(inference *i, const wm_node *dim, uint64_t size)
+/* What an equation says of its unknown factors or terms: ", so h * w = 49"; "" if that is nothing new. Of a
+ * product, `*left` is what the unknown factors give, 0 if that isn't known. */
+static const char *what_follows(inference *i, const wm_node *dim, uint64_t size, uint64_t *left)
 {
     wm_arena *arena = i->unit->arena;
     bool product = dim->kind == WM_NODE_GROUP;
     uint64_t known = product ? 1 : 0;
     const char *rest = "";
+    *left = 0;
     if (!product && dim->kind != WM_NODE_BLOCKS)
         return "";
     for (uint32_t k = 0; k < dim->count; k++) {
@@ -606,10 +608,21 @@ static const char *what_follows(inference *i, const wm_node *dim, uint64_t size)
         rest = wm_format_text(arena, "%s%s%s", rest, *rest ? (product ? " * " : " + ") : "",
                               show_extent(i, &dim->kids[k]));
     }
+    if (product && known && size % known == 0)
+        *left = size / known;
     if (!*rest || known == 0 || (product && known == 1) || (product ? size % known != 0 : size < known))
         return "";
     return wm_format_text(arena, ", so %s = %llu", rest,
                           (unsigned long long)(product ? size / known : size - known));
+}
+
+/* The whole root of a square, 0 of other numbers. */
+static uint64_t root_of(uint64_t square)
+{
+    uint64_t root = 1;
+    while (root < 1 << 16 && root * root < square)
+        root++;
+    return root * root == square ? root : 0;
 }
 
 static void report_unknown(inference *i)
@@ -634,12 +647,16 @@ static void report_unknown(inference *i)
     }
     wm_diag *d = wm_instance_error(i->state, i->in, WM_E0505, dim ? dim->span : i->form->axes[first].span,
                                    "the extent%s of %s cannot be determined", count > 1 ? "s" : "", names);
+    uint64_t left = 0;
     if (dim)
         wm_diag_label(i->unit, d, "%s = %llu%s", show_extent(i, dim), (unsigned long long)size,
-                      what_follows(i, dim, size));
-    if (*example)
-        wm_diag_hint(i->unit, d, "give %s, as in `where %s=...`", count > 1 ? "all but one of them" : "it",
-                     example);
+                      what_follows(i, dim, size, &left));
+    const char *given = count == 2 ? "one of them" : count > 2 ? "all but one of them" : "it";
+    uint64_t root = count == 2 ? root_of(left) : 0;
+    if (*example && root) /* images are mostly square */
+        wm_diag_hint(i->unit, d, "give %s, as in `where %s=%llu`", given, example, (unsigned long long)root);
+    else if (*example)
+        wm_diag_hint(i->unit, d, "give %s, as in `where %s=...`", given, example);
     else
         wm_diag_hint(i->unit, d, "declare the target's shape, as in `: f32 [...]` after its layout");
     wm_note_tensors(i->state, i->in, d);

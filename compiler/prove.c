@@ -12,7 +12,8 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/size.h"
 
-#define MAX_LISTED 10
+#define MAX_LISTED  10
+#define MAX_DROPPED 3 /* patterns of a hint */
 
 typedef struct prover {
     wm_state *state;
@@ -40,6 +41,48 @@ static bool narrowed(const wm_instance *in, const wm_piece *piece)
 {
     uint64_t size;
     return piece->twice && piece_size(in, piece, true, &size) && size > 1;
+}
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* Where a name stands in a layout's text as an axis, not as a label; `len` if nowhere. */
+static uint32_t find_axis(const char *text, uint32_t len, wm_str name)
+{
+    uint32_t labels = 0;
+    for (uint32_t at = 0; at < len;) {
+        uint32_t end = at;
+        while (end < len && is_name(text[end]))
+            end++;
+        if (labels == 0 && wm_str_eq((wm_str){text + at, end - at}, name))
+            return at;
+        labels += text[at] == '{';
+        labels -= text[at] == '}' && labels;
+        at = end > at ? end : at + 1;
+    }
+    return len;
+}
+
+/* One name for two dimensions that are merely of one size: the layout with another name for the first. */
+static void hint_two_names(prover *p, wm_diag *d, const wm_term *term, wm_str axis)
+{
+    static const char *const others[] = {"m", "k", "r"};
+    const wm_span at = term->layout->span;
+    const char *text = term->layout_given ? p->unit->sources[at.file]->text + at.beg : "";
+    uint32_t len = term->layout_given ? at.end - at.beg : 0, place = find_axis(text, len, axis);
+    const char *other = NULL;
+    for (size_t k = 0; k < sizeof others / sizeof *others && !other; k++)
+        if (find_axis(text, len, (wm_str){others[k], 1}) == len)
+            other = others[k];
+    if (place == len || *text != '[' || len > LAYOUT_SHOWN || !other)
+        wm_diag_hint(p->unit, d, "two axes that merely have one size need two names, tied by `where`");
+    else
+        wm_diag_hint(p->unit, d,
+                     "two axes that merely have one size need two names: `%.*s%s%.*s` with `where %s=%.*s`",
+                     (int)place, text, other, (int)(len - place - axis.len), text + place + axis.len, other,
+                     (int)axis.len, axis.p);
 }
 
 static void report_uncovered(prover *p, wm_instance *in, const wm_placement *pl, const wm_bound *bound,
@@ -78,10 +121,7 @@ static void report_uncovered(prover *p, wm_instance *in, const wm_placement *pl,
         if (axis != WM_NONE) {
             const char *shown = wm_quote(u, f->axes[axis].name);
             wm_diag_label(u, d, "axis %s in two dimensions: only their diagonal", shown);
-            wm_diag_hint(
-                u, d,
-                "two axes that merely have one size need two names, tied by `where`, as in `where m=%.*s`",
-                (int)f->axes[axis].name.len, f->axes[axis].name.p);
+            hint_two_names(p, d, pl->term, f->axes[axis].name);
         }
     } else if (!left) {
         const wm_term *term = pl->term;
@@ -566,8 +606,11 @@ static void list_families(prover *p, wm_diag *d, const wm_side *side, bool left,
                                   families[f].first->shape));
     if (count > MAX_LISTED)
         wm_diag_note(p->unit, d, "and %zu more kinds of names", count - MAX_LISTED);
-    if (count)
-        *pattern = show_family(p, &families[0], true);
+    for (size_t f = 0; f < count && f < MAX_DROPPED; f++)
+        *pattern = wm_format_text(p->unit->arena, "%s%s\"%s\"", *pattern, f ? ", " : "",
+                                  show_family(p, &families[f], true));
+    if (count > MAX_DROPPED)
+        *pattern = wm_format_text(p->unit->arena, "%s, ...", *pattern);
 }
 
 /* A `drop` that matched nothing, and may have been meant for one that is left. */
@@ -635,7 +678,7 @@ static void check_sides(prover *p)
             wm_diag_note(p->unit, d, "the source of this map is %s", s->source.label);
         list_families(p, d, &s->source, true, &pattern);
         show_idle_drop(p, d);
-        wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop \"%s\"", left == 1 ? "it" : "them",
+        wm_diag_hint(p->unit, d, "to leave %s behind on purpose: drop %s", left == 1 ? "it" : "them",
                      pattern);
     }
     bool derived = s->program->order && !s->target.known;

@@ -97,6 +97,47 @@ static void point_at(wm_unit *unit, wm_diag *diag, const wm_pattern *pattern, wm
     diag->span.end = span.end - 1 - tail;
 }
 
+static wm_str last_component(wm_str name)
+{
+    uint32_t at = name.len;
+    while (at > 0 && !is_separator(name.p[at - 1]))
+        at--;
+    return (wm_str){name.p + at, name.len - at};
+}
+
+/* Is it the same array, but for a slip: kernel and kernle, not gamma and beta? */
+static bool same_array(wm_str want, wm_str candidate)
+{
+    wm_near near;
+    wm_near_init(&near, want);
+    wm_near_try(&near, candidate);
+    return want.len == 0 || wm_near_found(&near);
+}
+
+/* The index of the nearest name, WM_NO_NAME if none is near. The array beside the one that is wanted is often
+ * fewer letters away than the same array elsewhere, but hardly ever what was meant. */
+static size_t nearest(const wm_str *names, size_t total, wm_str want)
+{
+    wm_near same, sibling;
+    wm_near_init(&same, want);
+    wm_near_init(&sibling, want);
+    wm_str before = {NULL, 0}, array = last_component(want);
+    size_t best = WM_NO_NAME, beside = WM_NO_NAME, tried = 0;
+    for (size_t i = 0; i < total && tried < MAX_CANDIDATES; i++) {
+        uint32_t gap = names[i].len > want.len ? names[i].len - want.len : want.len - names[i].len;
+        if (gap > want.len / 3 || wm_str_eq(names[i], before))
+            continue;
+        before = names[i];
+        tried++;
+        bool is_same = same_array(array, last_component(names[i]));
+        wm_near *near = is_same ? &same : &sibling;
+        wm_near_try(near, names[i]);
+        if (wm_near_found(near) && near->best.p == names[i].p)
+            *(is_same ? &best : &beside) = i;
+    }
+    return best != WM_NO_NAME ? best : beside;
+}
+
 void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_side *side)
 {
     wm_unit *unit = state->unit;
@@ -108,20 +149,7 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
     size_t total;
     const wm_str *all = wm_names_all(side->index, &total), *names = pattern->literal ? all : side->bare;
     wm_str want = pattern->literal ? pattern->text : bare_pattern(unit, pattern);
-    wm_near near;
-    wm_near_init(&near, want);
-    size_t best = WM_NO_NAME, count = 0, tried = 0;
-    wm_str before = {NULL, 0};
-    for (size_t i = 0; i < total && tried < MAX_CANDIDATES; i++) {
-        uint32_t gap = names[i].len > want.len ? names[i].len - want.len : want.len - names[i].len;
-        if (gap > want.len / 3 || wm_str_eq(names[i], before))
-            continue;
-        before = names[i];
-        tried++;
-        wm_near_try(&near, names[i]);
-        if (wm_near_found(&near) && near.best.p == names[i].p)
-            best = i;
-    }
+    size_t count = 0, best = nearest(names, total, want);
     if (best == WM_NO_NAME)
         return;
     if (pattern->literal) {
@@ -130,7 +158,7 @@ void wm_suggest(wm_state *state, wm_diag *diag, const wm_pattern *pattern, wm_si
         return;
     }
     for (size_t i = 0; i < total; i++)
-        count += wm_str_eq(names[i], near.best);
+        count += wm_str_eq(names[i], names[best]);
     wm_str meant = with_holes(unit, pattern, all[best]);
     point_at(unit, diag, pattern, meant);
     wm_diag_hint(unit, diag, "did you mean %s? %zu tensor%s that", wm_quote(unit, meant), count,

@@ -195,12 +195,7 @@ static bool match_sources(wm_run *run, wmap_archive *const *sources, const char 
         return plan->message->n_decodes == 0 || open_decoded(run, err);
     if (missing.count == 0 && err)
         *err = extra_err;
-    if (all > 1 && err) {
-        size_t used = strlen(err->message);
-        snprintf(err->message + used, sizeof err->message - used, " (and %" PRIu64 " more that do not fit)",
-                 all - 1);
-    }
-    return false;
+    return wm_error_more(err, all - 1);
 }
 
 /* ---- can the format hold the targets? ---- */

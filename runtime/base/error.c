@@ -81,6 +81,16 @@ bool wm_error_offset_of(wmap_error *err, const char *bytes)
     return false;
 }
 
+bool wm_error_more(wmap_error *err, uint64_t more)
+{
+    if (!err || more == 0)
+        return false;
+    size_t used = strlen(err->message);
+    snprintf(err->message + used, sizeof err->message - used, " (and %llu more that do not fit)",
+             (unsigned long long)more);
+    return false;
+}
+
 int wmap_exit_status(wmap_code code)
 {
     switch (code) {

@@ -18,6 +18,9 @@ bool wm_error_file(wmap_error *err, const char *path);
 bool wm_error_offset(wmap_error *err, uint64_t offset);
 bool wm_error_tensor(wmap_error *err, const char *name, size_t len);
 
+/* One of several that do not fit is told: how many more there are, behind the message. Nothing for 0. */
+bool wm_error_more(wmap_error *err, uint64_t more);
+
 /* The offset is one of `bytes` ("data.pkl", "its unpacked bytes"), which stand nowhere in the file as they
  * are: it goes into the message. Nothing if there is no offset. */
 bool wm_error_offset_of(wmap_error *err, const char *bytes);

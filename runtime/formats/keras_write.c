@@ -130,12 +130,7 @@ static bool match_template(const wm_writer *writer, uint32_t *found, wmap_error 
             wm_map_get(&places, &entry->id, sizeof entry->id) == WM_MAP_NONE)
             no_fit(&m, &entry->tensor, "the template holds this weight, but the map doesn't write it");
     }
-    if (m.count > 1 && err) {
-        size_t used = strlen(err->message);
-        snprintf(err->message + used, sizeof err->message - used, " (and %llu more that do not fit)",
-                 (unsigned long long)(m.count - 1));
-    }
-    return m.count == 0;
+    return m.count == 0 || wm_error_more(err, m.count - 1);
 }
 
 static bool out_of_space(wmap_error *err)

@@ -134,10 +134,6 @@ bool wm_tf_match(const wm_writer *writer, wm_tf_like *l, wmap_error *err)
     }
     if (m.count == 0)
         return true;
-    if (m.count > 1 && err) {
-        size_t used = strlen(err->message);
-        snprintf(err->message + used, sizeof err->message - used, " (and %llu more that do not fit)",
-                 (unsigned long long)(m.count - 1));
-    }
+    wm_error_more(err, m.count - 1);
     return wm_error_file(err, writer->like->path);
 }
