@@ -6,6 +6,7 @@
 
 #include "compiler/pass.h"
 #include "compiler/scope.h"
+#include "runtime/base/size.h"
 
 #define MAX_UNSTACKED 1000000
 
@@ -616,20 +617,11 @@ static const char *what_follows(inference *i, const wm_node *dim, uint64_t size,
                           (unsigned long long)(product ? size / known : size - known));
 }
 
-/* The whole root of a square, 0 of other numbers. */
-static uint64_t root_of(uint64_t square)
-{
-    uint64_t root = 1;
-    while (root < 1 << 16 && root * root < square)
-        root++;
-    return root * root == square ? root : 0;
-}
-
 static void report_unknown(inference *i)
 {
     uint32_t first = WM_NONE, count = 0;
     const char *names = "", *example = "";
-    uint64_t size = 0;
+    uint64_t size = 0, left = 0;
     const wm_node *dim = NULL;
     for (uint32_t a = 0; a < i->form->axis_count; a++) {
         if (i->in->extents[a] >= 0 || (dim && !node_has(dim, a)))
@@ -647,16 +639,14 @@ static void report_unknown(inference *i)
     }
     wm_diag *d = wm_instance_error(i->state, i->in, WM_E0505, dim ? dim->span : i->form->axes[first].span,
                                    "the extent%s of %s cannot be determined", count > 1 ? "s" : "", names);
-    uint64_t left = 0;
     if (dim)
         wm_diag_label(i->unit, d, "%s = %llu%s", show_extent(i, dim), (unsigned long long)size,
                       what_follows(i, dim, size, &left));
     const char *given = count == 2 ? "one of them" : count > 2 ? "all but one of them" : "it";
-    uint64_t root = count == 2 ? root_of(left) : 0;
-    if (*example && root) /* images are mostly square */
-        wm_diag_hint(i->unit, d, "give %s, as in `where %s=%llu`", given, example, (unsigned long long)root);
-    else if (*example)
-        wm_diag_hint(i->unit, d, "give %s, as in `where %s=...`", given, example);
+    uint64_t root = count == 2 ? wm_size_root(left) : 0;
+    const char *size_shown = root ? wm_format_text(i->unit->arena, "%u", (unsigned)root) : "...";
+    if (*example) /* images are mostly square */
+        wm_diag_hint(i->unit, d, "give %s, as in `where %s=%s`", given, example, size_shown);
     else
         wm_diag_hint(i->unit, d, "declare the target's shape, as in `: f32 [...]` after its layout");
     wm_note_tensors(i->state, i->in, d);

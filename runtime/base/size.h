@@ -35,6 +35,15 @@ static inline bool wm_shape_count(const uint64_t *shape, uint32_t rank, uint64_t
     return true;
 }
 
+/* The whole root of a square below 2^32, 0 of other numbers. */
+static inline uint64_t wm_size_root(uint64_t square)
+{
+    uint64_t root = 1;
+    while (root < 1 << 16 && root * root < square)
+        root++;
+    return root * root == square ? root : 0;
+}
+
 /* The next multiple of `align` (a power of two). */
 static inline bool wm_size_align(uint64_t value, uint64_t align, uint64_t *out)
 {
