@@ -334,6 +334,21 @@ size_t wmap_report_warnings(const wmap_report *report)
     return report ? report->warnings : 0;
 }
 
+bool wmap_report_place(const wmap_report *report, const char **file, uint32_t *line, uint32_t *column)
+{
+    for (size_t i = 0; report && i < report->count; i++) {
+        const place *at = &report->entries[i].main;
+        if (report->entries[i].diag->warning)
+            continue;
+        bool placed = at->source && !at->whole;
+        *file = at->source ? at->source->name : report->spec;
+        *line = placed ? at->line : 0;
+        *column = placed ? at->column : 0;
+        return true;
+    }
+    return false;
+}
+
 bool wmap_report_has(const wmap_report *report, const char *id)
 {
     for (size_t i = 0; report && i < report->count; i++)

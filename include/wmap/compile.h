@@ -118,6 +118,11 @@ WMAP_API const char *wmap_report_reason(const wmap_report *report, size_t *more)
 /* Is there a finding (an error or a warning) of this id, as "E0501"? */
 WMAP_API bool wmap_report_has(const wmap_report *report, const char *id);
 
+/* Where its first error is: `*line` and `*column` from 1, or 0 for a file as a whole; `*file` belongs to the
+ * report. False, and nothing set, if there is no error. */
+WMAP_API bool wmap_report_place(const wmap_report *report, const char **file, uint32_t *line,
+                                uint32_t *column);
+
 /* What the warnings of an id (NULL: all warnings) are from now on. Errors stay what they are. False: no such
  * id. */
 WMAP_API bool wmap_report_level(wmap_report *report, const char *id, wmap_report_severity level);

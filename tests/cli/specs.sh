@@ -95,7 +95,7 @@ run 2 test nosuch.wmap
 has err 'nosuch.wmap'
 run 2 test - <good.wmap
 run 2 test good.wmap --format yaml
-has err 'text, json or junit'
+has err 'text, json, junit, sarif or github'
 
 # generators: the numbers are those of NumPy (tests/interop/test_spec_tests.py)
 cat >made.wmap <<'END'
@@ -166,14 +166,34 @@ assert [s.attrib["name"] for s in suites] == ["bad.wmap", "good.wmap", "tree/bro
 assert sum(len(s.findall("testcase/failure")) for s in suites) == 13
 assert "E0110" in suites[2].find("testcase/error").text
 END
+    run 1 test bad.wmap good.wmap tree/broken.wmap --format sarif
+    python3 - <<'END' || fail "SARIF: $(cat out)"
+import json
+log = json.load(open("out"))
+(run,) = log["runs"]
+rules, results = run["tool"]["driver"]["rules"], run["results"]
+assert log["version"] == "2.1.0" and len(results) == 14, len(results)
+assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in results)
+places = [r["locations"][0]["physicalLocation"] for r in results]
+assert [p["artifactLocation"]["uri"] for p in places] == ["bad.wmap"] * 13 + ["tree/broken.wmap"], places
+assert places[0]["region"] == {"startLine": 4} and places[-1]["region"] == {"startLine": 2}
+assert results[0]["message"]["text"] == 'test "value": `w` at [1 1] is 4, expected 5 (1 of 4 elements differ)'
+assert "E0110" in results[-1]["message"]["text"] and results[-1]["ruleId"] == "spec-with-errors"
+END
 fi
+run 1 test bad.wmap good.wmap tree/broken.wmap --format github
+has out '::error file=bad.wmap,line=4,title=value::`w` at [1 1] is 4, expected 5 (1 of 4 elements differ)'
+has out '::error file=tree/broken.wmap,line=2,endLine=2,col='
+[ "$(grep -c '^::error ' out)" = "$(wc -l <out)" ] || fail "not one line a finding: $(cat out)"
+run 0 test good.wmap --format github
+empty out
 # names of tests and files that no terminal, JSON or XML can hold as they are
 strange=$(printf 'strange-\377\001\033<&"\357\277\277.wmap')
 printf '%s\n' 'wmap 1' 'map main { "x" -> "y" }' \
     'test "<&\"]]>\u{7}\u{ffff}\u{85}\u{202e}" of main { given "x" = 1; expect "\u{1}" = 1 }' >"$strange"
 run 1 test "$strange"
 ! LC_ALL=C grep -qP '[\x01\x1b\xff]' out || fail 'a name reaches the terminal as it is'
-for form in json junit; do
+for form in json junit sarif; do
     run 1 test "$strange" --format $form
     mv out $form
 done
@@ -185,6 +205,8 @@ import json, xml.etree.ElementTree as tree
 assert test["name"] == '<&"]]>\a\uffff\x85\u202e', test
 assert case.attrib["name"] == '<&"]]>\ufffd\ufffd\x85\u202e', case.attrib
 assert test["file"] == 'strange-\ufffd\x01\x1b<&"\uffff.wmap', test
+uri = json.load(open("sarif"))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+assert uri == "strange-%FF%01%1B%3C%26%22%EF%BF%BF.wmap", uri
 assert case.attrib["classname"] == 'strange-\ufffd\ufffd\ufffd<&"\ufffd.wmap', case.attrib
 END
 fi
