@@ -1,0 +1,82 @@
+"""The models of the library against the real networks of torchvision, timm, TF-slim and keras.applications: names,
+shapes and dtypes of every size, none missing and none left over. Nothing is computed: what a network holds becomes a
+listing (docs/formats.md), which stands for a file of it."""
+
+import importlib
+import json
+import sys
+
+import common
+import timm
+import torch
+import torchvision
+from common import Case
+
+TORCH_DTYPES = {torch.float32: "f32", torch.int64: "i64"}
+
+
+def torch_tensors(make, **args):
+    with torch.device("meta"):
+        module = make(**args)
+    return [(name, TORCH_DTYPES[t.dtype], list(t.shape)) for name, t in module.state_dict().items()]
+
+
+def from_torchvision(name, **args):
+    return torch_tensors(lambda: getattr(torchvision.models, name)(weights=None, **args))
+
+
+def from_timm(name, **args):
+    return torch_tensors(lambda: timm.create_model(name, pretrained=False, **args))
+
+
+def from_slim(network, size=None, **args):
+    """What tf.train.Saver saves of a network of tf_slim.nets: `network` is "vgg.vgg_16"."""
+    # tf_slim asks for tf.layers, which TensorFlow without Keras 2 looks for where tf_keras doesn't have it.
+    import tf_keras.src.legacy_tf_layers.normalization
+    import tensorflow.compat.v1 as tf
+    import tf_slim
+
+    sys.modules.setdefault("tf_keras.legacy_tf_layers", tf_keras.src.legacy_tf_layers)
+    module, function = network.split(".")
+    nets = importlib.import_module("tf_slim.nets." + module)
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, (1, size or 224, size or 224, 3))
+        scope = getattr(nets, module + "_arg_scope", None) or getattr(nets, "resnet_arg_scope", None)
+        with tf_slim.arg_scope(scope()):
+            getattr(nets, function)(images, is_training=False, **args)
+        return [(v.op.name, "f32", v.shape.as_list()) for v in tf.global_variables()]
+
+
+class Zoo(Case):
+    def same(self, spec, model, tensors):
+        """What the model says is what the network holds."""
+        with open(self.path("listing.jsonl"), "w") as out:
+            print(json.dumps({"wmap": "listing", "version": 1}), file=out)
+            for name, dtype, shape in tensors:
+                print(json.dumps({"name": name, "dtype": dtype, "shape": shape}), file=out)
+        done = common.wmap("check", spec, "--as", model, self.path("listing.jsonl"))
+        self.assertEqual(done.returncode, 0, f"{model}: {done.stderr[:3000]}")
+
+    def test_vgg(self):
+        for size in (11, 13, 16, 19):
+            for norm in ("", "_bn"):
+                name = f"vgg{size}{norm}"
+                self.same("vgg/vgg", name + ".torchvision", from_torchvision(name))
+                self.same("vgg/vgg", name + ".timm", from_timm(name))
+        self.same("vgg/vgg", "vgg16.torchvision (classes=7)", from_torchvision("vgg16", num_classes=7))
+        for size, name in ((11, "a"), (16, "16"), (19, "19")):
+            self.same("vgg/vgg", f"vgg{size}.slim", from_slim("vgg.vgg_" + name, num_classes=1000))
+
+    def test_resnet(self):
+        for size in (18, 34, 50, 101, 152):
+            name = f"resnet{size}"
+            self.same("resnet/resnet", name + ".torchvision", from_torchvision(name))
+            self.same("resnet/resnet", name + ".timm", from_timm(name))
+            if size >= 50:
+                self.same("resnet/resnet", name + ".slim", from_slim(f"resnet_v1.resnet_v1_{size}", num_classes=1000))
+
+    def test_vit(self):
+        for name, args in (("vit_tiny_patch16_224", "(width=192)"), ("vit_small_patch32_224", "(width=384, patch=32)"),
+                           ("vit_base_patch16_224", "")):  # fmt: skip
+            self.same("vit/vit", f"vit.timm {args}", from_timm(name))
+        self.same("vit/vit", "vit_large.timm", from_timm("vit_large_patch16_224"))
