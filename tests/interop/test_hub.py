@@ -12,10 +12,11 @@ import numpy as np
 import safetensors.numpy
 import torch
 from torch import nn
+from pairs import Pairs
 from test_vgg16 import Vgg16
 
 
-class Vgg(Case):
+class Vgg(Pairs):
     def test_full_size(self):
         """vgg16.h5 of keras.applications to torchvision's names, by the library's family alone."""
         if settings["quick"]:
@@ -37,32 +38,6 @@ class Vgg(Case):
         with torch.no_grad():
             y = module.eval()(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1))))
         self.assertLessEqual(distance(expected, y), 1e-4)
-
-    def random_source(self, spec, model):
-        """A file with what the model says, in random numbers."""
-        text = self.wmap_ok("explain", spec, "--from", model, "--to", model.split(".")[1].split(" ")[0], "--moves")
-        rng, tensors = np.random.default_rng(1), {}
-        for name, dtype, shape in re.findall(r'^"(.*?)" (f32|i64) \[(.*?)\]', text, re.M):
-            shape = [int(n) for n in shape.split()]
-            values = rng.standard_normal(shape).astype("float32") if dtype == "f32" else np.zeros(shape, "int64")
-            tensors[name] = abs(values) if "var" in name else values
-        path = self.path("random.safetensors")
-        safetensors.numpy.save_file(tensors, path)
-        return path
-
-    def every_pair(self, spec, arch, models, args=""):
-        """All ordered pairs: what A gives B is what the first model gives B, so round trips return the bits."""
-        first = models[0]
-        random = self.random_source(spec, f"{arch}.{first}{args}")
-        for m in models:
-            self.wmap_ok("run", spec, "--from", f"{arch}.{first}{args}", "--to", m, random, "-f", "-o",
-                         self.path(m + ".safetensors"))  # fmt: skip
-        out = self.path("out.safetensors")
-        for a, b in itertools.permutations(models, 2):
-            self.wmap_ok("run", spec, "--from", f"{arch}.{a}{args}", "--to", b, self.path(a + ".safetensors"), "-f",
-                         "-o", out)  # fmt: skip
-            with open(out, "rb") as x, open(self.path(b + ".safetensors"), "rb") as y:
-                self.assertEqual(x.read(), y.read(), f"{a} -> {b}")
 
     def test_pairs(self):
         self.every_pair("vgg/vgg", "vgg11", ["torchvision", "timm", "keras", "keras2", "keras3_weights", "keras_path",
@@ -92,7 +67,7 @@ class Vgg(Case):
             self.assertEqual(blocks[0], blocks[1], (a, b))
 
 
-class LanguageModel(Vgg):
+class LanguageModel(Pairs):
     """Two LSTM layers: torch.nn.LSTM and keras.layers.LSTM compute the same."""
 
     def test_forward(self):
@@ -146,7 +121,6 @@ class LanguageModel(Vgg):
             self.wmap_ok("run", spec, "--from", "lstm_lm.lasagne" + args, "--to", model, whole, "-f", "-o", out)
             os.unlink(out)
 
-    test_full_size = test_without = test_text = None
 
 
 class Zoo(Case):

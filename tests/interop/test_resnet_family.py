@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 import tf_keras
 import torch
-import test_hub
+from pairs import Pairs
 from resnet_torch import Resnet
 
 L = tf_keras.layers
@@ -39,7 +39,7 @@ def old_resnet50(width, classes, size):
     return tf_keras.Model(inputs, L.Dense(classes, name="fc1000")(L.GlobalAveragePooling2D()(x)))
 
 
-class ResnetFamily(test_hub.Vgg):
+class ResnetFamily(Pairs):
     def equal(self, model, module, source, named, args, image):
         """From Keras to PyTorch the same outputs; back, into Keras itself, as well."""
         target, back = self.path("resnet.pth"), self.path("back.weights.h5")
@@ -106,4 +106,3 @@ class ResnetFamily(test_hub.Vgg):
             layers = {n.split("/")[0] for n in safetensors.numpy.load_file(out)}
             self.assertEqual(len(layers), 2 * sum(k.endswith("running_mean") for k in module.state_dict()) + 1)
 
-    test_full_size = test_without = test_text = None

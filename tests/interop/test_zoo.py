@@ -7,11 +7,16 @@ import json
 import sys
 
 import common
+import keras
+import numpy as np
+import safetensors.numpy
+import tf_keras
 import timm
 import torch
 import torchvision
-from common import Case
+from pairs import Pairs
 
+KERAS = ["keras", "keras2", "keras3_weights", "keras_path"]
 TORCH_DTYPES = {torch.float32: "f32", torch.int64: "i64"}
 
 
@@ -47,15 +52,32 @@ def from_slim(network, size=None, **args):
         return [(v.op.name, "f32", v.shape.as_list()) for v in tf.global_variables()]
 
 
-class Zoo(Case):
+class Zoo(Pairs):
+    def keras(self, spec, architecture, name, args="", **options):
+        """The files that Keras 3 and Keras 2 write of a network of keras.applications, and the paths of its variables."""
+        for module, ways in ((keras, ((".h5", "save", "keras"), (".weights.h5", "save_weights", "keras3_weights"))),
+                             (tf_keras, ((".h5", "save_weights", "keras2"),))):  # fmt: skip
+            module.backend.clear_session()
+            network = getattr(module.applications, name)(weights=None, **options)
+            for suffix, save, model in ways:
+                path = self.path("network" + suffix)
+                getattr(network, save)(path)
+                self.is_model(spec, f"{architecture}.{model}{args}", path)
+            if module is keras:
+                self.same(spec, f"{architecture}.keras_path{args}",
+                          [(v.path, "f32", list(v.shape)) for v in network.variables])  # fmt: skip
+
+    def is_model(self, spec, model, path):
+        done = common.wmap("check", spec, "--as", model, path)
+        self.assertEqual(done.returncode, 0, f"{model}: {done.stderr[:3000]}")
+
     def same(self, spec, model, tensors):
         """What the model says is what the network holds."""
         with open(self.path("listing.jsonl"), "w") as out:
             print(json.dumps({"wmap": "listing", "version": 1}), file=out)
             for name, dtype, shape in tensors:
                 print(json.dumps({"name": name, "dtype": dtype, "shape": shape}), file=out)
-        done = common.wmap("check", spec, "--as", model, self.path("listing.jsonl"))
-        self.assertEqual(done.returncode, 0, f"{model}: {done.stderr[:3000]}")
+        self.is_model(spec, model, self.path("listing.jsonl"))
 
     def test_vgg(self):
         for size in (11, 13, 16, 19):
@@ -74,6 +96,37 @@ class Zoo(Case):
             self.same("resnet/resnet", name + ".timm", from_timm(name))
             if size >= 50:
                 self.same("resnet/resnet", name + ".slim", from_slim(f"resnet_v1.resnet_v1_{size}", num_classes=1000))
+
+    def test_resnet_v2(self):
+        self.keras("resnet/resnet_v2", "resnet50_v2", "ResNet50V2", " (classes=3)", classes=3)
+        for size in (50, 101, 152):
+            name = f"resnet{size}_v2"
+            self.same("resnet/resnet_v2", name + ".slim", from_slim(f"resnet_v2.resnet_v2_{size}", num_classes=1000))
+            if size < 152:
+                self.same("resnet/resnet_v2", name + ".timm", from_timm(f"resnetv2_{size}"))
+
+        self.every_pair("resnet/resnet_v2", "resnet50_v2", ["slim", *KERAS], " (width=2, classes=3)")
+        self.every_pair("resnet/resnet_v2", "resnet50_v2", ["timm", "slim", *KERAS], " (width=2, classes=3)")
+
+    def test_bit(self):
+        """timm's own loader of Google's archives reads what wmap makes of timm's, and finds the same bits."""
+        for name in ("50x1", "50x3", "101x1", "101x3", "152x2", "152x4"):
+            self.same("bit/bit", f"bit_r{name}.timm (classes=3)", from_timm(f"resnetv2_{name}_bit", num_classes=3))
+        one, other = (timm.create_model("resnetv2_50x1_bit", num_classes=3) for _ in range(2))
+        tensors = {}
+        for name, t in one.state_dict().items():
+            tensors[name] = np.random.default_rng(len(tensors)).standard_normal(t.shape).astype("float32")
+        source, archive, back = self.path("timm.safetensors"), self.path("BiT.npz"), self.path("back.safetensors")
+        safetensors.numpy.save_file(tensors, source)
+        self.wmap_ok("run", "bit/bit", "--from", "bit_r50x1.timm (classes=3)", "--to", "npz", source, "-o", archive)
+        other.load_pretrained(archive)
+        for name, t in other.state_dict().items():
+            self.assertTrue(np.array_equal(t.numpy(), tensors[name]), name)
+        self.wmap_ok("run", "bit/bit", "--from", "bit_r50x1.npz (classes=3)", "--to", "timm", archive, "-o", back)
+        with open(source, "rb") as a, open(back, "rb") as b:
+            self.assertEqual(set(safetensors.numpy.load(a.read())), set(safetensors.numpy.load(b.read())))
+        for name, t in safetensors.numpy.load_file(back).items():
+            self.assertTrue(np.array_equal(t, tensors[name]), name)
 
     def test_vit(self):
         for name, args in (("vit_tiny_patch16_224", "(width=192)"), ("vit_small_patch32_224", "(width=384, patch=32)"),
