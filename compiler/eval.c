@@ -504,14 +504,14 @@ static result sum(const evaluator *e, const wm_expr *arg, const wm_val *list)
     return total;
 }
 
-enum { FN_LEN, FN_SUM, FN_SQRT, FN_MIN, FN_MAX };
+enum { FN_LEN, FN_SUM, FN_SQRT, FN_FLOOR, FN_MIN, FN_MAX };
 static const struct {
     const char *name, *args;
     uint32_t arity;
 } functions[] = {
     [FN_LEN] = {"len", "a list", 1},      [FN_SUM] = {"sum", "a list", 1},
-    [FN_SQRT] = {"sqrt", "a number", 1},  [FN_MIN] = {"min", "two numbers", 2},
-    [FN_MAX] = {"max", "two numbers", 2},
+    [FN_SQRT] = {"sqrt", "a number", 1},  [FN_FLOOR] = {"floor", "a number", 1},
+    [FN_MIN] = {"min", "two numbers", 2}, [FN_MAX] = {"max", "two numbers", 2},
 };
 #define FUNCTIONS (sizeof functions / sizeof *functions)
 
@@ -540,6 +540,12 @@ static result call(const evaluator *e, const wm_expr *expr, size_t f, const resu
         }
         return of_float(sqrt(as_double(v)));
     }
+    if (f == FN_FLOOR) {
+        double down = floor(as_double(v));
+        if (v->kind == WM_VAL_INT)
+            return args[0];
+        return down >= -0x1p63 && down < 0x1p63 ? of_int((int64_t)down) : overflow(e, expr->args->span);
+    }
     int order = compare_numbers(&args[0].v, &args[1].v);
     return (f == FN_MIN ? order <= 0 : order >= 0) ? args[0] : args[1];
 }
@@ -562,7 +568,7 @@ static result eval_call(const evaluator *e, const wm_expr *expr)
         if (wm_near_found(&near))
             wm_diag_near(e->unit, d, &near);
         else
-            wm_diag_hint(e->unit, d, "the functions are len, sum, sqrt, min and max");
+            wm_diag_hint(e->unit, d, "the functions are len, sum, sqrt, floor, min and max");
         return failed;
     }
     result args[2] = {{.state = KNOWN}, {.state = KNOWN}};

@@ -65,7 +65,7 @@ class Zoo(Pairs):
                 self.is_model(spec, f"{architecture}.{model}{args}", path)
             if module is keras:
                 self.same(spec, f"{architecture}.keras_path{args}",
-                          [(v.path, "f32", list(v.shape)) for v in network.variables])  # fmt: skip
+                          [(v.path, "f32", list(v.shape)) for v in network.weights])  # fmt: skip
 
     def is_model(self, spec, model, path):
         done = common.wmap("check", spec, "--as", model, path)
@@ -127,6 +127,51 @@ class Zoo(Pairs):
             self.assertEqual(set(safetensors.numpy.load(a.read())), set(safetensors.numpy.load(b.read())))
         for name, t in safetensors.numpy.load_file(back).items():
             self.assertTrue(np.array_equal(t, tensors[name]), name)
+
+    def test_mobilenet(self):
+        spec = "mobilenet/mobilenet"
+        for alpha in (0.25, 1.0):
+            args = f" (alpha={alpha}, classes=3)"
+            self.keras(spec, "mobilenet_v1", "MobileNet", args, alpha=alpha, classes=3)
+        for alpha in (0.35, 1.4):
+            args = f" (alpha={alpha}, classes=3)"
+            self.keras(spec, "mobilenet_v2", "MobileNetV2", args, alpha=alpha, classes=3)
+            self.same(spec, "mobilenet_v2.torchvision" + args, from_torchvision("mobilenet_v2", width_mult=alpha, num_classes=3))
+        self.same(spec, "mobilenet_v1.timm", from_timm("mobilenetv1_100"))
+        for name, alpha in (("050", 0.5), ("100", 1.0), ("140", 1.4)):
+            self.same(spec, f"mobilenet_v2.timm (alpha={alpha})", from_timm("mobilenetv2_" + name))
+        self.every_pair(spec, "mobilenet_v1", ["timm", "slim", *KERAS], " (alpha=0.1, classes=3)")
+        self.every_pair(spec, "mobilenet_v2", ["torchvision", "timm", "slim", *KERAS], " (alpha=0.1, classes=3)")
+
+    def test_mobilenet_outputs(self):
+        """keras.applications' MobileNet v2 and torchvision's, with Keras' padding and epsilon."""
+        keras.backend.clear_session()
+        network = keras.applications.MobileNetV2((64, 64, 3), 0.35, weights=None, classes=7, classifier_activation=None)
+        common.randomize(network, 41)
+        image = np.random.default_rng(42).normal(size=(2, 64, 64, 3)).astype("float32")
+        source, target = self.path("network.weights.h5"), self.path("network.pth")
+        network.save_weights(source)
+        args = " (alpha=0.35, classes=7)"
+        self.wmap_ok("run", "mobilenet/mobilenet", "--from", "mobilenet_v2.keras3_weights" + args, "--to", "torchvision",
+                     source, "-o", target)  # fmt: skip
+        module = torchvision.models.mobilenet_v2(weights=None, width_mult=0.35, num_classes=7).eval()
+        module.load_state_dict(torch.load(target, weights_only=True), strict=True)
+        for m in list(module.modules()):
+            if isinstance(m, torch.nn.BatchNorm2d):
+                m.eps = 1e-3
+            elif isinstance(m, torch.nn.Conv2d) and m.stride == (2, 2):
+                m.padding = (0, 0)
+                m.register_forward_pre_hook(lambda _, x: (torch.nn.functional.pad(x[0], (0, 1, 0, 1)),))
+        with torch.no_grad():
+            y = module(torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 1))))
+        self.assertLessEqual(common.distance(network.predict(image, verbose=0), y), 1e-4)
+        back = self.path("back.weights.h5")
+        self.wmap_ok("run", "mobilenet/mobilenet", "--from", "mobilenet_v2.torchvision" + args, "--to", "keras3_weights",
+                     target, "-o", back)  # fmt: skip
+        expected = network.predict(image, verbose=0)
+        common.randomize(network, 43)
+        network.load_weights(back)
+        self.assertTrue(np.array_equal(expected, network.predict(image, verbose=0)))
 
     def test_vit(self):
         for name, args in (("vit_tiny_patch16_224", "(width=192)"), ("vit_small_patch32_224", "(width=384, patch=32)"),

@@ -15,7 +15,7 @@ syn match wmapDeclare "\<\%(wmap\|import\|as\|param\|table\|model\|map\|test\|of
 syn match wmapWordOperator "\<\%(and\|or\|not\|has\|in\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
 syn match wmapBoolean "\<\%(true\|false\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
 syn match wmapOperation "\<\%(neg\|exp\|log\|sqrt\|rsqrt\|pow\|cast\|bitcast\|dequant\|mxfp4\|saturate\|allow\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
-syn match wmapFunction "\<\%(len\|sum\|sqrt\|min\|max\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
+syn match wmapFunction "\<\%(len\|sum\|sqrt\|floor\|min\|max\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
 syn match wmapType "\<\%(bool\|u8\|u16\|u32\|u64\|i8\|i16\|i32\|i64\|f16\|bf16\|f32\|f64\|f8_e4m3\|f8_e5m2\|c64\|c128\|raw8\|raw16\|raw32\|raw64\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
 syn match wmapLiteral "\<\%(iota\|random\|inf\|nan\)\>\%(\s*\%(:\|=[^=]\)\)\@!"
 syn match wmapTag "\<\h\w*\ze\s*:"
