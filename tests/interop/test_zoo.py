@@ -173,6 +173,36 @@ class Zoo(Pairs):
         network.load_weights(back)
         self.assertTrue(np.array_equal(expected, network.predict(image, verbose=0)))
 
+    def test_densenet(self):
+        spec = "densenet/densenet"
+        for size in (121, 161, 169, 201):
+            self.same(spec, f"densenet{size}.torchvision", from_torchvision(f"densenet{size}"))
+            self.same(spec, f"densenet{size}.timm", from_timm(f"densenet{size}"))
+        self.keras(spec, "densenet121", "DenseNet121", " (classes=3)", classes=3)
+        self.every_pair(spec, "densenet169", ["torchvision", "torchvision_old", "timm", *KERAS], " (growth=2, classes=3)")
+
+    def test_inception(self):
+        spec = "inception/inception"
+        self.same(spec, "inception_v3.torchvision",
+                  torch_tensors(lambda: torchvision.models.inception_v3(weights=None, init_weights=False)))  # fmt: skip
+        self.same(spec, "inception_v3.timm", from_timm("inception_v3"))
+        self.same(spec, "inception_v3.slim", from_slim("inception_v3.inception_v3", 299, num_classes=1000))
+        self.keras(spec, "inception_v3", "InceptionV3", " (classes=3)", classes=3)
+        self.every_pair(spec, "inception_v3", ["slim", "torchvision", "timm", *KERAS], " (depth_multiplier=0.0625, classes=3)",
+                        "--without", "aux")  # fmt: skip
+        self.every_pair(spec, "inception_v3", ["slim", "torchvision"], " (depth_multiplier=0.0625, classes=3)")
+
+    def test_efficientnet(self):
+        spec = "efficientnet/efficientnet"
+        for size in range(8):
+            name = f"efficientnet_b{size}"
+            self.same(spec, name + ".torchvision", from_torchvision(name))
+            self.same(spec, name + ".timm", from_timm(name))
+            self.same(spec, name + ".timm", from_timm("tf_" + name))
+        for size in (0, 4):
+            self.keras(spec, f"efficientnet_b{size}", f"EfficientNetB{size}", " (classes=3)", classes=3)
+        self.every_pair(spec, "efficientnet", ["torchvision", "timm", *KERAS], " (wide=0.1, classes=3)")
+
     def test_vit(self):
         for name, args in (("vit_tiny_patch16_224", "(width=192)"), ("vit_small_patch32_224", "(width=384, patch=32)"),
                            ("vit_base_patch16_224", "")):  # fmt: skip
