@@ -31,13 +31,14 @@ for file in "$SOURCE"/specs/*/names/*.jsonl; do
 done
 [ $listings -gt 0 ] || miss "there are no listings"
 
-# pairs FAMILY INSTANCE MODEL...: each to each, without a file and through the text of another pair
+# pairs FAMILY|SPEC INSTANCE MODEL...: each to each, without a file and through the text of another pair
 pairs() {
-    local family=$1 instance=$2 a b
+    local spec=$1 instance=$2 a b
+    [[ $spec = */* ]] || spec=$spec/$spec
     shift 2
     for a in "$@"; do
         for b in "$@"; do
-            [ "$a" = "$b" ] || run 0 check "$family/$family" --from "$instance.$a" --to "$b"
+            [ "$a" = "$b" ] || run 0 check "$spec" --from "$instance.$a" --to "$b"
         done
     done
 }
@@ -46,6 +47,13 @@ pairs vgg vgg11_bn torchvision timm
 pairs lstm_lm lstm_lm keras keras2 keras3_weights keras_path torch ptb lasagne lasagne_npz
 pairs resnet resnet50 keras keras2 keras3_weights keras_path keras_old torchvision timm slim
 pairs mixtral mixtral hf hf_fused
+pairs resnet/resnet_v2 resnet50_v2 keras keras2 keras3_weights keras_path slim timm
+pairs bit bit_r50x1 npz timm
+pairs mobilenet mobilenet_v1 keras keras2 keras3_weights keras_path timm slim
+pairs mobilenet mobilenet_v2 keras keras2 keras3_weights keras_path torchvision timm slim
+pairs densenet densenet121 keras keras2 keras3_weights keras_path torchvision torchvision_old timm
+pairs inception inception_v3 keras keras2 keras3_weights keras_path timm
+pairs efficientnet efficientnet_b0 keras keras2 keras3_weights keras_path torchvision timm
 pairs resnet resnet34 keras3_weights torchvision
 
 # moves FLAG...: the moves of a map, without the places of the statements and what only a model says of the file,
