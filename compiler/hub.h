@@ -66,7 +66,8 @@ typedef struct wm_member {
     uint32_t axis_count;
     const wm_presence *presence;
     const wm_scope *inner; /* of a block: its parameters */
-    const wm_decl *block;
+    const wm_decl *block;  /* or architecture */
+    const wm_decl *named;  /* it, or the instance of it that was named */
     struct wm_member **children;
     size_t child_count, child_cap;
     struct wm_hub_item *items; /* of a layer: one for each array */
@@ -166,7 +167,9 @@ typedef struct wm_hub_place {
         const wm_word *tag;
     } * owners;
     uint32_t owner_count;
-    uint32_t each; /* of stacked members: arrays of one; 0: it has no stacked ones */
+    uint32_t each;          /* of stacked members: arrays of one; 0: it has no stacked ones */
+    struct wm_stack *stack; /* of a block; NULL: of none */
+    int64_t stacked_at;
     const wm_binding *where;
     const wm_dialect *dialect;
     size_t order;
@@ -327,6 +330,9 @@ wm_placed_kind *wm_hub_restate(wm_hub *h, const wm_placed_kind *kind, const wm_s
 
 /* ---- hub_model.c ---- */
 
+/* The architecture behind an instance; adds the arguments on the way. NULL: reported. */
+const wm_decl *wm_hub_base(wm_hub *h, const wm_decl *decl, wm_givens *givens);
+
 /* The model that a call names. Sets h->named and h->arch, or wants those; adds what the call and the instance
  * give. NULL: reported. */
 wm_hub_model *wm_hub_open_model(wm_hub *h, const wm_call *call, const wm_scope *caller, wm_givens *givens);
@@ -336,6 +342,11 @@ bool wm_hub_open_arch(wm_hub *h, wm_givens *givens, wm_span at);
 
 /* Binds the model's parameters and those of its parents, opens the dialect, lists the statements. */
 bool wm_hub_open_levels(wm_hub *h, wm_hub_model *model, wm_givens *givens);
+
+/* The statements and the dialect of a model that names the members of a member, an architecture. NULL:
+ * reported. `level` is theirs. */
+const wm_hub_model *wm_hub_open_below(wm_hub *h, const wm_call *call, const wm_scope *caller,
+                                      const wm_member *m, uint32_t level);
 
 /* The statements of a body, its loops and conditions unrolled. */
 void wm_hub_list_lines(wm_hub *h, const wm_stmt *stmts, const wm_scope *scope, uint32_t level,
@@ -363,11 +374,11 @@ bool wm_hub_agree(const wm_hub_found *a, const wm_hub_found *b);
 /* ---- hub_layout.c ---- */
 
 /* The layout of a place as it stands in the dialect, or the canonical one; a copy with other tags and axes:
- * `tags` are those of the owners in a shared tensor, `single` is put around the first axis. */
+ * `tags` are those of the owners in a shared tensor, `around` are put around the first axis. */
 typedef struct wm_hub_rename {
-    const wm_word **tags;    /* one an owner; NULL: as they are */
-    const wm_word *single;   /* a second tag; NULL: none */
-    const wm_str *const *to; /* one an owner: the names of its member's axes; NULL: as they are */
+    const wm_word **tags;     /* one an owner; NULL: as they are */
+    const wm_word *around[2]; /* more tags; NULL: none */
+    const wm_str *const *to;  /* one an owner: the names of its member's axes; NULL: as they are */
     const bool *missing; /* one an owner: the other side has none, its block is `_`; NULL: all are there */
 } wm_hub_rename;
 wm_layout *wm_hub_layout(wm_hub *h, const wm_hub_place *place, const wm_hub_rename *rename);
@@ -404,6 +415,9 @@ wm_valueop *wm_hub_ops(wm_hub *h, const wm_hub_place *place, bool *ok);
 
 /* Their inverses, from right to left. */
 wm_valueop *wm_hub_inverse(wm_hub *h, const wm_hub_place *place, bool *ok);
+
+/* Are those the same operations, with the same constants? */
+bool wm_hub_same_ops(const wm_valueop *a, const wm_valueop *b);
 
 /* What a constant of the array is in the file. */
 bool wm_hub_constant(wm_hub *h, const wm_hub_item *item, const wm_hub_place *place, wm_expr **out);

@@ -231,32 +231,43 @@ static const wm_hub_kind_of *bare_array(wm_hub *h, const struct wm_hub_stmt *s, 
     return kind;
 }
 
+/* The parameters of an architecture that is a member, or of an instance of one; m->block becomes what it is
+ * an instance of. NULL: reported. */
+static const wm_scope *bind_network(wm_hub *h, wm_member *m, const wm_call *call, const wm_context *c)
+{
+    wm_givens givens = {0};
+    const wm_decl *named = m->block;
+    if (!wm_hub_give(h, c->scope, call, &givens))
+        return NULL;
+    m->block = wm_hub_base(h, named, &givens);
+    if (!m->block)
+        return NULL;
+    const wm_scope *scope = wm_hub_bind(h, m->block, &givens, m->block->file->scope, call->span, WM_E0131);
+    return scope && wm_hub_all_used(h, &givens, m->block) ? scope : NULL;
+}
+
 static void expand_block(expander *e, wm_member *m, const wm_decl *decl, const struct wm_hub_stmt *s,
                          const wm_context *c)
 {
     wm_hub *h = e->h;
-    m->block = decl;
-    if (decl->item->kind == WM_IT_ARCH) {
-        wm_error(h->r->unit, WM_E0199, s->name->span, "an architecture as a member is not supported yet");
-        h->failed = true;
-        return;
-    }
+    m->block = m->named = decl;
     if (e->depth >= WM_HUB_DEPTH) {
         wm_error(h->r->unit, WM_E0902, s->span, "blocks are more than %d deep", WM_HUB_DEPTH);
         h->failed = h->r->spent = true;
         return;
     }
     wm_call call = {.args = s->args, .span = s->span};
-    m->inner = wm_bind_arguments(h->r, c->scope, decl, &call, s->span);
+    m->inner = decl->item->kind == WM_IT_ARCH ? bind_network(h, m, &call, c)
+                                              : wm_bind_arguments(h->r, c->scope, decl, &call, s->span);
     if (!m->inner) {
         h->failed = true;
         return;
     }
     wm_context inner = *c;
     inner.scope = m->inner;
-    inner.file = decl->file;
+    inner.file = m->block->file;
     expander below = {h, m, e->part, e->depth + 1};
-    walk_members(&below, &inner, decl->item->body);
+    walk_members(&below, &inner, m->block->item->body);
 }
 
 static bool member_index(expander *e, const wm_context *c, const wm_hub_name *name, wm_member *m)
@@ -441,6 +452,7 @@ bool wm_hub_expand(wm_hub *h)
     h->root->span = h->named->span;
     h->root->inner = h->scope;
     h->root->block = h->arch;
+    h->root->named = h->named;
     wm_map_init(&h->member_names, h->arena, 0);
     wm_context c = {.scope = h->scope, .file = h->arch->file, .round = ""};
     expander e = {h, h->root, {NULL, 0}, 0};

@@ -281,6 +281,28 @@ wm_shape *wm_hub_shape_of(wm_hub *h, wm_span span, const uint64_t *shape, uint32
     return made;
 }
 
+/* The one constant of a tensor none of whose arrays the source has. False: reported. */
+static bool filling(wm_hub *h, const wm_hub_place *place, wm_expr **constant)
+{
+    bool one = !place->tensor->otherwise;
+    for (uint32_t o = 0; o < place->owner_count && one; o++) {
+        wm_expr *other;
+        if (!wm_hub_constant(h, place->owners[o].item, place, &other))
+            return false;
+        if (o == 0)
+            *constant = other;
+        one = (*constant)->kind == other->kind && (*constant)->i == other->i &&
+              memcmp(&(*constant)->f, &other->f, sizeof other->f) == 0;
+    }
+    if (!one) {
+        wm_error(h->r->unit, WM_E0199, place->tensor->span,
+                 "filling `%s`, a part of a tensor, is not supported yet",
+                 wm_item_text(h, place->owners[0].item));
+        h->failed = true;
+    }
+    return one;
+}
+
 static void fill(deriver *d, wm_hub_item *item)
 {
     wm_hub *h = d->h;
@@ -288,17 +310,11 @@ static void fill(deriver *d, wm_hub_item *item)
         wm_hub_place *place = item->sides[1].places[i];
         uint64_t shape[WMAP_MAX_RANK];
         uint32_t rank;
-        wm_expr *constant;
+        wm_expr *constant = NULL;
         if (place->filled || shared(place))
             continue;
         place->filled = true;
-        if (place->owner_count > 1 || place->tensor->otherwise) {
-            wm_error(h->r->unit, WM_E0199, place->tensor->span,
-                     "filling `%s`, a part of a tensor, is not supported yet", wm_item_text(h, item));
-            h->failed = true;
-            return;
-        }
-        if (!wm_hub_constant(h, item, place, &constant))
+        if (!filling(h, place, &constant))
             return;
         if (!wm_hub_shape(h, place, shape, &rank)) {
             h->unknown = true; /* no file is there to tell */

@@ -132,31 +132,10 @@ static void add_owners(wm_placer *p, wm_hub_place *place, const struct wm_hub_st
 static void label_members(wm_placer *p, const wm_hub_place *place, const struct wm_hub_stmt *s,
                           const wm_named *stacked, uint32_t first)
 {
-    wm_hub *h = p->h;
     const wm_owner *o = s->owners;
     for (uint32_t i = first; i < place->owner_count; i++, o = o->next) {
-        wm_hub_item *item = place->owners[i].item;
-        item->stems[p->side->number] = o;
-        if (item->label && item->stacked_at != stacked->value.i) {
-            wm_error(h->r->unit, WM_E0199, s->places->span,
-                     "members that each side stacks in another way (`%s`) are not supported yet",
-                     wm_item_text(h, item));
-            h->failed = true;
-        } else if (!item->label) {
-            wm_word *word = wm_new(h->arena, wm_word, 1);
-            const char *text = wm_format_text(h->arena, "%.*s_%lld", (int)stacked->name.len, stacked->name.p,
-                                              (long long)stacked->value.i);
-            word->text = (wm_str){text, (uint32_t)strlen(text)};
-            word->span = s->span;
-            item->label = word;
-            item->stacked_at = stacked->value.i;
-        }
-        if (wm_array_axis(item->array, stacked->name)) {
-            wm_error(h->r->unit, WM_E1006, s->places->span,
-                     "%s is an axis of `%s`: the members that are stacked need another name",
-                     wm_quote(h->r->unit, stacked->name), wm_item_text(h, item));
-            h->failed = true;
-        }
+        place->owners[i].item->stems[p->side->number] = o;
+        wm_label_member(p, place->owners[i].item, stacked->name, stacked->value.i, s->places->span);
     }
 }
 
@@ -187,14 +166,7 @@ static wm_factor *with_labels(wm_hub *h, const wm_factor *factors, wm_str axis, 
         if (f->kind == WM_FA_GROUP)
             copy->factors = with_labels(h, f->factors, axis, place, found);
         if (f->kind == WM_FA_AXIS && wm_str_eq(f->name->text, axis)) {
-            *copy = (wm_factor){.kind = WM_FA_LABELS, .span = f->span};
-            wm_block **block = &copy->blocks;
-            for (uint32_t i = 0; i < place->owner_count; i += place->each) {
-                *block = wm_new(h->arena, wm_block, 1);
-                **block = (wm_block){.tag = wm_new(h->arena, wm_word, 1), .span = f->span};
-                *(*block)->tag = *place->owners[i].item->label;
-                block = &(*block)->next;
-            }
+            copy = wm_member_labels(h, place, f->span);
             *found = true;
         }
         *tail = copy;
@@ -276,6 +248,8 @@ static void place_found(wm_placer *p, const wm_hub_line *line, wm_str prefix, co
         place->span = t->name->span;
         place->tensor = tensor;
         place->where = s->where;
+        place->stack = p->stack;
+        place->stacked_at = p->stacked_at;
         add_owners(p, place, s, owners, owner_count);
         if (stacked) {
             place->each = owner_count;

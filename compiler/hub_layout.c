@@ -26,7 +26,7 @@ typedef struct copier {
     wm_hub *h;
     const wm_hub_place *place;
     const wm_hub_rename *rename;
-    bool wrapped; /* the second tag stands */
+    bool wrapped; /* the other tags stand */
 } copier;
 
 static wm_factor *copy_factors(copier *c, const wm_factor *factors, int owner);
@@ -80,20 +80,30 @@ static wm_factor *copy_axis(copier *c, const wm_factor *f, int owner)
 
 static wm_factor *wrapped(copier *c, wm_factor *f)
 {
-    wm_factor *outer = wm_new(c->h->arena, wm_factor, 1);
-    wm_block *block = wm_new(c->h->arena, wm_block, 1);
-    *block =
-        (wm_block){.tag = word_of(c->h, c->rename->single->text, f->span), .factors = f, .span = f->span};
-    *outer = (wm_factor){.kind = WM_FA_BLOCKS, .span = f->span, .blocks = block};
+    for (int i = 0; i < 2; i++) {
+        if (!c->rename->around[i])
+            continue;
+        wm_factor *outer = wm_new(c->h->arena, wm_factor, 1);
+        wm_block *block = wm_new(c->h->arena, wm_block, 1);
+        *block = (wm_block){
+            .tag = word_of(c->h, c->rename->around[i]->text, f->span), .factors = f, .span = f->span};
+        *outer = (wm_factor){.kind = WM_FA_BLOCKS, .span = f->span, .blocks = block};
+        f = outer;
+    }
     c->wrapped = true;
-    return outer;
+    return f;
+}
+
+static bool wraps(const copier *c)
+{
+    return c->rename && (c->rename->around[0] || c->rename->around[1]) && !c->wrapped;
 }
 
 static wm_factor *copy_factor(copier *c, const wm_factor *f, int owner)
 {
     if (wm_names_axis(f)) {
         wm_factor *copy = copy_axis(c, f, owner);
-        return c->rename && c->rename->single && !c->wrapped ? wrapped(c, copy) : copy;
+        return wraps(c) ? wrapped(c, copy) : copy;
     }
     wm_factor *copy = wm_new(c->h->arena, wm_factor, 1);
     *copy = *f;
@@ -137,7 +147,7 @@ wm_layout *wm_hub_layout(wm_hub *h, const wm_hub_place *place, const wm_hub_rena
     wm_layout *layout = wm_new(h->arena, wm_layout, 1);
     layout->span = from->span;
     layout->factors = copy_factors(&c, from->factors, 0);
-    if (rename && rename->single && !c.wrapped) { /* nothing but dimensions of one */
+    if (wraps(&c)) { /* nothing but dimensions of one */
         wm_factor *one = wm_new(h->arena, wm_factor, 1);
         *one = (wm_factor){.kind = WM_FA_NUMBER, .span = from->span, .value = 1};
         wm_factor *block = wrapped(&c, one);

@@ -25,8 +25,7 @@ static wm_qname *joined_name(wm_hub *h, const wm_word *first, const wm_word *end
     return name;
 }
 
-/* The architecture behind an instance, with the arguments on the way. NULL: reported. */
-static const wm_decl *base_of(wm_hub *h, const wm_decl *decl, wm_givens *givens)
+const wm_decl *wm_hub_base(wm_hub *h, const wm_decl *decl, wm_givens *givens)
 {
     for (uint32_t depth = 0; decl->item->chain; depth++) {
         const wm_call *call = decl->item->chain;
@@ -82,19 +81,19 @@ static void no_model(wm_hub *h, const wm_decl *named, const wm_decl *base, const
 }
 
 /* The architecture that all but the last word name. */
-static const wm_decl *arch_of(wm_hub *h, const wm_call *call)
+static const wm_decl *arch_of(wm_hub *h, const wm_file *file, const wm_call *call)
 {
     const wm_word *last = call->name->parts;
     while (last->next)
         last = last->next;
     wm_qname *name = joined_name(h, call->name->parts, last, (wm_str){NULL, 0});
-    const wm_decl *decl = wm_file_find(h->arena, h->file, name, false);
+    const wm_decl *decl = wm_file_find(h->arena, file, name, false);
     if (decl && decl->item->kind == WM_IT_ARCH)
         return decl;
     wm_str text = wm_qname_text(h->arena, name);
     wm_diag *d = wm_error(h->r->unit, WM_E0126, call->name->span, "there is no architecture %s",
                           wm_quote(h->r->unit, text));
-    wm_suggest_decl(h->r, d, h->file, text, WM_IT_ARCH);
+    wm_suggest_decl(h->r, d, file, text, WM_IT_ARCH);
     return NULL;
 }
 
@@ -112,10 +111,10 @@ wm_hub_model *wm_hub_open_model(wm_hub *h, const wm_call *call, const wm_scope *
         return NULL;
     }
     if (!named)
-        named = arch_of(h, call);
+        named = arch_of(h, h->file, call);
     if (!named || !wm_hub_give(h, caller, call, givens))
         return NULL;
-    const wm_decl *base = base_of(h, named, givens);
+    const wm_decl *base = wm_hub_base(h, named, givens);
     if (!base)
         return NULL;
     const wm_decl *decl = model_of(h, named, base, last);
@@ -270,18 +269,18 @@ bool wm_hub_open_arch(wm_hub *h, wm_givens *givens, wm_span at)
     return scope != NULL;
 }
 
-bool wm_hub_open_levels(wm_hub *h, wm_hub_model *m, wm_givens *givens)
+/* Opens a model and its parents. Its templates see the parameters of the architecture, and its `let`s. */
+static bool open_levels(wm_hub *h, wm_hub_model *m, wm_givens *givens, const wm_decl *arch,
+                        const wm_scope *scope, uint32_t level)
 {
-    /* Templates see the parameters of the architecture, and its `let`s. */
-    wm_scope shared = {.up = h->scope};
-    add_items(h, &shared, h->scope->items, h->scope->count);
-    const wm_scope *arch = h->scope;
-    for (const wm_stmt *s = h->arch->item->body; s; s = s->next)
+    wm_scope shared = {.up = scope};
+    add_items(h, &shared, scope->items, scope->count);
+    for (const wm_stmt *s = arch->item->body; s; s = s->next)
         if (s->kind == WM_ST_HUB && s->of->hub->kind == WM_HS_LET) {
-            arch = wm_hub_let_scope(h, arch, s->of->hub);
-            add_items(h, &shared, arch->items, 1);
+            scope = wm_hub_let_scope(h, scope, s->of->hub);
+            add_items(h, &shared, scope->items, 1);
         }
-    if (!open_level(h, m, m->decl, givens, 0, &shared)) {
+    if (!open_level(h, m, m->decl, givens, level, &shared)) {
         h->failed = true;
         return false;
     }
@@ -291,4 +290,48 @@ bool wm_hub_open_levels(wm_hub *h, wm_hub_model *m, wm_givens *givens)
         h->failed = true;
     }
     return m->dialect != NULL;
+}
+
+bool wm_hub_open_levels(wm_hub *h, wm_hub_model *m, wm_givens *givens)
+{
+    return open_levels(h, m, givens, h->arch, h->scope, 0);
+}
+
+const wm_hub_model *wm_hub_open_below(wm_hub *h, const wm_call *call, const wm_scope *caller,
+                                      const wm_member *m, uint32_t level)
+{
+    const wm_word *last = call->name->parts;
+    while (last->next)
+        last = last->next;
+    wm_givens givens = {0};
+    if (m->block->item->kind != WM_IT_ARCH) {
+        wm_diag *d =
+            wm_error(h->r->unit, WM_E1015, call->name->span, "%s is a block: only an architecture has models",
+                     wm_quote(h->r->unit, m->block->name));
+        wm_diag_also(h->r->unit, d, m->span, "the member");
+        return NULL;
+    }
+    const wm_decl *named = last == call->name->parts ? m->named : arch_of(h, m->named->file, call);
+    wm_givens unused = {0};
+    const wm_decl *base = named ? wm_hub_base(h, named, &unused) : NULL;
+    if (!base || !wm_hub_give(h, caller, call, &givens))
+        return NULL;
+    if (base != m->block) {
+        wm_diag *d =
+            wm_error(h->r->unit, WM_E1015, call->name->span, "`%s` is %s, not %s", wm_member_text(h, m),
+                     wm_quote(h->r->unit, m->block->name), wm_quote(h->r->unit, base->name));
+        wm_diag_also(h->r->unit, d, m->span, "the member");
+        return NULL;
+    }
+    const wm_decl *decl = model_of(h, named, base, last);
+    if (!decl) {
+        no_model(h, named, base, last);
+        return NULL;
+    }
+    wm_hub_model *model = wm_new(h->arena, wm_hub_model, 1);
+    *model = (wm_hub_model){.decl = decl, .span = call->name->span};
+    model->name = wm_format_text(h->arena, "%.*s.%.*s", (int)base->name.len, base->name.p,
+                                 (int)last->text.len, last->text.p);
+    return open_levels(h, model, &givens, base, m->inner, level) && wm_hub_all_used(h, &givens, decl) ? model
+                                                                                                      : NULL;
 }

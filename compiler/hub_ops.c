@@ -147,6 +147,18 @@ wm_valueop *wm_hub_inverse(wm_hub *h, const wm_hub_place *place, bool *ok)
     return first;
 }
 
+bool wm_hub_same_ops(const wm_valueop *a, const wm_valueop *b)
+{
+    for (; a && b; a = a->next, b = b->next) {
+        const wm_expr *x = a->args ? a->args->constant : NULL, *y = b->args ? b->args->constant : NULL;
+        if (!wm_str_eq(a->name->text, b->name->text) || !a->tag != !b->tag || !x != !y ||
+            (a->tag && !wm_str_eq(a->tag->text, b->tag->text)) ||
+            (x && (x->kind != y->kind || x->i != y->i || memcmp(&x->f, &y->f, sizeof x->f) != 0)))
+            return false;
+    }
+    return !a && !b;
+}
+
 static double apply(const wm_valueop *op, double x)
 {
     const wm_expr *c = op->args ? op->args->constant : NULL;

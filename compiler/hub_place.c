@@ -133,8 +133,18 @@ static void add_place(wm_placer *p, wm_hub_place *place)
         return;
     }
     uint32_t before = wm_map_put(&side->names, place->name.p, place->name.len, (uint32_t)side->count, NULL);
-    if (before != WM_MAP_NONE) {
-        const wm_hub_place *other = side->places[before];
+    wm_hub_place *other = before == WM_MAP_NONE ? NULL : side->places[before], *whole = other ? other : place;
+    bool joins =
+        other && place->stack && other->stack == place->stack && other->stacked_at != place->stacked_at;
+    if (joins)
+        wm_add_to_stack(p, other, place);
+    for (uint32_t o = 0; (joins || !other) && o < place->owner_count; o++) {
+        struct wm_hub_side_of *of = &place->owners[o].item->sides[side->number];
+        *wm_push(h->arena, of->places, of->count, of->cap) = whole;
+    }
+    if (joins)
+        return;
+    if (other) {
         wm_diag *d = wm_error(h->r->unit, WM_E1008, place->span, "%s is the name of `%s` and of `%s`",
                               wm_quote(h->r->unit, place->name), wm_item_text(h, other->owners[0].item),
                               wm_item_text(h, place->owners[0].item));
@@ -145,13 +155,11 @@ static void add_place(wm_placer *p, wm_hub_place *place)
     }
     place->order = side->count;
     place->in_header = SIZE_MAX;
-    place->dialect = side->model->dialect;
+    place->dialect = p->dialect;
     *wm_push(h->arena, side->places, side->count, side->cap) = place;
-    for (uint32_t o = 0; o < place->owner_count; o++) {
-        struct wm_hub_side_of *of = &place->owners[o].item->sides[side->number];
-        *wm_push(h->arena, of->places, of->count, of->cap) = place;
-    }
-    if (!wm_hub_check_place(h, place))
+    if (place->stack)
+        wm_begin_stack(p, place);
+    else if (!wm_hub_check_place(h, place))
         fail(p);
 }
 
@@ -299,6 +307,8 @@ static void add_tensor(wm_placer *p, const wm_leaf *l, const local *what, wm_str
         place->owners[i].item = &l->member->items[wm_array_number(l->member->layer, o->ref->name->text)];
         place->owners[i].tag = o->tag;
     }
+    place->stack = l->stack;
+    place->stacked_at = l->stacked_at;
     add_place(p, place);
 }
 
@@ -307,7 +317,7 @@ static void name_locals(wm_placer *p, const wm_leaf *l, const wm_placed_kind *ki
                         size_t count, wm_named *items)
 {
     wm_hub *h = p->h;
-    const wm_dialect *dialect = p->side->model->dialect;
+    const wm_dialect *dialect = l->dialect;
     const wm_string *template = l->line->stmt->places->name;
     bool whole = wm_string_asks(template, WM_STR("array"));
     wm_scope *scope = wm_new(h->arena, wm_scope, 1);
@@ -346,7 +356,7 @@ static void name_locals(wm_placer *p, const wm_leaf *l, const wm_placed_kind *ki
 static void put_layer(wm_placer *p, const wm_leaf *l, const bool *absent)
 {
     wm_hub *h = p->h;
-    const wm_dialect *dialect = p->side->model->dialect;
+    const wm_dialect *dialect = l->dialect;
     const wm_placed_kind *kind = wm_hub_placed(dialect, l->member->layer);
     if (!kind) {
         wm_diag *d = wm_error(h->r->unit, WM_E1004, l->line->stmt->span, "the dialect %s places no %s",
@@ -431,6 +441,8 @@ static void put_bare(wm_placer *p, const wm_leaf *l)
         place->owners = wm_new(p->h->arena, struct wm_hub_owner_of, 1);
         place->owners[0].item = &l->member->items[0];
         place->where = l->line->stmt->where;
+        place->stack = l->stack;
+        place->stacked_at = l->stacked_at;
         add_place(p, place);
     }
 }
@@ -439,6 +451,7 @@ static void put_leaf(wm_placer *p, const wm_leaf *l)
 {
     const wm_hub_kind_of *layer = l->member->layer;
     bool *absent = wm_new(p->h->arena, bool, layer->count);
+    p->dialect = l->dialect;
     presence_of(p, l, absent);
     for (size_t a = 0; a < layer->count; a++)
         put_direct(p, &l->member->items[a]);
@@ -600,6 +613,26 @@ static void no_name(wm_placer *p, const wm_member *m)
     wm_diag_also(h->r->unit, d, m->span, "the member");
 }
 
+/* Adds the statements of the model by which a member is named, whose own stand before them. What that model
+ * says of its files doesn't hold for this one, but for what there is to ignore. */
+static bool add_lines_of(wm_placer *p, const wm_hub_line *line, const wm_member *m, const wm_scope *scope,
+                         wm_hub_lines *lines)
+{
+    wm_hub *h = p->h;
+    const wm_hub_model *model = wm_hub_open_below(h, line->stmt->from, scope, m, line->level + 1);
+    if (!model) {
+        fail(p);
+        return false;
+    }
+    p->dialect = model->dialect;
+    for (size_t i = 0; i < model->lines.count; i++) {
+        wm_hub_kind kind = model->lines.items[i].stmt->kind;
+        if (kind != WM_HS_FILL && kind != WM_HS_META && kind != WM_HS_FORMAT)
+            *wm_push(h->arena, lines->items, lines->count, lines->cap) = model->lines.items[i];
+    }
+    return true;
+}
+
 static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str prefix)
 {
     wm_hub *h = p->h;
@@ -624,7 +657,8 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
         if (bad)
             continue;
         if (m->layer && (line || all_direct(m, side))) {
-            *wm_push(h->arena, p->leaves, p->count, p->cap) = (wm_leaf){m, line, scope, prefix};
+            *wm_push(h->arena, p->leaves, p->count, p->cap) =
+                (wm_leaf){m, line, scope, p->dialect, prefix, p->stack, p->stacked_at};
         } else if (!line && all_direct(m, side)) {
             wm_hub_lines none = {0};
             walk(p, m, &none, prefix);
@@ -633,17 +667,27 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
         } else {
             wm_str text;
             const wm_hplace *place = line->stmt->places;
-            if (place->layout || place->next || !place->name || line->stmt->from) {
-                wm_error(h->r->unit, WM_E0199, line->stmt->span, "%s not supported yet",
-                         line->stmt->from ? "a member named by another model is" : "stacked blocks are");
+            if (place->next || !place->name) {
+                wm_error(h->r->unit, WM_E1001, line->stmt->span, "a block has one name");
                 fail(p);
                 continue;
             }
             if (!wm_place_text(p, scope, place->name, &text))
                 continue;
+            text = wm_place_joined(h, prefix, text);
+            wm_stack *around = p->stack;
+            if (place->layout && !wm_enter_stack(p, line, scope, text)) {
+                fail(p);
+                p->stack = around;
+                continue;
+            }
             wm_hub_lines inner = {0};
             wm_hub_list_lines(h, line->stmt->body, scope, line->level, &inner);
-            walk(p, m, &inner, wm_place_joined(h, prefix, text));
+            const wm_dialect *outer = p->dialect;
+            if (!line->stmt->from || add_lines_of(p, line, m, scope, &inner))
+                walk(p, m, &inner, text);
+            p->dialect = outer;
+            p->stack = around;
         }
     }
     check_idle(p, parent, lines);
@@ -654,10 +698,11 @@ void wm_hub_place_side(wm_hub *h, int number)
 {
     wm_hub_side *side = &h->sides[number];
     wm_map_init(&side->names, h->arena, 0);
-    wm_placer p = {.h = h, .side = side};
+    wm_placer p = {.h = h, .side = side, .dialect = side->model->dialect};
     walk(&p, h->root, &side->model->lines, (wm_str){NULL, 0});
     if (p.nameless_count)
         wm_diag_note(h->r->unit, h->r->unit->last, "and %zu more like it", p.nameless_count);
     for (size_t i = 0; i < p.count && !h->failed; i++)
         put_leaf(&p, &p.leaves[i]);
+    wm_finish_block_stacks(&p);
 }

@@ -4,17 +4,29 @@
 
 #include "compiler/hub.h"
 
+/* A block whose members stand along an axis of each tensor, by the statement that says so. */
+typedef struct wm_stack {
+    const struct wm_hub_stmt *line;
+    wm_str prefix, axis;
+    bool second; /* [x k ...] */
+    size_t members;
+} wm_stack;
+
 /* A layer with what names it. */
 typedef struct wm_leaf {
     wm_member *member;
     const wm_hub_line *line; /* NULL: its arrays are placed directly */
     const wm_scope *scope;
+    const wm_dialect *dialect;
     wm_str prefix;
+    wm_stack *stack; /* NULL: in none */
+    int64_t stacked_at;
 } wm_leaf;
 
 typedef struct wm_placer {
     wm_hub *h;
     wm_hub_side *side;
+    const wm_dialect *dialect; /* of the model whose statements are looked at */
     wm_leaf *leaves;
     size_t count, cap;
     const wm_member *nameless; /* the last one without a name */
@@ -22,6 +34,10 @@ typedef struct wm_placer {
     wm_hub_place **stacks;     /* of the statement that is looked at */
     wm_str stacked;            /* its variable */
     size_t stack_count, stack_cap;
+    wm_stack *stack; /* of the block that is looked at; NULL: none */
+    int64_t stacked_at;
+    wm_stack **block_stacks;
+    size_t block_stack_count, block_stack_cap;
 } wm_placer;
 
 /* Does a statement name members, and not place arrays? */
@@ -38,6 +54,25 @@ wm_str wm_place_joined(wm_hub *h, wm_str a, wm_str b);
 /* The number of an array of a layer, which it has; has it one? */
 bool wm_has_array(const wm_hub_kind_of *layer, const wm_word *word);
 size_t wm_array_number(const wm_hub_kind_of *layer, wm_str name);
+
+/* ---- hub_stack.c ---- */
+
+/* Says of an array which of the members that are stacked along an axis it is of. */
+void wm_label_member(wm_placer *p, wm_hub_item *item, wm_str axis, int64_t value, wm_span at);
+
+/* The labels of the members of a place, where the axis along which they stand was. */
+wm_factor *wm_member_labels(wm_hub *h, const wm_hub_place *place, wm_span at);
+
+/* Sets p->stack for a member of a block whose statement has a layout; the caller puts back what was there.
+ * False: reported. */
+bool wm_enter_stack(wm_placer *p, const wm_hub_line *line, const wm_scope *scope, wm_str prefix);
+
+/* A place of the first member, and what the others add to it. */
+void wm_begin_stack(wm_placer *p, wm_hub_place *place);
+void wm_add_to_stack(wm_placer *p, wm_hub_place *stack, const wm_hub_place *place);
+
+/* When all is placed: their layouts. */
+void wm_finish_block_stacks(wm_placer *p);
 
 /* ---- hub_direct.c ---- */
 

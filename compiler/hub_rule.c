@@ -240,13 +240,13 @@ static void add_else(ruler *r, const wm_hub_place *place, wm_place *made, bool w
 /* What is not understood yet beside stacked members. */
 static bool can_stack(ruler *r, const wm_hub_place *place)
 {
-    bool ok = !place->tensor->tag && !place->tensor->ops;
+    bool ok = true;
     for (uint32_t o = 0; o < place->owner_count; o++)
         ok &= is_of(r, place->owners[o].item) &&
               (place->each || place->owners[o].item->stacked_at == place->owners[0].item->stacked_at);
     if (!ok) {
         wm_error(r->h->r->unit, WM_E0199, place->tensor->span,
-                 "operations, parts and missing members of stacked ones (`%s`) are not supported yet",
+                 "that the other side lacks some of the members that are stacked (`%s`) is not supported yet",
                  wm_item_text(r->h, place->owners[0].item));
         r->ok = false;
     }
@@ -260,20 +260,25 @@ static void tag_stacked(ruler *r, const wm_hub_place *place, wm_hub_rename *rena
     uint32_t arrays = place->each ? place->each : place->owner_count;
     if (!can_stack(r, place))
         return;
+    const wm_word *part = *tag;
     *tag = place->each ? NULL : place->owners[0].item->label;
+    const wm_word *array = r->tags && arrays == 1 ? tags[0] : NULL;
     if (r->tags && arrays > 1)
         rename->tags = tags;
-    else if (r->tags && *tag)
-        rename->single = tags[0];
-    else if (r->tags)
-        *tag = tags[0];
+    if (!*tag) {
+        *tag = part ? part : array;
+        part = part ? NULL : part;
+        array = *tag == array ? NULL : array;
+    }
+    rename->around[0] = array;
+    rename->around[1] = part;
 }
 
 static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, const wm_word **tag)
 {
     wm_hub *h = r->h;
     wm_hub_rename rename = {0};
-    *tag = place->owner_count == 1 ? place->tensor->tag : NULL;
+    *tag = place->owner_count == 1 || place->each == 1 ? place->tensor->tag : NULL;
     const wm_word **tags = wm_new(h->arena, const wm_word *, place->owner_count);
     const wm_str **axes = wm_new(h->arena, const wm_str *, place->owner_count);
     bool *missing = wm_new(h->arena, bool, place->owner_count);
@@ -290,7 +295,7 @@ static wm_place *make_place(ruler *r, const wm_hub_place *place, bool written, c
     else if (r->tags && place->owner_count > 1)
         rename.tags = tags;
     else if (r->tags && *tag)
-        rename.single = tags[0];
+        rename.around[0] = tags[0];
     else if (r->tags)
         *tag = tags[0];
     wm_place *made = wm_new(h->arena, wm_place, 1);
@@ -382,38 +387,57 @@ static wm_operand *make_source(ruler *r, const wm_hub_place *place)
     return operand;
 }
 
-/* The arrays folded into the one array of a rule: `"bias" + "rbias"`. */
-static void add_folds(ruler *r, wm_operand *operand, const wm_hub_item *item)
+/* The names of the axes of an array as those of another one, of the same canonical order. */
+static wm_str *axes_as(wm_hub *h, const wm_hub_item *item, const wm_hub_item *other)
+{
+    const wm_member *m = item->member;
+    wm_str *names = wm_new(h->arena, wm_str, m->axis_count);
+    const wm_factor *x = item->array->layout->factors, *y = other->array->layout->factors;
+    for (uint32_t a = 0; a < m->axis_count; a++)
+        names[a] = m->axes[a].name;
+    for (; x && y; x = x->next, y = y->next)
+        for (uint32_t a = 0; x->kind == WM_FA_AXIS && y->kind == WM_FA_AXIS && a < m->axis_count; a++)
+            if (wm_str_eq(m->axes[a].name, x->name->text))
+                names[a] = y->name->text;
+    return names;
+}
+
+/* The tensor of what is folded into the arrays of a place, and its arrays. NULL: reported. */
+static const wm_hub_place *folded_place(ruler *r, const wm_hub_place *place, const struct wm_hub_folded *f,
+                                        ruler *one)
 {
     wm_hub *h = r->h;
-    for (const struct wm_hub_folded *f = item->folds; f; f = f->next) {
-        const struct wm_hub_side_of *of = &f->item->sides[0];
-        if (of->count != 1 || of->places[0]->tensor->tag || item->sides[0].count != 1 ||
-            item->sides[0].places[0]->tensor->tag) {
-            wm_error(
-                h->r->unit, WM_E0199, of->places[0]->tensor->span,
-                "folding `%s` into `%s`, one of which is stored in several tensors, is not supported yet",
-                wm_item_text(h, f->item), wm_item_text(h, item));
-            r->ok = false;
+    const struct wm_hub_side_of *of = &f->item->sides[0];
+    const wm_hub_place *folded = of->places[0];
+    bool ok = of->count == 1 && !folded->tensor->tag && !place->tensor->tag && !r->tags &&
+              place->owners[0].item->sides[0].count == 1 && place->each == folded->each && place->each <= 1 &&
+              place->owner_count == folded->owner_count && place->owner_count <= r->count;
+    one->items = wm_new(h->arena, wm_hub_item *, place->owner_count);
+    one->axes = wm_new(h->arena, wm_str *, place->owner_count);
+    for (uint32_t o = 0; ok && o < place->owner_count; o++) {
+        one->items[one->count] = folded->owners[o].item;
+        one->axes[one->count++] = axes_as(h, folded->owners[o].item, place->owners[o].item);
+        ok = folded->owners[o].item->member == place->owners[o].item->member;
+    }
+    if (ok)
+        return folded;
+    wm_error(h->r->unit, WM_E0199, folded->tensor->span,
+             "folding `%s` into `%s`, one of which is stored in several tensors, is not supported yet",
+             wm_item_text(h, f->item), wm_item_text(h, place->owners[0].item));
+    r->ok = false;
+    return NULL;
+}
+
+/* The arrays folded into the one array of a place: `"bias" + "rbias"`. */
+static void add_folds(ruler *r, wm_operand *operand, const wm_hub_place *place)
+{
+    wm_hub *h = r->h;
+    for (const struct wm_hub_folded *f = place->owners[0].item->folds; f; f = f->next) {
+        ruler one = {.h = h, .tags = r->tags, .stacked = r->stacked, .ok = true};
+        const wm_hub_place *folded = folded_place(r, place, f, &one);
+        if (!folded)
             return;
-        }
-        /* Its axes take the names of the other's, in canonical order. */
-        const wm_member *m = f->item->member;
-        wm_str *names = wm_new(h->arena, wm_str, m->axis_count);
-        const wm_factor *x = f->item->array->layout->factors, *y = item->array->layout->factors;
-        for (uint32_t a = 0; a < m->axis_count; a++)
-            names[a] = m->axes[a].name;
-        for (; x && y; x = x->next, y = y->next)
-            for (uint32_t a = 0; x->kind == WM_FA_AXIS && y->kind == WM_FA_AXIS && a < m->axis_count; a++)
-                if (wm_str_eq(m->axes[a].name, x->name->text))
-                    names[a] = y->name->text;
-        ruler one = {.h = h,
-                     .items = (wm_hub_item *[]){f->item},
-                     .count = 1,
-                     .tags = r->tags,
-                     .axes = (wm_str *[]){names},
-                     .ok = true};
-        wm_operand *second = make_source(&one, of->places[0]);
+        wm_operand *second = make_source(&one, folded);
         wm_value *sum = wm_new(h->arena, wm_value, 1);
         *sum = (wm_value){.kind = WM_VA_BINARY,
                           .span = operand->span,
@@ -436,15 +460,16 @@ static void add_inverse(ruler *r, wm_operand *sources, const wm_hub_place *targe
     r->ok &= ok;
     for (; ops; ops = ops->next) {
         const wm_word *tag = op_tag(r, target, ops->tag);
-        if (!tag && target->owner_count == 1)
+        bool part = target->tensor->tag && (target->owner_count == 1 || target->each == 1);
+        if (!tag && part)
             tag = target->tensor->tag;
-        else if (tag && target->owner_count == 1 && target->tensor->tag) {
+        else if (tag && part) {
             wm_error(h->r->unit, WM_E0199, ops->span,
                      "an operation on a part of a part is not supported yet");
             r->ok = false;
             return;
         }
-        bool whole = target->owner_count >= r->count;
+        bool whole = r->stacked ? !r->tags : target->owner_count >= r->count;
         for (wm_operand *s = sources; s; s = s->next) {
             if (whole || tag) {
                 append_op(r, s, ops, tag);
@@ -455,6 +480,30 @@ static void add_inverse(ruler *r, wm_operand *sources, const wm_hub_place *targe
                     append_op(r, s, ops, r->tags[number_of(r, target->owners[o].item)]);
         }
     }
+}
+
+/* Of members that the source stacks, the operations of one are done for all. */
+static bool done_for_all(ruler *r, size_t number, const wm_hub_place *place)
+{
+    wm_hub *h = r->h;
+    for (size_t i = 0; r->stacked && !place->each && place->tensor->ops && i < number; i++) {
+        const wm_hub_item *item = r->items[i];
+        for (size_t p = 0; stem_of(item) == stem_of(r->items[number]) && p < item->sides[1].count; p++) {
+            const wm_hub_place *other = item->sides[1].places[p];
+            if (other->tensor->ops != place->tensor->ops)
+                continue;
+            bool ok[2];
+            wm_valueop *a = wm_hub_inverse(h, other, &ok[0]), *b = wm_hub_inverse(h, place, &ok[1]);
+            if (ok[0] && ok[1] && wm_hub_same_ops(a, b))
+                return true;
+            wm_error(
+                h->r->unit, WM_E0199, place->tensor->ops->span,
+                "members that the source stacks, and for which this isn't the same, are not supported yet");
+            r->ok = false;
+            return true;
+        }
+    }
+    return false;
 }
 
 static wm_operand *make_target(ruler *r, const wm_hub_place *place)
@@ -594,8 +643,8 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
             place->done = true;
             where |= wm_hub_needs_where(h, place) || place->where;
             *left = make_source(&r, place);
-            if (count == 1)
-                add_folds(&r, *left, items[i]);
+            if (count == 1 || r.stacked)
+                add_folds(&r, *left, place);
             left = &(*left)->next;
         }
     for (size_t i = 0; i < count; i++)
@@ -605,7 +654,8 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
                 continue;
             place->done = true;
             where |= place->where != NULL;
-            add_inverse(&r, rule->left, place);
+            if (!done_for_all(&r, i, place))
+                add_inverse(&r, rule->left, place);
             *right = make_target(&r, place);
             right = &(*right)->next;
         }

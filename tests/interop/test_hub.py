@@ -67,6 +67,24 @@ class Vgg(Pairs):
             self.assertEqual(blocks[0], blocks[1], (a, b))
 
 
+class Stacked(Pairs):
+    def test_pairs(self):
+        """Members apart, and stacked first and second, beside parts, operations and several arrays in a tensor."""
+        spec = os.path.join(SPECS, "stacked.wmap")
+        self.every_pair(spec, "net", ["apart", "second", "tf"])
+        self.every_pair(spec, "net", ["fused", "scan", "apart", "second"])
+
+    def test_values(self):
+        source = self.random_source(os.path.join(SPECS, "stacked.wmap"), "net.apart")
+        out = self.path("out.safetensors")
+        self.wmap_ok("run", os.path.join(SPECS, "stacked.wmap"), "--from", "net.apart", "--to", "second", source, "-o", out)
+        apart, second = safetensors.numpy.load_file(source), safetensors.numpy.load_file(out)
+        for name in ("up.weight", "rnn.w", "rnn.b", "q.w", "scale"):
+            for s in (1, 2):
+                members = [apart[f"{s}.{k}.{name}"] for k in (1, 2, 3)]
+                np.testing.assert_array_equal(second[f"s{s}.{name}"], np.stack(members, axis=1))
+
+
 class LanguageModel(Pairs):
     """Two LSTM layers: torch.nn.LSTM and keras.layers.LSTM compute the same."""
 
