@@ -51,6 +51,11 @@ if(TARGET wmap-cli AND WMAP_PYTHON)
     set(seeds 0..999)
     set(memory 0)
   endif()
+  # As fault-shim, of the C library alone: it is loaded before all else.
+  add_library(random-server MODULE tests/random/server.c)
+  target_compile_definitions(random-server PRIVATE _GNU_SOURCE)
+  target_link_libraries(random-server PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(random-server PROPERTIES C_VISIBILITY_PRESET default)
   add_test(NAME random COMMAND ${WMAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/random/run.py
     --seeds ${seeds} --seconds 600 --memory ${memory} --wmap ${PROJECT_BINARY_DIR}/wmap)
   set_tests_properties(random PROPERTIES TIMEOUT 1200 LABELS random PROCESSORS 2)

@@ -166,8 +166,8 @@ def where_dropped(spec, rng):
     """An extent that nothing else tells."""
     shapes = shapes_of(spec)
     for u, r in rules(spec, rng):
-        if not r.where or r.shared or spec.target_like:  # declared names tell extents too
-            continue
+        if not r.where or r.shared or spec.target_like or any(o.declared for o in r.targets):
+            continue  # declared shapes tell extents, too
         gone = r.where.pop(rng.randrange(len(r.where)))
         if any(list(r.unknown(i, shapes, {})) for i in r.instances):
             return SPEC
@@ -271,7 +271,7 @@ def dtype_differs(spec, rng):
                     return None
                 shape = r.tensors[name][1]
                 r.tensors[name] = to, shape, bytes(product(shape) * (1 if to == "u8" else 2))
-        return FIT
+        return SPEC | FIT if o.computes() else FIT  # a constant may be none of the other dtype
     return None
 
 

@@ -4,6 +4,7 @@ reading the spec."""
 import itertools
 import random
 
+from arithmetic import Arithmetic
 from files import HOLDS, product
 from guards import Guards
 from layout import Pad, Rest
@@ -26,12 +27,13 @@ TEXT_VARS = ["p", "pre", "scope"]
 FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
 
 
-class Generator(Units, Guards):
+class Generator(Units, Guards, Arithmetic):
     """`alone`: a spec that needs no file beside it, neither its source nor an import."""
 
     def __init__(self, seed, alone=False):
         self.alone = alone
         self.rng = random.Random(seed)
+        self.own = random.Random(seed + 0.5)  # of arithmetic.py
         self.spec = Spec(seed)
         self.serial = 0
         self.values = {}  # params
@@ -202,6 +204,13 @@ class Generator(Units, Guards):
         o = Operand(tag, self.pattern(vars_, stack, readable, extra), layout, stack)
         o.raw = self.chance(0.3)
         return o
+
+    def beside(self, o, axes, vars_):
+        """A place for arithmetic with another one."""
+        # of the variables those that the first name has, else nothing tells them
+        mine = [(v, values) for v, values in vars_ if v in o.pattern.vars()]
+        layout = Builder(self.rng).layout([(frozenset(), axes)], False)
+        return Operand(None, self.pattern(mine, [], True), layout)
 
     def loops(self):
         """[(variable, values)] and the environments of the instances."""
@@ -488,7 +497,8 @@ class Generator(Units, Guards):
         self.dtypes(r)
         self.constants(r)
         self.fill(r)
-        for o in r.sources:
+        self.compute(r, vars_)
+        for o in [*r.sources, *(second for o in r.sources for _, second in o.seconds)]:
             for env in [{}] if not bound else envs:
                 unit.matches.append((o.pattern, env, None))
         unit.rules.append(r)
@@ -660,7 +670,7 @@ class Generator(Units, Guards):
                     raise Retry("names match what they should not")
             for r in u.rules:
                 for i in r.instances:
-                    for o in r.sources:
+                    for o in [*r.sources, *(second for o in r.sources for _, second in o.seconds)]:
                         if o.absent:
                             continue
                         for name, at in o.tensors(i):

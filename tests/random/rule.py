@@ -3,6 +3,7 @@ operand and carries what it finds under a key (tags, axes with their indices) fr
 
 import itertools
 
+from arithmetic import binary, number, rounded
 from files import product
 from layout import Axis, Rest
 from solve import solve
@@ -17,6 +18,7 @@ class Operand:
         self.stack = [h.var for h in pattern.holes() if h.var in stack]
         self.dtype = self.cast = self.policy = None
         self.optional = self.absent = False  # a copy that the declared target may lack, or lacks
+        self.ops, self.seconds = [], []  # what is computed: operations, and (operator, another place)
         self.copied = {}  # axes of `{=s}`: their numbers in the names that are read
         self.declared = ""  # `: dtype shape` of a target
         self.raw = False
@@ -52,9 +54,38 @@ class Operand:
     def text(self, rng, said):
         words = (f"{self.tag}: " if self.tag else "") + self.pattern.text(rng, said, self.raw) + self.layout.text()
         words += " optional" if self.optional else ""
+        for op, second in self.seconds:
+            words += f" {op} " + second.text(rng, said)
+        for op in self.ops:
+            words += " | " + op.text()
         if self.cast:
             words += f" | cast {self.cast}" + (f" {self.policy}" if self.policy else "")
         return words + self.declared
+
+    def computes(self):
+        return bool(self.ops or self.seconds)
+
+    def computed(self, element, cell, inst, tensors):
+        """What the operations make of an element, of the dtype that it has."""
+        x = number(self.dtype, element)
+        for op, second in self.seconds:
+            x = binary(op, x, second.value_at(cell, inst, tensors))
+        for op in self.ops:
+            if op.tag is None or (":" + op.tag, 0) in cell:
+                x = op.apply(x)
+        return rounded(self.dtype, x)
+
+    def value_at(self, cell, inst, tensors):
+        """The number of a place over some of the axes of a cell."""
+        ((name, at),) = self.tensors(inst)
+        if name not in self.found:
+            _, shape, raw = tensors[name]
+            size = size_of(self.dtype)
+            cells = self.layout.elements(inst.n, inst.rest, self.base(at))[1]
+            self.found[name] = {c: number(self.dtype, raw[k * size : k * size + size]) for k, c in enumerate(cells)}
+        here = self.found[name]
+        axes = {a for a, _ in next(iter(here))} if here else set()
+        return here[frozenset(x for x in cell if x[0] in axes)]
 
     def axes(self):
         """Those that are in no piece."""
@@ -93,7 +124,7 @@ class Rule:
 
     def equations(self, inst, shapes):
         """(factor, extent) of all dimensions whose tensors' shapes are known; `shapes` is name -> shape."""
-        for o in self.sources + self.targets:
+        for o in self.sources + self.targets + [second for o in self.sources for _, second in o.seconds]:
             for name, _ in o.tensors(inst):
                 shape = shapes.get(name)
                 if shape is None:
@@ -134,6 +165,9 @@ class Rule:
     def evaluate(self, tensors, maps):
         """The target's tensors, as (name, dtype, shape, bytes), of each instance a list. `maps` are map-wide casts."""
         own = any(o.cast for o in self.sources)
+        for o in self.sources:
+            for _, second in o.seconds:
+                second.found = {}
         for inst in self.instances:
             found, dtype = {}, None
             for o in self.sources:
@@ -149,6 +183,7 @@ class Rule:
                         if cell is not None:
                             assert cell not in found or self.equal or o.promises(), (name, cell)
                             element = raw[k * size : k * size + size]
+                            element = o.computed(element, cell, inst, tensors) if o.computes() else element
                             element = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
                             assert found.setdefault(cell, element) == element, (name, cell)
             used, out = set(), []
@@ -181,7 +216,7 @@ class Rule:
         """Whether the rule can be turned: all elements of both sides, each once, and names that can be read."""
         loops = set().union(*(set(i.env) for i in self.instances))
         for o in self.sources + self.targets:
-            if o.cast or o.optional or o.promises() or self.equal or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
+            if o.cast or o.computes() or o.optional or o.promises() or self.equal or o.layout.otherwise is not None or o.pattern.vars() != loops | set(o.stack):
                 return False
             if any(h.kind in ("expr", "wild") for h in o.pattern.holes()):
                 return False

@@ -6,11 +6,12 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import random
 import re
 import shutil
 import signal
+import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +28,6 @@ from spec import SECOND
 from turn import turned
 from values import is_nan, kind_of, size_of
 
-SECONDS = 60
 ERROR = re.compile(r"\S+: error\[E\d+\]: ")
 PLACED = re.compile(r"(spec|lib)\.wmap:\d+:\d+: error")
 BROKEN = re.compile(r"`([^`]*)`: (R080[123]): (\d+) element.*, at (\[[^\]]*\])$", re.M)
@@ -40,36 +40,29 @@ class Failure(Exception):
 
 
 class Runner:
-    """A folder, and wmap in it."""
+    """A folder, and wmap in it: one process that serves many command lines (server.c)."""
 
     def __init__(self, wmap, memory, folder):
         self.wmap, self.memory, self.folder = wmap, memory, folder
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("WMAP_")}
-        self.env["WMAP_LIBEXEC"] = os.path.dirname(wmap)
+        env = {k: v for k, v in os.environ.items() if not k.startswith("WMAP_")}
+        env["WMAP_LIBEXEC"] = os.path.dirname(wmap)
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        env["LD_PRELOAD"] = os.path.join(os.path.dirname(wmap), "librandom-server.so")
         os.chdir(folder)
+        self.server = subprocess.Popen([wmap], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, bufsize=0)
 
     def run(self, *args):
-        """The exit status (or minus the signal), and all that was printed. Not by `subprocess`, which takes longer than wmap."""
-        opened = [
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ]
-        pid = os.posix_spawn(self.wmap, ["wmap", *args], self.env, file_actions=opened)
-        signal.alarm(SECONDS)
-        try:
-            _, status, used = os.wait4(pid, 0)
-            status = os.waitstatus_to_exitcode(status)
-            # what the new process took over from this one before it became wmap counts for it, too
-            own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            if self.memory and used.ru_maxrss > max(self.memory * 1024, own + 1024):
-                status = f"{used.ru_maxrss} KiB of memory"
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        """The exit status (or minus the signal), and all that was printed."""
+        words = b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in ("wmap", *args))
+        self.server.stdin.write(struct.pack("<I", len(words)) + words)
+        answer = self.server.stdout.read(8)
+        if len(answer) != 8:
+            raise RuntimeError("the server of tests/random is gone")
+        status, used = struct.unpack("<ii", answer)
+        if self.memory and used > self.memory * 1024:
+            status = f"{used} KiB of memory"
+        elif status == -signal.SIGALRM:
             status = "none after a minute"
-        finally:
-            signal.alarm(0)
         with open("said", errors="replace") as f:
             return status, f.read()
 
@@ -212,8 +205,8 @@ class Runner:
 
 
 def casts(spec):
-    """Whether some value was cast, so that a NaN may have another payload."""
-    return bool(spec.maps) or any(o.cast for u in spec.units for r in u.rules for o in r.sources)
+    """Whether some value was cast or computed, so that a NaN may have another payload."""
+    return bool(spec.maps) or any(o.cast or o.computes() for u in spec.units for r in u.rules for o in r.sources)
 
 
 def compare(want, got, ordered, casts):
@@ -371,14 +364,9 @@ def damaged(seed, spec):
     return failure(seed, f"damaged: status {status}\n{said}\n{bytes(text)}", spec)
 
 
-def late(*_):
-    raise TimeoutError
-
-
 def begin(wmap, memory, folder, kept):
     """In each process: a folder of its own."""
     global runner, keep
-    signal.signal(signal.SIGALRM, late)
     runner, keep = Runner(wmap, memory, tempfile.mkdtemp(dir=folder)), kept
 
 
@@ -398,7 +386,7 @@ def main():
     parser.add_argument("--seeds", default="0..999", help="A..B")
     parser.add_argument("--wmap", default=os.environ.get("WMAP", "wmap"))
     parser.add_argument("--keep", help="a folder for the specs and files of what failed")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--most", type=int, default=10, help="failures after which to stop")
     parser.add_argument(
         "--seconds", type=float, default=1e9, help="stop after so long, having run what there was time for"
@@ -411,7 +399,8 @@ def main():
     if args.specs:
         write_specs(args.specs, seeds)
         return 0
-    folder = tempfile.mkdtemp(prefix="wmap-random-")
+    quick = "/dev/shm" if "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix="wmap-random-", dir=quick)
     started, passed, failed = time.monotonic(), 0, 0
     setup = os.path.abspath(args.wmap), args.memory, folder, args.keep and os.path.abspath(args.keep)
     try:
