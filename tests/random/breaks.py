@@ -271,7 +271,7 @@ def dtype_differs(spec, rng):
                     return None
                 shape = r.tensors[name][1]
                 r.tensors[name] = to, shape, bytes(product(shape) * (1 if to == "u8" else 2))
-        return SPEC | FIT if o.computes() else FIT  # a constant may be none of the other dtype
+        return SPEC | FIT if o.computes() or o.layout.otherwise else FIT  # a constant may be none of the other dtype
     return None
 
 
