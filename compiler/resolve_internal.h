@@ -6,11 +6,12 @@
 #include "compiler/resolve.h"
 #include "compiler/scope.h"
 
-#define WM_MAX_ROUNDS 1000000
-#define WM_MAX_LINES  4000000
-#define WM_MAX_VARS   256
-#define WM_MAX_USES   32
-#define WM_MAX_STAGES 64
+#define WM_MAX_ROUNDS   1000000
+#define WM_MAX_FINDINGS 100000 /* in loops */
+#define WM_MAX_LINES    4000000
+#define WM_MAX_VARS     256
+#define WM_MAX_USES     32
+#define WM_MAX_STAGES   64
 
 /* A map of statements to run, alone or as a part of a chain. */
 typedef struct wm_stage {

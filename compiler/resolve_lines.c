@@ -28,6 +28,12 @@ void wm_stamp_round(wm_resolver *r, const wm_context *context, const wm_diag *be
     for (wm_diag *d = before ? before->next : r->unit->diags; d; d = d->next)
         if (!d->round)
             d->round = context->round;
+    if (r->unit->errors > WM_MAX_FINDINGS && !r->spent) {
+        wm_error(r->unit, WM_E0901, r->unit->last->span,
+                 "the loops of this map have more than %d errors: the rest of it is not looked at",
+                 WM_MAX_FINDINGS);
+        r->spent = r->program->failed = true;
+    }
 }
 
 wm_named *wm_new_round(wm_resolver *r, const wm_context *context, uint32_t count, wm_context *inner)
