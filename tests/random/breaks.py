@@ -29,12 +29,15 @@ def parents(layout):
 
 
 def rules(spec, rng):
-    """Rules with layouts that are said, in a random order, each with its unit."""
+    """Rules with layouts that are said, over elements that are there, in a random order, each with its unit."""
     all_ = [
         (u, r)
         for u in spec.units
         for r in u.rules
-        if not r.verbs and not r.equal and not any(o.axes() for o in r.sources + r.targets)
+        if not r.verbs
+        and not r.equal
+        and not any(o.axes() for o in r.sources + r.targets)
+        and not any(0 in i.n.values() for i in r.instances)
     ]
     rng.shuffle(all_)
     return all_
