@@ -304,14 +304,14 @@ const wm_hub_model *wm_hub_open_below(wm_hub *h, const wm_call *call, const wm_s
     while (last->next)
         last = last->next;
     wm_givens givens = {0};
-    if (m->block->item->kind != WM_IT_ARCH) {
+    if (m->layer || m->block->item->kind != WM_IT_ARCH) {
         wm_diag *d =
-            wm_error(h->r->unit, WM_E1015, call->name->span, "%s is a block: only an architecture has models",
-                     wm_quote(h->r->unit, m->block->name));
+            wm_error(h->r->unit, WM_E1015, call->name->span, "`%s` is a %s: only an architecture has models",
+                     wm_member_text(h, m), m->layer ? "layer" : "block");
         wm_diag_also(h->r->unit, d, m->span, "the member");
         return NULL;
     }
-    const wm_decl *named = last == call->name->parts ? m->named : arch_of(h, m->named->file, call);
+    const wm_decl *named = last == call->name->parts ? m->named : arch_of(h, m->parent->block->file, call);
     wm_givens unused = {0};
     const wm_decl *base = named ? wm_hub_base(h, named, &unused) : NULL;
     if (!base || !wm_hub_give(h, caller, call, &givens))

@@ -656,7 +656,10 @@ static void walk(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str pr
         wm_hub_line *line = line_of(p, lines, m, &scope, &bad);
         if (bad)
             continue;
-        if (m->layer && (line || all_direct(m, side))) {
+        if (m->layer && line && line->stmt->from) {
+            wm_hub_open_below(h, line->stmt->from, scope, m, 0); /* says that it can't be */
+            fail(p);
+        } else if (m->layer && (line || all_direct(m, side))) {
             *wm_push(h->arena, p->leaves, p->count, p->cap) =
                 (wm_leaf){m, line, scope, p->dialect, prefix, p->stack, p->stacked_at};
         } else if (!line && all_direct(m, side)) {
