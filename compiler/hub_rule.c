@@ -417,7 +417,7 @@ static const wm_hub_place *folded_place(ruler *r, const wm_hub_place *place, con
     for (uint32_t o = 0; ok && o < place->owner_count; o++) {
         one->items[one->count] = folded->owners[o].item;
         one->axes[one->count++] = axes_as(h, folded->owners[o].item, place->owners[o].item);
-        ok = folded->owners[o].item->member == place->owners[o].item->member;
+        ok = folded->owners[o].item->stacked_at == place->owners[o].item->stacked_at;
     }
     if (ok)
         return folded;
