@@ -1,28 +1,41 @@
 """What is computed of elements: operations behind a place, and arithmetic with other places. In doubles, one rounding at the
-end; whole numbers without bounds, which must fit at the end."""
+end and before each cast; whole numbers without bounds, which must fit there."""
 
 import math
 import struct
 
 from layout import Rest
-from values import DTYPES, Overflow, decode, encode, kind_of
+from values import DTYPES, Overflow, cast, decode, encode, is_nan, kind_of, size_of
 
 FLOAT_OPS = ["+", "-", "*", "/", "neg", "neg", "exp", "log", "sqrt", "rsqrt", "pow"]
 WHOLE_OPS = ["+", "-", "*", "neg"]
 FLOAT_CONSTANTS = ["0.5", "2", "-1", "0.1", "1e-05", "3", "-0.25", "1024", "0.3333"]
 WHOLE_CONSTANTS = ["1", "2", "3", "0", "-1"]
+SCALES = ["2", "0.5", "-1", "-0.25", "4"]
+INVERSE = {"+": "-", "-": "+", "*": "/", "/": "*", "neg": "neg"}
 POWERS = ["2", "-1", "-2", "0.5", "-0.5", "3", "1.5", "-3"]
 
 
 class Op:
-    """`| tag: name constant`."""
+    """`| tag: name constant`; of `cast` and `bitcast` with the dtype `to`."""
 
-    def __init__(self, name, tag=None, constant=None):
-        self.name, self.tag, self.constant = name, tag, constant
+    def __init__(self, name, tag=None, constant=None, to=None, policy=None):
+        self.name, self.tag, self.constant, self.to, self.policy = name, tag, constant, to, policy
 
     def text(self):
-        words = [self.name] + ([self.constant] if self.constant else [])
+        words = [w for w in (self.name, self.constant, self.to, self.policy) if w]
         return (f"{self.tag}: " if self.tag else "") + " ".join(words)
+
+    def inverse(self):
+        return Op(INVERSE[self.name], self.tag, self.constant)
+
+    def change(self, value):
+        if self.name == "bitcast":
+            value.stand(self.to, value.bits(), value.kept)
+        elif self.name == "cast":
+            value.stand(self.to, cast(value.element(), value.dtype, self.to, self.policy), False)
+        else:
+            value.put(self.apply(value.number()))
 
     def apply(self, x):
         if self.name in ("+", "-", "*", "/"):
@@ -31,6 +44,32 @@ class Op:
         if self.name == "neg":
             return -x
         return FUNCTIONS[self.name](x) if self.name != "pow" else power(x, self.constant)
+
+
+class Value:
+    """What an element has become: bytes of a dtype, or a number that will be rounded to it."""
+
+    def __init__(self, dtype, element):
+        self.stand(dtype, element, True)
+
+    def stand(self, dtype, element, kept):
+        """`kept`: nothing was computed of it, so that a NaN still has its payload."""
+        self.dtype, self.raw, self.x, self.kept = dtype, element, None, kept
+
+    def put(self, x):
+        self.raw, self.x, self.kept = None, x, False
+
+    def number(self):
+        return number(self.dtype, self.raw) if self.x is None else self.x
+
+    def element(self):
+        return self.raw if self.x is None else rounded(self.dtype, self.x)
+
+    def bits(self):
+        element = self.element()
+        if not self.kept and is_nan(self.dtype, element):
+            raise Overflow("a payload that nothing tells")
+        return element
 
 
 def divided(x, y):
@@ -102,6 +141,18 @@ def rounded(dtype, x):
     return encode(dtype, decode("f64", struct.pack("<d", x)), "allow")
 
 
+def flows(o, tags, element):
+    """Whether an element of a piece with these tags isn't itself again after the operations and their inverses."""
+    ops = [op for op in o.ops if op.tag is None or op.tag in tags]
+    value = Value(o.dtype, element)
+    for op in ops:
+        op.change(value)
+    value.stand(o.dtype, value.element(), False)
+    for op in reversed(ops):
+        op.inverse().change(value)
+    return value.element() != element
+
+
 class Arithmetic:
     """A mixin of generate.Generator. It has random numbers of its own, so that what else a seed gives stays."""
 
@@ -112,7 +163,7 @@ class Arithmetic:
         if not plain or rng.random() > 0.3:
             return
         for o in rule.sources:
-            if not o.absent and kind_of(o.dtype) in ("float", "int", "uint") and rng.random() < 0.7:
+            if not o.absent and not o.bits and kind_of(o.dtype) in ("float", "int", "uint") and rng.random() < 0.7:
                 self.compute_one(rule, o, vars_)
 
     def compute_one(self, rule, o, vars_):
@@ -125,14 +176,19 @@ class Arithmetic:
                 small = b"".join(rounded(dtype, rng.randrange(6)) for _ in range(len(raw) // size))
                 rule.tensors[name] = dtype, shape, small
         tags = sorted({tag[1:] for p in o.pieces() for tag, _ in p if tag[0] == ":"} - {"else"})
+        if rng.random() < 0.4:
+            self.scale(rule, o, own, tags, before)
+            return
+        dtype = o.dtype
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
-            name = rng.choice(FLOAT_OPS if floating else WHOLE_OPS)
-            constant = None
-            if name in "+-*/":
-                constant = rng.choice(FLOAT_CONSTANTS if floating else WHOLE_CONSTANTS)
-            elif name == "pow":
-                constant = rng.choice(POWERS)
-            o.ops.append(Op(name, rng.choice(tags) if tags and rng.random() < 0.4 else None, constant))
+            tag = rng.choice(tags) if tags and rng.random() < 0.4 else None
+            if rng.random() < 0.25:
+                o.ops.append(self.conversion(dtype))
+                dtype = o.ops[-1].to
+            else:
+                o.ops.append(self.operation(kind_of(dtype) == "float", tag))
+        if dtype != o.dtype:  # what comes out has the dtype that the rule was made for
+            o.ops.append(Op("cast", to=o.dtype, policy=rng.choice((None, "saturate", "allow"))))
         if rng.random() < 0.4 and not o.stack and not any(isinstance(d, Rest) for d in o.layout.dims):
             self.second(rule, o, vars_, floating)
         try:
@@ -140,6 +196,47 @@ class Arithmetic:
                 pass
         except Overflow:
             o.ops, o.seconds, rule.tensors = [], [], before
+
+    def operation(self, floating, tag):
+        rng = self.own
+        name, constant = rng.choice(FLOAT_OPS if floating else WHOLE_OPS), None
+        if name in "+-*/":
+            constant = rng.choice(FLOAT_CONSTANTS if floating else WHOLE_CONSTANTS)
+        elif name == "pow":
+            constant = rng.choice(POWERS)
+        return Op(name, tag, constant)
+
+    def conversion(self, dtype):
+        """A cast, or a bitcast to a dtype of its size."""
+        some = [d for d in DTYPES if kind_of(d) in ("float", "int", "uint") and d != dtype]
+        same = [d for d in some if size_of(d) == size_of(dtype)]
+        if self.own.random() < 0.5:
+            return Op("bitcast", to=self.own.choice(same))
+        return Op("cast", to=self.own.choice(some), policy=self.own.choice((None, None, "saturate", "allow")))
+
+    def scale(self, rule, o, own, tags, before):
+        """What is exact both ways where nothing over- or underflows, and mostly nothing does."""
+        rng, floating = self.own, kind_of(o.dtype) == "float"
+        for name in own if floating and rng.random() < 0.8 else ():
+            dtype, shape, raw = rule.tensors[name]
+            some = (rounded(dtype, rng.choice((-1, 1)) * rng.uniform(1, 2)) for _ in range(len(raw) // size_of(dtype)))
+            rule.tensors[name] = dtype, shape, b"".join(some)
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            tag = rng.choice(tags) if tags and rng.random() < 0.4 else None
+            name = rng.choice(("neg", "*", "/") if floating else ("neg", "+", "-"))
+            constant = None if name == "neg" else rng.choice(SCALES if floating else WHOLE_CONSTANTS)
+            o.ops.append(Op(name, tag, constant))
+        try:
+            for _ in rule.evaluate(rule.tensors, self.spec.maps):
+                pass
+        except Overflow:
+            o.ops, rule.tensors = [], before
+            return
+        pieces = [{op.tag for op in o.ops if op.tag and (":" + op.tag, 0) in p} for p in o.pieces()]
+        for name in own if floating else ():
+            raw, size = rule.tensors[name][2], size_of(o.dtype)
+            some = {raw[k : k + size] for k in range(0, len(raw), size)}
+            o.flows = o.flows or any(flows(o, tags, element) for tags in pieces for element in some)
 
     def second(self, rule, o, vars_, floating):
         """Another place, over some of the axes that all pieces of the first have."""

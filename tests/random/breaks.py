@@ -260,7 +260,7 @@ def dtype_differs(spec, rng):
     if spec.maps:
         return None
     for _, r in rules(spec, rng):
-        if len(r.sources) < 2 or any(o.cast for o in r.sources):
+        if len(r.sources) < 2 or any(o.cast or any(op.to for op in o.ops) for o in r.sources):
             continue
         o = rng.choice(r.sources)
         others = {n for x in r.sources if x is not o for i in r.instances for n, _ in x.tensors(i)}

@@ -394,6 +394,8 @@ class Generator(Units, Guards, Arithmetic):
         spec = self.spec
         mine, theirs = HOLDS[spec.source_format], HOLDS[spec.target_format]
         some = [d for d in mine if spec.maps.get(d, d) in theirs]
+        if self.own.random() < 0.06 and self.bitcasts(rule, mine, [d for d in theirs if d not in spec.maps]):
+            return
         if self.chance(0.2):
             to = self.pick(*[d for d in theirs if kind_of(d) not in ("raw", "complex")])
             froms = [d for d in mine if kind_of(d) not in ("raw", "complex")]
@@ -410,6 +412,17 @@ class Generator(Units, Guards, Arithmetic):
         for o in rule.sources:
             o.dtype = dtype
 
+    def bitcasts(self, rule, mine, theirs):
+        """The same bits under another dtype; not of bool, which has few."""
+        to = self.own.choice([d for d in theirs if d != "bool"])
+        froms = [d for d in mine if size_of(d) == size_of(to)]
+        if not froms:
+            return False
+        first = self.own.choice(froms)
+        for o in rule.sources:
+            o.dtype, o.cast, o.bits = first if rule.equal else self.own.choice(froms), to, True
+        return True
+
     def fill(self, rule):
         """The bytes of the sources."""
         for i in rule.instances:
@@ -423,7 +436,7 @@ class Generator(Units, Guards, Arithmetic):
                         self.learn(i, known, equal, rule.tensors[name][2], o, at)
             for o in [x for x in rule.sources if not x.absent]:
                 shape = o.shape(i)
-                to = o.cast if o.policy is None else None
+                to = o.cast if o.policy is None and not o.bits else None
                 into = [to] if to else []
                 if not any(x.cast for x in rule.sources) and o.dtype in self.spec.maps:
                     into = [self.spec.maps[o.dtype]]

@@ -169,7 +169,7 @@ def in_rule(r, i, tensors, found):
                     used[cells[k]] = k
             slices = [k for k, cell in enumerate(cells) if cell is not None and some[k] != some[used[cell]]]
             found.add("R0802", name, shape, slices)
-            copies = [k for cell, k in used.items() if r.result(o, first.setdefault(cell, some[k])) != r.result(o, some[k])]
+            copies = [k for cell, k in used.items() if o.converted(first.setdefault(cell, some[k])) != o.converted(some[k])]
             found.add("R0802", name, shape, copies)
 
 

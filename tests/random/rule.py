@@ -3,7 +3,7 @@ operand and carries what it finds under a key (tags, axes with their indices) fr
 
 import itertools
 
-from arithmetic import binary, number, rounded
+from arithmetic import Value, binary, number
 from files import product
 from layout import Axis, Rest
 from solve import solve
@@ -17,8 +17,10 @@ class Operand:
         self.tag, self.pattern, self.layout = tag, pattern, layout
         self.stack = [h.var for h in pattern.holes() if h.var in stack]
         self.dtype = self.cast = self.policy = None
+        self.bits = False  # `cast` is a `bitcast`
         self.optional = self.absent = False  # a copy that the declared target may lack, or lacks
         self.ops, self.seconds = [], []  # what is computed: operations, and (operator, another place)
+        self.flows = False  # whether turned operations may lose what over- or underflowed
         self.copied = {}  # axes of `{=s}`: their numbers in the names that are read
         self.declared = ""  # `: dtype shape` of a target
         self.raw = False
@@ -58,22 +60,32 @@ class Operand:
             words += f" {op} " + second.text(rng, said)
         for op in self.ops:
             words += " | " + op.text()
-        if self.cast:
-            words += f" | cast {self.cast}" + (f" {self.policy}" if self.policy else "")
-        return words + self.declared
+        return words + self.ending() + self.declared
+
+    def ending(self):
+        if not self.cast:
+            return ""
+        return f" | {'bit' * self.bits}cast {self.cast}" + (f" {self.policy}" if self.policy else "")
+
+    def casts(self):
+        """Whether it has a `cast`, so that none of the map counts."""
+        return bool(self.cast and not self.bits) or any(op.name == "cast" for op in self.ops)
+
+    def converted(self, element):
+        return cast(element, self.dtype, self.cast, self.policy) if self.cast and not self.bits else element
 
     def computes(self):
         return bool(self.ops or self.seconds)
 
     def computed(self, element, cell, inst, tensors):
         """What the operations make of an element, of the dtype that it has."""
-        x = number(self.dtype, element)
+        value = Value(self.dtype, element)
         for op, second in self.seconds:
-            x = binary(op, x, second.value_at(cell, inst, tensors))
+            value.put(binary(op, value.number(), second.value_at(cell, inst, tensors)))
         for op in self.ops:
             if op.tag is None or (":" + op.tag, 0) in cell:
-                x = op.apply(x)
-        return rounded(self.dtype, x)
+                op.change(value)
+        return value.element()
 
     def value_at(self, cell, inst, tensors):
         """The number of a place over some of the axes of a cell."""
@@ -164,7 +176,7 @@ class Rule:
 
     def evaluate(self, tensors, maps):
         """The target's tensors, as (name, dtype, shape, bytes), of each instance a list. `maps` are map-wide casts."""
-        own = any(o.cast for o in self.sources)
+        own = any(o.casts() for o in self.sources)
         for o in self.sources:
             for _, second in o.seconds:
                 second.found = {}
@@ -184,7 +196,10 @@ class Rule:
                             assert cell not in found or self.equal or o.promises(), (name, cell)
                             element = raw[k * size : k * size + size]
                             element = o.computed(element, cell, inst, tensors) if o.computes() else element
-                            element = element if dtype == o.dtype else cast(element, o.dtype, dtype, o.policy)
+                            if o.cast:
+                                element = o.converted(element)
+                            elif dtype != o.dtype:
+                                element = cast(element, o.dtype, dtype)
                             assert found.setdefault(cell, element) == element, (name, cell)
             used, out = set(), []
             for o in self.targets:
@@ -197,11 +212,6 @@ class Rule:
                     out.append((name, dtype, shape, b"".join(fill if c is None else found[c] for c in cells)))
             assert used - {None} == set(found), "a piece of the source goes nowhere"
             yield out
-
-    @staticmethod
-    def result(o, element):
-        """What copies are compared by."""
-        return cast(element, o.dtype, o.cast, o.policy) if o.cast else element
 
     def first_names(self, place):
         """For the order of instances: those of the first operand with all loop variables, by their place in the file;

@@ -75,7 +75,7 @@ def verb_rule(g, unit):
         left, right = (
             ", ".join(
                 o.pattern.text(rng, said)
-                + (f" | cast {o.cast}" + (f" {o.policy}" if o.policy else "") if o.cast else "")
+                + o.ending()
                 for o in side
             )
             for side in (sources, targets)
