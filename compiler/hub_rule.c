@@ -402,39 +402,44 @@ static wm_str *axes_as(wm_hub *h, const wm_hub_item *item, const wm_hub_item *ot
     return names;
 }
 
-/* The tensor of what is folded into the arrays of a place, and its arrays. NULL: reported. */
-static const wm_hub_place *folded_place(ruler *r, const wm_hub_place *place, const struct wm_hub_folded *f,
-                                        ruler *one)
+/* The tensor of what is folded into an array of a place, and what it is there folded into: of stacked members
+ * all of them. NULL: reported. */
+static const wm_hub_place *folded_place(ruler *r, const wm_hub_place *place, const wm_hub_item *item,
+                                        const struct wm_hub_folded *f, ruler *one)
 {
     wm_hub *h = r->h;
     const struct wm_hub_side_of *of = &f->item->sides[0];
     const wm_hub_place *folded = of->places[0];
-    bool ok = of->count == 1 && !folded->tensor->tag && !place->tensor->tag && !r->tags &&
-              place->owners[0].item->sides[0].count == 1 && place->each == folded->each && place->each <= 1 &&
-              place->owner_count == folded->owner_count && place->owner_count <= r->count;
-    one->items = wm_new(h->arena, wm_hub_item *, place->owner_count);
-    one->axes = wm_new(h->arena, wm_str *, place->owner_count);
-    for (uint32_t o = 0; ok && o < place->owner_count; o++) {
-        one->items[one->count] = folded->owners[o].item;
-        one->axes[one->count++] = axes_as(h, folded->owners[o].item, place->owners[o].item);
-        ok = folded->owners[o].item->stacked_at == place->owners[o].item->stacked_at;
+    bool stacked = place->each > 0;
+    uint32_t count = stacked ? place->owner_count : 1;
+    bool ok = of->count == 1 && !folded->tensor->tag && !place->tensor->tag && !(r->tags && r->stacked) &&
+              item->sides[0].count == 1 &&
+              (!stacked || (place->each == 1 && folded->each == 1 && folded->owner_count == count));
+    one->items = wm_new(h->arena, wm_hub_item *, count);
+    one->axes = wm_new(h->arena, wm_str *, count);
+    for (uint32_t o = 0; ok && o < count; o++) {
+        wm_hub_item *from = stacked ? folded->owners[o].item : f->item;
+        const wm_hub_item *into = stacked ? place->owners[o].item : item;
+        one->items[one->count] = from;
+        one->axes[one->count++] = axes_as(h, from, into);
+        ok = !stacked || from->stacked_at == into->stacked_at;
     }
     if (ok)
         return folded;
     wm_error(h->r->unit, WM_E0199, folded->tensor->span,
              "folding `%s` into `%s`, one of which is stored in several tensors, is not supported yet",
-             wm_item_text(h, f->item), wm_item_text(h, place->owners[0].item));
+             wm_item_text(h, f->item), wm_item_text(h, item));
     r->ok = false;
     return NULL;
 }
 
-/* The arrays folded into the one array of a place: `"bias" + "rbias"`. */
-static void add_folds(ruler *r, wm_operand *operand, const wm_hub_place *place)
+/* The arrays folded into the one array of a rule: `"bias" + "rbias"`. */
+static void add_folds(ruler *r, wm_operand *operand, const wm_hub_place *place, const wm_hub_item *item)
 {
     wm_hub *h = r->h;
-    for (const struct wm_hub_folded *f = place->owners[0].item->folds; f; f = f->next) {
+    for (const struct wm_hub_folded *f = item->folds; f; f = f->next) {
         ruler one = {.h = h, .tags = r->tags, .stacked = r->stacked, .ok = true};
-        const wm_hub_place *folded = folded_place(r, place, f, &one);
+        const wm_hub_place *folded = folded_place(r, place, item, f, &one);
         if (!folded)
             return;
         wm_operand *second = make_source(&one, folded);
@@ -644,7 +649,7 @@ void wm_hub_rule(wm_hub *h, wm_hub_item **items, size_t count, wm_hub_outs *out)
             where |= wm_hub_needs_where(h, place) || place->where;
             *left = make_source(&r, place);
             if (count == 1 || r.stacked)
-                add_folds(&r, *left, place);
+                add_folds(&r, *left, place, items[i]);
             left = &(*left)->next;
         }
     for (size_t i = 0; i < count; i++)
