@@ -14,6 +14,7 @@ import transformers as hf
 from safetensors.torch import load_file
 
 from common import HERE, Case, distance, wmap
+import keras_hub
 from timm.models.vision_transformer import VisionTransformer
 
 hf.logging.set_verbosity_error()
@@ -221,6 +222,28 @@ class Bert(Family):
         got = self.convert("bert", f"bert.google ({self.ARCH})", "hf_base", self.npz("g.npz", self.google()), "out.safetensors",
                            "--without", "pretraining")  # fmt: skip
         hf.BertModel(self.model.config).load_state_dict(got, strict=True)
+
+    def test_keras_hub(self):
+        """To KerasHub's file and back: the same outputs, the same bits; and its variables' paths."""
+        base, spec = randomized(hf.BertModel(self.model.config)).eval(), f"bert.hf_base ({self.ARCH})"
+        base.save_pretrained(self.path("base"))
+        there, again = self.path("bert.weights.h5"), self.path("again.weights.h5")
+        source = self.path("base/model.safetensors")
+        self.wmap_ok("run", "bert/bert", "--from", spec, "--to", "keras_hub_weights", source, "-o", there)
+        hub = keras_hub.models.BertBackbone(vocabulary_size=11, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=12,
+                                            max_sequence_length=7, dropout=0)  # fmt: skip
+        hub.load_weights(there)
+        tokens = np.random.default_rng(5).integers(0, 11, (2, 6))
+        ones = np.ones_like(tokens)
+        y = hub({"token_ids": tokens, "segment_ids": ones * 0, "padding_mask": ones})
+        with torch.no_grad():
+            x = base(torch.from_numpy(tokens))
+        self.assertLess(distance(np.asarray(y["sequence_output"]), x.last_hidden_state), 1e-4)
+        self.assertLess(distance(np.asarray(y["pooled_output"]), x.pooler_output), 1e-4)
+        hub.save_weights(again)
+        for model, path in (("keras_hub_weights", again), ("keras_hub", self.npz("p.npz", {v.path: np.asarray(v) for v in hub.weights}))):
+            got = self.convert("bert", f"bert.{model} ({self.ARCH})", "hf_base", path, "out.safetensors")
+            self.same(got, load_file(source))
 
 
 class Llama(Family):
