@@ -180,13 +180,16 @@ class Arithmetic:
             self.scale(rule, o, own, tags, before)
             return
         dtype = o.dtype
+        # behind a cast of one operand a cast of the map is for the others alone, and their dtypes differ
+        free = dtype not in self.spec.maps or len(rule.sources) == 1
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
             tag = rng.choice(tags) if tags and rng.random() < 0.4 else None
-            if rng.random() < 0.25:
+            if free and rng.random() < 0.25:
                 o.ops.append(self.conversion(dtype))
                 dtype = o.ops[-1].to
             else:
                 o.ops.append(self.operation(kind_of(dtype) == "float", tag))
+        o.flows = True  # not looked at
         if dtype != o.dtype:  # what comes out has the dtype that the rule was made for
             o.ops.append(Op("cast", to=o.dtype, policy=rng.choice((None, "saturate", "allow"))))
         if rng.random() < 0.4 and not o.stack and not any(isinstance(d, Rest) for d in o.layout.dims):

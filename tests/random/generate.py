@@ -5,6 +5,7 @@ import itertools
 import random
 
 from arithmetic import Arithmetic
+from decoders import Decoders
 from files import HOLDS, product
 from guards import Guards
 from layout import Pad, Rest
@@ -27,7 +28,7 @@ TEXT_VARS = ["p", "pre", "scope"]
 FLOATS = ["f16", "bf16", "f32", "f64", "f8_e4m3", "f8_e5m2"]
 
 
-class Generator(Units, Guards, Arithmetic):
+class Generator(Units, Guards, Arithmetic, Decoders):
     """`alone`: a spec that needs no file beside it, neither its source nor an import."""
 
     def __init__(self, seed, alone=False):

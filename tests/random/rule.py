@@ -68,8 +68,8 @@ class Operand:
         return f" | {'bit' * self.bits}cast {self.cast}" + (f" {self.policy}" if self.policy else "")
 
     def casts(self):
-        """Whether it has a `cast`, so that none of the map counts."""
-        return bool(self.cast and not self.bits) or any(op.name == "cast" for op in self.ops)
+        """Whether it has a `cast` or `bitcast`, so that none of the map counts."""
+        return bool(self.cast) or any(op.to for op in self.ops)
 
     def converted(self, element):
         return cast(element, self.dtype, self.cast, self.policy) if self.cast and not self.bits else element

@@ -48,6 +48,9 @@ class Runner:
         env["WMAP_LIBEXEC"] = os.path.dirname(wmap)
         env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         env["LD_PRELOAD"] = os.path.join(os.path.dirname(wmap), "librandom-server.so")
+        env["LD_BIND_NOW"] = "1"  # before the workers are forked
+        if not memory:
+            env["WMAP_ONE_EACH"] = "1"
         os.chdir(folder)
         self.server = subprocess.Popen([wmap], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, bufsize=0)
 
@@ -206,7 +209,8 @@ class Runner:
 
 def casts(spec):
     """Whether some value was cast or computed, so that a NaN may have another payload."""
-    return bool(spec.maps) or any(o.casts() or o.computes() for u in spec.units for r in u.rules for o in r.sources)
+    some = bool(spec.maps) or any(u.how == "decode" for u in spec.units)
+    return some or any(o.cast and not o.bits or o.computes() for u in spec.units for r in u.rules for o in r.sources)
 
 
 def flows(spec):

@@ -14,7 +14,7 @@ class Units:
     def unit(self):
         self.now = unit = Unit(self.word())
         how = self.pick(
-            "plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional"
+            "plain", "plain", "plain", "plain", "for", "for", "axis", "use", "verbs", "fill", "drop", "has", "optional", "decode"
         )
         unit.how = how
         getattr(self, "unit_" + how)(unit)
