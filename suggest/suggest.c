@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/convert.h"
 #include "runtime/trap.h"
 #include "suggest/draft.h"
 #include "wmap/format.h"
@@ -77,18 +78,30 @@ static bool some_values(const wm_draft *draft)
     return found * 10 >= all;
 }
 
-/* What stands in the target throughout, and in no source: 0 of a counter, 1 of a scale. */
+/* The constant that an element is: 0 of a counter, 1 of a scale. NULL: another. */
+static const char *constant_of(const wm_draft_tensor *t)
+{
+    static const char *const texts[] = {"0", "1"};
+    for (int value = 0; value < 2; value++) {
+        uint8_t element[WM_LARGEST_ELEMENT];
+        if (wm_constant_number(t->head->dtype, value, element) &&
+            memcmp(t->first, element, wmap_dtype_size(t->head->dtype)) == 0)
+            return texts[value];
+    }
+    return NULL;
+}
+
+/* What stands in the target throughout, and in no source. */
 static void fill_rest(wm_draft *draft)
 {
-    static const uint8_t zero[16];
     wm_draft_side *s = &draft->sides[WM_TARGET];
     for (uint32_t i = 0; i < s->count; i++) {
         wm_draft_tensor *t = &s->tensors[i];
-        if (t->rule != WM_DRAFT_NONE || !t->known || !t->constant ||
-            memcmp(t->first, zero, wmap_dtype_size(t->head->dtype)) != 0)
+        const char *constant = t->rule == WM_DRAFT_NONE && t->known && t->constant ? constant_of(t) : NULL;
+        if (!constant)
             continue;
         wm_draft_rule *rule = wm_draft_add(draft, WM_BY_FILL);
-        rule->fill = "0";
+        rule->fill = constant;
         wm_draft_places(draft, rule, WM_TARGET, 1);
         rule->places[WM_TARGET][0] = (wm_draft_place){.tensor = i, .token = WM_DRAFT_NONE};
         wm_draft_mark(draft, rule);

@@ -69,6 +69,17 @@ class Suggest(Case):
     def test_resnet(self):
         self.every_pair("resnet/resnet", "resnet50", ["torchvision", "slim", "keras"], " (width=4, classes=5)")
 
+    def test_zoo(self):
+        """Networks with depthwise kernels, dense blocks, branches, squeezed channels."""
+        few = " (alpha=0.35, classes=5)"
+        self.every_pair("mobilenet/mobilenet", "mobilenet_v1", ["timm", "slim", "keras"], few)
+        self.every_pair("mobilenet/mobilenet", "mobilenet_v2", ["torchvision", "slim", "keras3_weights"], few)
+        self.every_pair("densenet/densenet", "densenet121", ["torchvision", "keras"], " (growth=4, classes=5)")
+        self.every_pair("inception/inception", "inception_v3", ["slim", "torchvision"], " (depth_multiplier=0.0625, classes=5)")
+        self.every_pair("efficientnet/efficientnet", "efficientnet_b0", ["torchvision", "timm"], " (wide=0.25, classes=5)")
+        self.every_pair("resnet/resnet_v2", "resnet50_v2", ["slim", "keras"], " (width=4, classes=5)")
+        self.every_pair("bit/bit", "bit", ["npz", "timm"], " (units=[1, 1, 1, 1], classes=5)")
+
     def borrowed(self, case):
         """Another test's network."""
         case.setUp()
