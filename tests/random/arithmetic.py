@@ -168,7 +168,8 @@ class Arithmetic:
 
     def compute_one(self, rule, o, vars_):
         rng, floating = self.own, kind_of(o.dtype) == "float"
-        own, before = {name for i in rule.instances for name, _ in o.tensors(i)}, dict(rule.tensors)
+        own = sorted({name for i in rule.instances for name, _ in o.tensors(i)})  # in an order that the seed tells
+        before = dict(rule.tensors)
         if not floating:
             for name in own:
                 dtype, shape, raw = rule.tensors[name]

@@ -5,6 +5,8 @@ positions, a group is the product of such lists, blocks are their concatenation 
 at a position is a set of (axis, index) and (":tag", 0), or None where no index reaches.
 """
 
+import math
+
 NOTHING = frozenset()
 
 
@@ -23,6 +25,9 @@ class Axis:
         forth = [frozenset((("=" * self.equal + self.name, i),)) for i in range(n[self.name])]
         return forth[::-1] if self.back else forth
 
+    def count(self, n):
+        return n[self.name]
+
     def walk(self):
         yield self
 
@@ -37,6 +42,9 @@ class One:
 
     def cells(self, n, rest):
         return [NOTHING]
+
+    def count(self, n):
+        return 1
 
     def walk(self):
         yield self
@@ -65,13 +73,13 @@ class Pad:
     def text(self):
         return "_" if self.extent is None else f"_: {self.extent}"
 
-    def size(self, n):
+    def count(self, n):
         if self.extent is None:
             return n[self.key]
         return n[self.extent] if isinstance(self.extent, str) else self.extent
 
     def cells(self, n, rest):
-        return [None] * self.size(n)
+        return [None] * self.count(n)
 
     def walk(self):
         yield self
@@ -90,6 +98,9 @@ class Group:
 
     def cells(self, n, rest):
         return product([k.cells(n, rest) for k in self.kids], [NOTHING])
+
+    def count(self, n):
+        return math.prod(k.count(n) for k in self.kids)
 
     def walk(self):
         yield self
@@ -126,6 +137,9 @@ class Blocks:
                 tag = frozenset(((":" + b[0], 0),)) if b[0] else NOTHING
                 all_ += product([k.cells(n, rest) for k in b[1]], [tag])
         return all_
+
+    def count(self, n):
+        return sum(b.count(n) if isinstance(b, Pad) else math.prod(k.count(n) for k in b[1]) for b in self.blocks)
 
     def walk(self):
         yield self
@@ -185,7 +199,10 @@ class Layout:
         return out
 
     def shape(self, n, rest):
-        return [len(cells) for cells in self.lists(n, rest)]
+        out = []
+        for d in self.dims:
+            out += rest if isinstance(d, Rest) else [d.count(n)]
+        return out
 
     def elements(self, n, rest, base):
         """The shape, and what each element holds, in row-major order."""

@@ -40,6 +40,9 @@ class Operand:
 
     def lots(self, inst):
         """The same, with the numbers of `{=s}`."""
+        if not self.stack:
+            yield self.pattern.write(inst.env), {}, []
+            return
         for index in itertools.product(*(range(inst.n[a]) for a in self.stack)):
             at = dict(zip(self.stack, index))
             said = {a: self.copied[a][k] if a in self.copied else k for a, k in at.items()}

@@ -3,6 +3,7 @@
 them, and compares every bit with what an evaluator that shares no code with wmap says."""
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -250,6 +251,8 @@ def shrink(spec, fails):
 
 def one(seed):
     """Runs a seed; a report of what failed, or None."""
+    if seed % 50 == 0:
+        gc.collect()
     try:
         spec = generate(seed)
         for step in (straight, damaged, back, promise, mistaken):
@@ -375,6 +378,7 @@ def damaged(seed, spec):
 def begin(wmap, memory, folder, kept):
     """In each process: a folder of its own."""
     global runner, keep
+    gc.disable()  # `one` collects
     runner, keep = Runner(wmap, memory, tempfile.mkdtemp(dir=folder)), kept
 
 

@@ -1,5 +1,6 @@
 """Elements as bytes, and what a cast makes of one: exact, with integers, rounded once."""
 
+import functools
 import struct
 
 # name: (bytes, kind, bits of the exponent, bits of the mantissa)
@@ -107,6 +108,7 @@ def encode(dtype, number, policy=None):
     return (bits | (top if sign < 0 else 0)).to_bytes(size, "little")
 
 
+@functools.lru_cache(1 << 16)  # a spec is evaluated several times
 def cast(element, source, target, policy=None):
     return encode(target, decode(source, element), policy)
 
