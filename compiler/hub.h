@@ -395,6 +395,9 @@ bool wm_array_axis(const wm_hub_array *array, wm_str name);
 /* Checks the layout of a place against its arrays: E1006. */
 bool wm_hub_check_place(wm_hub *h, const wm_hub_place *place);
 
+/* Does a place hold all labels of an array? */
+bool wm_hub_whole(const wm_hub_place *place, const wm_hub_array *array);
+
 /* Checks that the places of an item hold all its labels: E1007. */
 void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side);
 

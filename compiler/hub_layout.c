@@ -354,6 +354,15 @@ static bool has_label(const wm_factor *factors, wm_str name)
     return false;
 }
 
+bool wm_hub_whole(const wm_hub_place *place, const wm_hub_array *array)
+{
+    for (const wm_factor *f = array->layout->factors; f; f = f->next)
+        for (const wm_block *label = f->kind == WM_FA_LABELS ? f->blocks : NULL; label; label = label->next)
+            if (!has_label(wm_place_layout(place)->factors, label->tag->text))
+                return false;
+    return true;
+}
+
 void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side)
 {
     const struct wm_hub_side_of *of = &item->sides[side];

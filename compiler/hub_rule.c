@@ -609,8 +609,10 @@ static wm_binding *make_where(ruler *r, const wm_rule *rule)
 static bool has_copies(const wm_hub_item *item)
 {
     size_t whole = 0;
-    for (size_t i = 0; i < item->sides[0].count; i++)
-        whole += item->sides[0].places[i]->owner_count > 1 || !item->sides[0].places[i]->tensor->tag;
+    for (size_t i = 0; i < item->sides[0].count; i++) {
+        const wm_hub_place *place = item->sides[0].places[i];
+        whole += (place->owner_count > 1 || !place->tensor->tag) && wm_hub_whole(place, item->array);
+    }
     return whole > 1;
 }
 
