@@ -193,7 +193,7 @@ class Arithmetic:
         o.flows = True  # not looked at
         if dtype != o.dtype:  # what comes out has the dtype that the rule was made for
             o.ops.append(Op("cast", to=o.dtype, policy=rng.choice((None, "saturate", "allow"))))
-        if rng.random() < 0.4 and not o.stack and not any(isinstance(d, Rest) for d in o.layout.dims):
+        while rng.random() < 0.4 and len(o.seconds) < 3 and not o.stack and not any(isinstance(d, Rest) for d in o.layout.dims):
             self.second(rule, o, vars_, floating)
         try:
             for _ in rule.evaluate(rule.tensors, self.spec.maps):
@@ -265,4 +265,6 @@ class Arithmetic:
                 raw = b"".join(rounded(o.dtype, rng.randrange(4)) if not floating else rounded(o.dtype, rng.uniform(-2, 2))
                                for _ in range(count))  # fmt: skip
                 rule.tensors[name] = o.dtype, shape, raw
+        if rng.random() < 0.4:
+            made.ops = [self.operation(floating, None) for _ in range(rng.choice((1, 2)))]
         o.seconds.append((rng.choice("+-*/" if floating else "+-*"), made))

@@ -3,7 +3,7 @@ operand and carries what it finds under a key (tags, axes with their indices) fr
 
 import itertools
 
-from arithmetic import Value, binary, number
+from arithmetic import Value, binary
 from files import product
 from layout import Axis, Rest
 from solve import solve
@@ -57,13 +57,17 @@ class Operand:
         return [c | base for c in self.layout.pieces()]
 
     def text(self, rng, said):
-        words = (f"{self.tag}: " if self.tag else "") + self.pattern.text(rng, said, self.raw) + self.layout.text()
-        words += " optional" if self.optional else ""
-        for op, second in self.seconds:
-            words += f" {op} " + second.text(rng, said)
+        words = self.pattern.text(rng, said, self.raw) + self.layout.text() + (" optional" if self.optional else "")
+        for k, (op, second) in enumerate(self.seconds):
+            words = (f"({words})" if k else words) + f" {op} " + second.beside(rng, said)
         for op in self.ops:
             words += " | " + op.text()
-        return words + self.ending() + self.declared
+        return (f"{self.tag}: " if self.tag else "") + words + self.ending() + self.declared
+
+    def beside(self, rng, said):
+        """As one of arithmetic."""
+        text = self.text(rng, said)
+        return f"({text})" if self.ops else text
 
     def ending(self):
         if not self.cast:
@@ -97,7 +101,12 @@ class Operand:
             _, shape, raw = tensors[name]
             size = size_of(self.dtype)
             cells = self.layout.elements(inst.n, inst.rest, self.base(at))[1]
-            self.found[name] = {c: number(self.dtype, raw[k * size : k * size + size]) for k, c in enumerate(cells)}
+            self.found[name] = {}
+            for k, c in enumerate(cells):
+                value = Value(self.dtype, raw[k * size : k * size + size])
+                for op in self.ops:
+                    op.change(value)
+                self.found[name][c] = value.number()
         here = self.found[name]
         axes = {a for a, _ in next(iter(here))} if here else set()
         return here[frozenset(x for x in cell if x[0] in axes)]
