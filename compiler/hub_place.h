@@ -1,4 +1,5 @@
-/* hub_place.h: what hub_place.c and hub_direct.c share: the state in which one side is placed. */
+/* hub_place.h: what hub_place.c, hub_walk.c, hub_stack.c and hub_direct.c share: the state in which one side
+ * is placed. */
 #ifndef WM_HUB_PLACE_H
 #define WM_HUB_PLACE_H
 
@@ -40,8 +41,20 @@ typedef struct wm_placer {
     size_t block_stack_count, block_stack_cap;
 } wm_placer;
 
+static inline void wm_place_failed(wm_placer *p)
+{
+    p->h->failed = true;
+}
+
+/* ---- hub_walk.c ---- */
+
+/* Lists the layers below a member as leaves, its statements being `lines`. */
+void wm_walk_members(wm_placer *p, wm_member *parent, wm_hub_lines *lines, wm_str prefix);
+
 /* Does a statement name members, and not place arrays? */
 bool wm_names_member(const struct wm_hub_stmt *s);
+
+/* ---- hub_place.c ---- */
 
 /* Does a string ask for that name in one of its holes? */
 bool wm_string_asks(const wm_string *string, wm_str name);
