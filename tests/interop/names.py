@@ -10,6 +10,7 @@ import keras
 import torch
 from resnet_torch import Resnet
 from test_vgg16 import Vgg16
+import zoo
 
 
 def listing(family, model, path):
@@ -39,8 +40,21 @@ def torch_listing(family, name, module, folder):
     os.unlink(path)
 
 
+def listed(*models):
+    """Of networks that nothing need save (zoo.py)."""
+    for spec, model, _, make in zoo.networks():
+        if model in models:
+            target = os.path.join(LIBRARY, spec.split("/")[0], "names", model + ".jsonl")
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            zoo.write_listing(target, make())
+
+
 def main():
     import tf_keras
+
+    listed("vgg11.slim", "resnet50.slim", "mobilenet_v1.timm", "mobilenet_v1.keras_path", "mobilenet_v2.torchvision",
+           "mobilenet_v2.keras_path", "densenet121.torchvision", "densenet121.keras_path", "inception_v3.torchvision",
+           "inception_v3.slim", "efficientnet_b0.torchvision", "efficientnet_b0.keras_path", "bit_r50x1.timm")  # fmt: skip
 
     zoo, old = keras.applications, tf_keras.applications
     new_files = [("save", ".h5", "keras"), ("save_weights", ".weights.h5", "keras3_weights")]

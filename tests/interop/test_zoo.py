@@ -2,7 +2,6 @@
 shapes and dtypes of every size, none missing and none left over. Nothing is computed: what a network holds becomes a
 listing (docs/formats.md), which stands for a file of it."""
 
-import json
 import os
 
 import common
@@ -14,7 +13,7 @@ import timm
 import torch
 import torchvision
 from pairs import Pairs
-from zoo import networks, table
+from zoo import networks, table, write_listing
 
 KERAS = ["keras", "keras2", "keras3_weights", "keras_path"]
 
@@ -41,10 +40,7 @@ class Zoo(Pairs):
 
     def same(self, spec, model, tensors):
         """What the model says is what the network holds."""
-        with open(self.path("listing.jsonl"), "w") as out:
-            print(json.dumps({"wmap": "listing", "version": 1}), file=out)
-            for name, dtype, shape in tensors:
-                print(json.dumps({"name": name, "dtype": dtype, "shape": shape}), file=out)
+        write_listing(self.path("listing.jsonl"), tensors)
         self.is_model(spec, model, self.path("listing.jsonl"))
 
     def test_networks(self):

@@ -3,6 +3,7 @@ in docs/models.md. Nothing is computed or saved: PyTorch's are made on its devic
 
 import importlib
 import importlib.metadata
+import json
 import math
 import sys
 
@@ -128,6 +129,13 @@ def networks():
 
 def version(framework):
     return f"{framework} {importlib.metadata.version(framework)}".split("+")[0]
+
+
+def write_listing(path, tensors):
+    with open(path, "w") as out:
+        print(json.dumps({"wmap": "listing", "version": 1}), file=out)
+        for name, dtype, shape in tensors:
+            print(json.dumps({"name": name, "dtype": dtype, "shape": shape}), file=out)
 
 
 def table(found):
