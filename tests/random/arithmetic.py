@@ -4,6 +4,7 @@ end and before each cast; whole numbers without bounds, which must fit there."""
 import math
 import struct
 
+from files import HOLDS
 from layout import Rest
 from values import DTYPES, Overflow, cast, decode, encode, is_nan, kind_of, size_of
 
@@ -181,8 +182,9 @@ class Arithmetic:
             self.scale(rule, o, own, tags, before)
             return
         dtype = o.dtype
-        # behind a cast of one operand a cast of the map is for the others alone, and their dtypes differ
-        free = dtype not in self.spec.maps or len(rule.sources) == 1
+        # behind a cast of one operand a cast of the map is for the others alone, and their dtypes differ; and the target holds it
+        alone = len(rule.sources) == 1 and dtype in HOLDS[self.spec.target_format]
+        free = dtype not in self.spec.maps or alone
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
             tag = rng.choice(tags) if tags and rng.random() < 0.4 else None
             if free and rng.random() < 0.25:
