@@ -259,7 +259,7 @@ class Units:
         word = self.word()
         line = self.pick(
             f'optional "{word}" [a b] -> "{word}x" [b a]',
-            f'optional "{word}{{l}}" -> "{word}x{{l}}"',
+            f'optional "{word}/{{l}}" -> "{word}x/{{l}}"',
             f'for l in 2..1 {{ "{word}" -> "{word}" }}',
         )
         unit.lines = lambda rng: [line, *(r.text(rng) for r in unit.rules)]
