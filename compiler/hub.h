@@ -408,6 +408,9 @@ void wm_hub_check_labels(wm_hub *h, const wm_hub_item *item, int side);
 bool wm_hub_shape(wm_hub *h, const wm_hub_place *place, uint64_t *shape, uint32_t *rank);
 bool wm_hub_needs_where(wm_hub *h, const wm_hub_place *place);
 
+/* How many tensors of the source have less room than their model stacks members in them. */
+size_t wm_hub_overfull(wm_hub *h, const wmap_compile_options *options);
+
 /* Solves unknown extents by the tensors of the source, and compares: E1009, E0504. */
 void wm_hub_solve(wm_hub *h, const wmap_compile_options *options);
 

@@ -139,7 +139,7 @@ static size_t lacking(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_
     if (wm_hub_open(trial, scope, from, NULL) && wm_hub_expand(trial)) {
         wm_hub_place_side(trial, 0);
         if (!trial->failed)
-            lacks = trial->sides[0].count - wm_hub_count_found(trial);
+            lacks = trial->sides[0].count - wm_hub_count_found(trial) + wm_hub_overfull(trial, h->r->options);
     }
     h->steps += trial->steps;
     unhush(h->r, q);

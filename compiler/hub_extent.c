@@ -254,7 +254,28 @@ static bool look(wm_hub *h, const wm_hub_place *place, const header_tensor *t, b
     return news;
 }
 
-void wm_hub_solve(wm_hub *h, const wmap_compile_options *options)
+/* Members that are stacked in one tensor have the extents of the first. True if one became known by that. */
+static bool spread(const wm_hub_place *place)
+{
+    bool news = false;
+    for (uint32_t o = place->each; place->each && o < place->owner_count; o++) {
+        const wm_member *first = place->owners[o % place->each].item->member;
+        const wm_member *m = place->owners[o].item->member;
+        for (uint32_t a = 0; a < m->axis_count; a++) {
+            const wm_hub_axis *axis = wm_hub_find_axis(first, m->axes[a].name);
+            const wm_cell *from = axis && axis->cell ? cell_of(first, axis->name) : NULL;
+            wm_cell *to = m->axes[a].cell ? cell_of(m, m->axes[a].name) : NULL;
+            if (!from || !to || !from->known || to->known)
+                continue;
+            to->known = news = true;
+            to->value = from->value;
+        }
+    }
+    return news;
+}
+
+/* The tensors of the source that are those of its model's places. */
+static header_tensor *find_tensors(wm_hub *h, const wmap_compile_options *options)
 {
     wm_hub_side *side = &h->sides[0];
     header_tensor *found = wm_new(h->arena, header_tensor, side->count);
@@ -278,12 +299,40 @@ void wm_hub_solve(wm_hub *h, const wmap_compile_options *options)
             side->places[at]->dtype = t->dtype;
         }
     }
+    return found;
+}
+
+size_t wm_hub_overfull(wm_hub *h, const wmap_compile_options *options)
+{
+    const wm_hub_side *side = &h->sides[0];
+    const header_tensor *found = find_tensors(h, options);
+    size_t count = 0;
+    for (size_t i = 0; i < side->count; i++) {
+        const wm_hub_place *place = side->places[i];
+        uint32_t dim = 0;
+        if (!place->each || !found[i].tensor)
+            continue;
+        for (const wm_factor *f = wm_place_layout(place)->factors; f && dim < found[i].tensor->rank;
+             f = f->next, dim++)
+            count += f->kind == WM_FA_LABELS && f->blocks && f->blocks->tag &&
+                     wm_str_eq(f->blocks->tag->text, place->owners[0].item->label->text) &&
+                     place->owner_count / place->each > found[i].tensor->shape[dim];
+    }
+    return count;
+}
+
+void wm_hub_solve(wm_hub *h, const wmap_compile_options *options)
+{
+    wm_hub_side *side = &h->sides[0];
+    const header_tensor *found = find_tensors(h, options);
     /* Each pass makes an extent known, or is the last but one. */
     for (bool news = true; news;) {
         news = false;
         for (size_t i = 0; i < side->count && wm_hub_step(h, 1, h->named->span); i++)
             if (found[i].tensor)
                 news |= look(h, side->places[i], &found[i], false);
+        for (size_t i = 0; i < side->count; i++)
+            news |= spread(side->places[i]);
         if (h->failed)
             return;
     }
