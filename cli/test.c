@@ -69,6 +69,7 @@ static int run_spec(wm_testing *t, wm_tested *s)
         }
         s->ran[i] = true;
         *(test->state == WMAP_TEST_PASSED ? &s->passed : &s->failed) += 1;
+        t->returned += test->exact;
     }
     t->passed += s->passed;
     t->failed += s->failed;
@@ -92,7 +93,8 @@ static int run_all(wm_testing *t, const wm_specs *specs, const wm_settings *sett
                                             .includes = settings->includes,
                                             .include_count = settings->include_count,
                                             .defines = settings->defines,
-                                            .define_count = settings->define_count};
+                                            .define_count = settings->define_count,
+                                            .judge = t->exact};
         int one = open_spec(s, &options[i]);
         if (one == WM_EXIT_DONE) {
             one = run_spec(t, s);
@@ -123,6 +125,7 @@ int wm_cmd_test(const wm_args *args)
 {
     wm_testing t = {.quiet = wm_args_has(args, WM_FLAG_FAILURES),
                     .coverage = wm_args_has(args, WM_FLAG_COVERAGE),
+                    .exact = wm_args_has(args, WM_FLAG_EXACT),
                     .filter = wm_args_value(args, WM_FLAG_FILTER)};
     wm_test_form *print = wm_test_form_find(wm_args_value(args, WM_FLAG_TEST_FORMAT));
     if (!print) {

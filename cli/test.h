@@ -15,11 +15,12 @@ typedef struct wm_tested {
 } wm_tested;
 
 typedef struct wm_testing {
-    bool quiet, coverage;
+    bool quiet, coverage, exact;
     const char *filter;
     wm_tested *specs;
     size_t count;
     size_t passed, failed, broken; /* tests, tests, specs */
+    size_t returned;               /* tests whose map is exact, and was run back for that (`exact`) */
 } wm_testing;
 
 /* test_forms.c: prints it all on standard output. */

@@ -104,6 +104,10 @@ static void print_text(const wm_testing *t)
     if (t->coverage) {
         text_coverage(t);
     }
+    if (t->exact) {
+        printf("%zu of %zu tests are of exact maps, which were run back\n", t->returned,
+               t->passed + t->failed);
+    }
     printf("%zu passed, %zu failed", t->passed, t->failed);
     if (t->broken) {
         printf(", %zu spec%s with errors", t->broken, t->broken == 1 ? "" : "s");
@@ -119,7 +123,7 @@ static void json_text(const char *key, const char *text)
     wm_put_json(stdout, text, strlen(text));
 }
 
-static void json_spec(const wm_tested *s, const char **comma)
+static void json_spec(const wm_testing *t, const wm_tested *s, const char **comma)
 {
     for (size_t i = 0; s->tests && i < wmap_tests_count(s->tests); i++) {
         const wmap_test *test = wmap_tests_at(s->tests, i);
@@ -132,6 +136,9 @@ static void json_spec(const wm_tested *s, const char **comma)
         json_text("name", test->name);
         fputs(", ", stdout);
         json_text("map", test->map);
+        if (t->exact) {
+            printf(", \"exact\": %s", test->exact ? "true" : "false");
+        }
         printf(", \"passed\": %s, \"failures\": [", test->state == WMAP_TEST_PASSED ? "true" : "false");
         for (size_t k = 0; k < test->failure_count; k++) {
             printf("%s{\"line\": %" PRIu32 ", ", k ? ", " : "", test->failures[k].line);
@@ -148,7 +155,7 @@ static void print_json(const wm_testing *t)
     const char *comma = "";
     fputs("{\"tests\": [", stdout);
     for (size_t i = 0; i < t->count; i++) {
-        json_spec(&t->specs[i], &comma);
+        json_spec(t, &t->specs[i], &comma);
     }
     fputs("], \"errors\": [", stdout);
     comma = "";

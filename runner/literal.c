@@ -96,6 +96,19 @@ uint8_t *wm_test_elements(const wm_test_tensor *tensor)
     return bytes;
 }
 
+uint8_t *wm_test_any_bits(const wm_test_tensor *tensor)
+{
+    const wm_dtype_info *info = wm_dtype(tensor->dtype);
+    size_t size = (size_t)tensor->literal->count * info->size;
+    uint64_t state = size;
+    uint8_t *bytes = calloc(size + 1, 1);
+    for (size_t i = 0; bytes && i < size; i++) {
+        uint8_t bits = (uint8_t)(splitmix(&state) >> 56);
+        bytes[i] = info->kind == WM_KIND_BOOL ? bits & 1 : bits;
+    }
+    return bytes;
+}
+
 /* ---- comparing ---- */
 
 /* The parts of an element as doubles; integers beyond 2^53 as near as those are. */

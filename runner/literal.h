@@ -10,6 +10,10 @@ wmap_tensor wm_test_header(const wm_test_tensor *tensor);
 /* Its elements, little-endian and row-major; malloc. NULL: out of memory. */
 uint8_t *wm_test_elements(const wm_test_tensor *tensor);
 
+/* As many elements of that dtype, of any bits that one can have; the same ones each time. malloc, NULL: out
+ * of memory. */
+uint8_t *wm_test_any_bits(const wm_test_tensor *tensor);
+
 /* Where elements differ. */
 typedef struct wm_test_difference {
     uint64_t count, first; /* elements that differ; the first of them, row-major */

@@ -65,7 +65,9 @@ __attribute__((format(printf, 3, 4))) static void failed(running *r, uint32_t li
 
 /* ---- what was given ---- */
 
-static wmap_archive *make_given(const wm_test *test, wmap_error *err)
+/* An archive of the given tensors with elements that `make` makes. */
+static wmap_archive *make_given(const wm_test *test, uint8_t *(*make)(const wm_test_tensor *),
+                                wmap_error *err)
 {
     size_t count = test->given_count;
     wmap_archive *archive = NULL;
@@ -74,7 +76,7 @@ static wmap_archive *make_given(const wm_test *test, wmap_error *err)
     bool ok = tensors && data;
     for (size_t i = 0; ok && i < count; i++) {
         tensors[i] = wm_test_header(&test->given[i]);
-        data[i] = wm_test_elements(&test->given[i]);
+        data[i] = make(&test->given[i]);
         ok = data[i] != NULL;
     }
     if (ok)
@@ -196,6 +198,18 @@ static size_t find_entry(const wmap_archive *archive, wm_str name)
     return SIZE_MAX;
 }
 
+/* Reads a whole tensor; malloc. */
+static uint8_t *read_elements(wmap_archive *archive, size_t at, uint64_t count, wmap_error *err)
+{
+    uint8_t *bytes = calloc((size_t)count + 1, wmap_dtype_size(wmap_archive_tensor(archive, at)->dtype));
+    if (bytes && wmap_archive_read(archive, at, 0, count, bytes, err))
+        return bytes;
+    if (!bytes)
+        no_memory(err);
+    free(bytes);
+    return NULL;
+}
+
 /* The elements of both sides. */
 static void compare_elements(running *r, const wm_test_tensor *tensor, const wmap_tensor *t,
                              const uint8_t *found, const uint8_t *expected)
@@ -231,12 +245,41 @@ static bool compare_tensor(running *r, wmap_archive *made, const wm_test_tensor 
         return true;
     }
     uint8_t *expected = wm_test_elements(tensor);
-    uint8_t *found = calloc((size_t)tensor->literal->count + 1, wmap_dtype_size(t->dtype));
-    bool ok = (expected && found) || no_memory(err);
-    ok = ok && wmap_archive_read(made, at, 0, tensor->literal->count, found, err);
+    uint8_t *found = expected ? read_elements(made, at, tensor->literal->count, err) : NULL;
+    bool ok = found || (expected ? false : no_memory(err));
     if (ok)
         compare_elements(r, tensor, t, found, expected);
     free(expected);
+    free(found);
+    return ok;
+}
+
+/* Given tensor `i`, which is entry `i` of `given`, and what came back of it. */
+static bool same_bits(running *r, wmap_archive *back, wmap_archive *given, size_t i, const char *what,
+                      wmap_error *err)
+{
+    const wm_test_tensor *tensor = &r->test->given[i];
+    const wmap_tensor *t = wmap_archive_tensor(given, i);
+    uint64_t count = tensor->literal->count;
+    size_t at = find_entry(back, tensor->name);
+    char name[300], index[600];
+    wm_show(name, sizeof name, t->name, t->name_len);
+    if (at == SIZE_MAX || wmap_archive_tensor(back, at)->dtype != t->dtype) {
+        failed(r, r->test->line, "the map is called exact, but `%s` does not come back", name);
+        return true;
+    }
+    uint8_t *expected = read_elements(given, i, count, err);
+    uint8_t *found = expected ? read_elements(back, at, count, err) : NULL;
+    if (found) {
+        wm_test_difference d = wm_test_compare(t->dtype, found, expected, count, false, 0);
+        if (d.count)
+            failed(r, r->test->line,
+                   "the map is called exact, but of %s %" PRIu64 " of %" PRIu64
+                   " elements of `%s` do not come back, the first at %s",
+                   what, d.count, count, name, wmap_index_text(t, d.first, index, sizeof index));
+    }
+    free(expected);
+    bool ok = found != NULL;
     free(found);
     return ok;
 }
@@ -292,6 +335,7 @@ static wmap_plan *compile(running *r, const wmap_archive *read, const wmap_archi
     options.map = NULL;
     options.test = r->number;
     options.reverse = given != NULL;
+    options.judge = r->tests->options->judge && !given;
     options.sources = &source;
     options.source_count = given || r->test->given_count || !r->test->from_model;
     options.target = given ? &target : NULL;
@@ -326,6 +370,49 @@ static bool expect_reverse(running *r, wmap_archive *made, wmap_archive *given, 
     return ok;
 }
 
+/* A map that is called exact gives back every bit of `given`: of what the test gives, or of other elements,
+ * which may break what the map asks of them. */
+static bool expect_bits(running *r, const wmap_plan *plan, const wmap_plan *turned, wmap_archive *given,
+                        const char *what, wmap_error *err)
+{
+    wmap_archive *made = wm_scratch_run(plan, &given, NULL, 1, RESULT, err);
+    if (!made)
+        return is_verdict(err->code);
+    wmap_archive *back = wm_scratch_run(turned, &made, NULL, 1, "what comes back", err);
+    bool ok = back || is_verdict(err->code);
+    if (!back && ok) {
+        char text[1700];
+        wmap_error_format(err, text, sizeof text);
+        failed(r, r->test->line, "the map is called exact, but the run in reverse of %s fails: %s", what,
+               text);
+    }
+    for (size_t i = 0; back && ok && i < r->test->given_count; i++)
+        ok = same_bits(r, back, given, i, what, err);
+    wmap_archive_close(back);
+    wmap_archive_close(made);
+    return ok;
+}
+
+static bool expect_exact(running *r, const wmap_plan *plan, wmap_archive *made, wmap_archive *given,
+                         wmap_error *err)
+{
+    wmap_report *report = NULL;
+    wmap_archive *other = NULL;
+    wmap_plan *turned = compile(r, made, given, &report, err);
+    bool ok = turned || err->code == WMAP_E_SPEC;
+    if (!turned && ok)
+        failed_report(r, r->test->line, "the map is called exact, but does not compile in reverse", report);
+    ok = ok && (!turned || expect_bits(r, plan, turned, given, GIVEN, err));
+    if (ok && turned)
+        ok = (other = make_given(r->test, wm_test_any_bits, err)) &&
+             expect_bits(r, plan, turned, other, "generated tensors", err);
+    r->result->exact = turned != NULL;
+    wmap_archive_close(other);
+    wmap_plan_free(turned);
+    wmap_report_free(report);
+    return ok;
+}
+
 static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, const wmap_report *report,
                      wmap_error *err)
 {
@@ -347,6 +434,8 @@ static bool run_plan(running *r, const wmap_plan *plan, wmap_archive *given, con
         ok = compare_tensor(r, made, &r->test->expected[i], err);
     if (ok && r->test->reverse)
         ok = expect_reverse(r, made, given, err);
+    if (ok && wmap_report_reversal(report) == WMAP_REVERSAL_EXACT)
+        ok = expect_exact(r, plan, made, given, err);
     wmap_archive_close(made);
     return ok;
 }
@@ -377,7 +466,7 @@ bool wmap_tests_run(wmap_tests *tests, size_t index, wmap_error *err)
                  .result = &tests->items[index],
                  .number = index + 1};
     r.result->state = WMAP_TEST_NOT_RUN;
-    wmap_archive *given = make_given(r.test, err);
+    wmap_archive *given = make_given(r.test, wm_test_elements, err);
     bool ok = given && run_given(&r, given, err);
     wmap_archive_close(given);
     if (ok && r.lost)

@@ -30,7 +30,7 @@ if(TARGET wmap-cli AND WMAP_BASH)
     add_test(NAME cases COMMAND ${WMAP_PYTHON3} ${PROJECT_SOURCE_DIR}/tests/cases/table.py --check)
     set_tests_properties(cases PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP=${PROJECT_BINARY_DIR}/wmap")
   endif()
-  add_test(NAME wmap-test COMMAND ${PROJECT_BINARY_DIR}/wmap test specs/ tests/cases/ -q
+  add_test(NAME wmap-test COMMAND ${PROJECT_BINARY_DIR}/wmap test --exact specs/ tests/cases/ recipes/ -q
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(wmap-test PROPERTIES TIMEOUT 120 ENVIRONMENT "WMAP_SPECS=${PROJECT_SOURCE_DIR}/specs")
   # An instrumented library needs the sanitizers' runtime in whatever links it, which is not what is tested here.

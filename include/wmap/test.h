@@ -23,6 +23,7 @@ typedef struct wmap_test {
     const char *map;  /* that it is of */
     uint32_t line;    /* of the spec, from 1 */
     wmap_test_state state;
+    bool exact;                        /* its map is called exact, and was run back for that */
     const wmap_test_failure *failures; /* of the last run */
     size_t failure_count;
 } wmap_test;
@@ -36,9 +37,11 @@ typedef struct wmap_test_rule {
 } wmap_test_rule;
 
 /* Reads the tests of a spec. `options` as for wmap_compile, without `map`, `test`, sources and target; they
- * and all that they point to must outlive what is given. A spec without tests gives none. NULL on failure:
- * err->code is WMAP_E_SPEC and the report holds the errors, or something else and it may be NULL. `*report`
- * is set where there is one; free it with wmap_report_free. No pointer may be NULL. */
+ * and all that they point to must outlive what is given. With `judge`, a map that is called exact for what a
+ * test gives is also run back, over that and over generated elements, and all bits must be there again. A
+ * spec without tests gives none. NULL on failure: err->code is WMAP_E_SPEC and the report holds the errors,
+ * or something else and it may be NULL. `*report` is set where there is one; free it with wmap_report_free.
+ * No pointer may be NULL. */
 WMAP_API wmap_tests *wmap_tests_open(const wmap_compile_options *options, wmap_report **report,
                                      wmap_error *err);
 

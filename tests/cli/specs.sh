@@ -38,6 +38,21 @@ has out '1 of 3 rules exercised'
 has out '    good.wmap:5'
 has out '    good.wmap:8'
 
+# what is called exact is run back: not a map that loses something, nor one that refuses
+run 0 test good.wmap --exact -q
+has out '2 of 5 tests are of exact maps, which were run back'
+run 0 test good.wmap --exact --format json
+has out '"first", "map": "main", "exact": true, "passed": true'
+has out '"near", "map": "narrow", "exact": false, "passed": true'
+cat >promise.wmap <<'END'
+wmap 1
+map main { "k" [(g a) (g b)] else 0 -> "v" [g a b]   where g=2 }
+test "of generated values few are zeros" of main { given "k" = i8 [[1 0] [0 2]]; expect "v" = i8 [[[1]] [[2]]] }
+END
+run 0 test promise.wmap --exact
+has out '1 of 1 tests are of exact maps'
+has out '1 passed'
+
 cat >bad.wmap <<'END'
 wmap 1
 map main { "w" [a b] -> "w" [b a] }

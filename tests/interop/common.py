@@ -1,7 +1,9 @@
 """What the tests with real frameworks share: running wmap, and comparing outputs."""
 
+import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SPECS = os.path.join(HERE, "specs")
 LIBRARY = os.path.join(ROOT, "specs")
 
-settings = {"wmap": os.environ.get("WMAP", "wmap"), "quick": False}
+settings = {"wmap": os.environ.get("WMAP", "wmap"), "quick": False, "exact": 0}  # `exact`: runs that came back
 
 
 def wmap(*args, **kw):
@@ -31,6 +33,28 @@ def wmap(*args, **kw):
     command = [settings["wmap"], *[str(a) for a in args]]
     env = dict(os.environ, WMAP_SPECS=LIBRARY, **kw.pop("env", {}))
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, **kw)
+
+
+KEPT = ("rules", "map", "from", "to", "without", "only", "define", "include")  # what a run back is told, too
+
+
+def options(args):
+    """The command line of `wmap run`."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for names in ("-e --rules", "-m --map", "--from", "--to", "--without", "--only", "-D --define", "-I --include", "-s --source"):
+        parser.add_argument(*names.split(), action="append", default=[])
+    for names in ("-t --target-like", "-o --output"):
+        parser.add_argument(*names.split())
+    for names in ("-r --reverse", "-n --dry-run"):
+        parser.add_argument(*names.split(), dest="other", action="store_true")
+    for names in ("--onto", "--like"):
+        parser.add_argument(names, dest="other")
+    for names in ("--to-format", "--shard-size", "-j --jobs", "--format", "-W --warn", "--max-errors"):
+        parser.add_argument(*names.split(), dest="ignored")
+    for names in ("-f --force", "--no-sync", "-q --quiet"):
+        parser.add_argument(*names.split(), dest="ignored", action="store_true")
+    parser.add_argument("files", nargs="*")
+    return parser.parse_intermixed_args(args)
 
 
 class Case(unittest.TestCase):
@@ -52,7 +76,36 @@ class Case(unittest.TestCase):
     def wmap_ok(self, *args, **kw):
         done = wmap(*args, **kw)
         self.assertEqual(done.returncode, 0, f"{done.args}\n{done.stdout}{done.stderr}")
+        if args[0] == "run":
+            self.comes_back([str(a) for a in args[1:]], **kw)
         return done.stdout
+
+    def comes_back(self, args, **kw):
+        """Where wmap calls the map of a run exact, the reverse gives every bit of the source."""
+        line, kept = options(args), []
+        spec = [] if line.rules else line.files[:1]
+        source = line.files[1 - bool(line.rules) :] + line.source
+        if line.other or len(source) != 1 or re.match(r"\w+=", source[0]) or line.output == "-":
+            return
+        if os.path.isfile(source[0]) and os.path.getsize(source[0]) > 50e6:
+            return
+        for flag in KEPT:
+            value = getattr(line, flag)
+            kept += [word for v in value if v is not None for word in ("--" + flag, v)]
+        target = ["--target-like", line.target_like] if line.target_like else []
+        verdict = wmap("check", *spec, *kept, *source, *target, "--format", "json", "-q", **kw)
+        if verdict.returncode != 0 or json.loads(verdict.stdout)["reverse"]["exact"] != "yes":
+            return
+        back = self.path("comes-back.safetensors")
+        command = ["run", *spec, *kept, "--reverse", line.output, "--target-like", *source, "-o", back, "-f", "-q"]
+        done = wmap(*command, **kw)
+        if "E0610" in done.stderr:  # of a dtype that this format lacks
+            return
+        self.assertEqual(done.returncode, 0, f"called exact, but: {done.args}\n{done.stderr}")
+        done = wmap("diff", *source, back)
+        os.unlink(back)
+        self.assertEqual(done.returncode, 0, f"called exact, but: {done.args}\n{done.stdout}{done.stderr}")
+        settings["exact"] += 1
 
     def inspect(self, path):
         return json.loads(self.wmap_ok("inspect", path, "--format", "json"))

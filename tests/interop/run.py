@@ -66,7 +66,8 @@ def main():
     failed = len(bad) + len(result.unexpectedSuccesses)
     whole = {getattr(t, "test_case", t).id() for t, _ in result.failures + result.errors}
     passed = result.testsRun - len(result.skipped) - len(whole)
-    print(f"\n{passed} passed, {failed} failed")
+    print(f"\n{common.settings['exact']} runs of maps that are called exact were run back: every bit")
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed or not result.testsRun else 0
 
 
