@@ -343,11 +343,16 @@ static void judge_instance(wm_judge *j, wm_state *state, wm_instance *in)
     const wm_line *line = in->form->line;
     if (!line->both_ways || !line->right_count)
         return;
-    wm_str name = in->right[0].names ? in->right[0].names[0] : WM_STR("");
+    uint32_t t = 0;
+    while (t < line->right_count && (in->right[t].absent || in->right[t].count == 0))
+        t++;
+    if (t == line->right_count) /* numbered by an axis of no length: it writes nothing that could come back */
+        return;
+    wm_str name = in->right[t].names[0];
     if (!j->first)
         note_aliases(j, state, in);
     if (line->kind == WM_LINE_FILL) {
-        for (uint32_t t = 0; t < line->right_count; t++)
+        for (t = 0; t < line->right_count; t++)
             for (uint32_t k = 0; k < in->right[t].count && !j->first; k++)
                 note_match(j, fill_key(state, line->right[t].name.span, in->right[t].names[k]), line,
                            in->right[t].names[k], NULL);

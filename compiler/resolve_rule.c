@@ -517,6 +517,21 @@ static void note_decoders(builder *b)
     b->ok &= !b->unnamed;
 }
 
+/* E0403: an axis numbers the scales as it numbers the tensors that they are of, or not at all. `own`: what
+ * their name has. */
+static void check_scales(builder *b, const wm_pattern *scales, const bool *own)
+{
+    for (size_t v = 0; v < b->vars.count && b->ok; v++) {
+        const wm_var *var = &b->vars.items[v];
+        if (!b->seen[v] || own[v] || (!b->axis[v] && v < b->bound))
+            continue;
+        wm_diag *d = wm_error(b->r->unit, WM_E0403, scales->span, "nothing gives %s a value in this name",
+                              wm_quote(b->r->unit, var->name));
+        wm_diag_hint(b->r->unit, d, "the scales of a tensor are found by what is captured in its name");
+        b->ok = false;
+    }
+}
+
 static void name_scales(builder *b, wm_term *term)
 {
     if (!term->decoder)
@@ -524,8 +539,12 @@ static void name_scales(builder *b, wm_term *term)
     wm_decoder *d = wm_new(b->r->unit->arena, wm_decoder, 1);
     *d = *term->decoder;
     const struct wm_oparg *args = d->op->args;
+    bool *own = wm_new(b->r->unit->scratch, bool, b->vars.count);
+    if (b->vars.count)
+        memcpy(own, b->seen, b->vars.count * sizeof *own);
     forget_seen(b);
     b->ok &= wm_make_pattern(b->r, b->c->scope, args->string, WM_USE_WRITTEN, &b->vars, &d->scales, b->seen);
+    check_scales(b, &d->scales, own);
     if (args->next)
         b->ok &= wm_known_shape(b->r, b->c->scope, args->next->shape, &d->block_count, &d->block);
     for (uint32_t k = 0; b->ok && k < d->block_count; k++)
