@@ -146,7 +146,7 @@ def extent_changed(spec, rng):
             )
             if contradicts(spec, u, r, {**shapes, name: other}):
                 r.tensors[name] = dtype, other, bytes(len(elements(dtype, product(other), rng)))
-                return FIT
+                return SPEC | FIT if "{tab" in spec.text() else FIT  # a table may have no such entry
     return None
 
 
@@ -274,7 +274,8 @@ def dtype_differs(spec, rng):
                     return None
                 shape = r.tensors[name][1]
                 r.tensors[name] = to, shape, bytes(product(shape) * (1 if to == "u8" else 2))
-        return SPEC | FIT if o.computes() or o.layout.otherwise else FIT  # a constant may be none of the other dtype
+        constants = o.computes() or any(word in spec.text() for word in ("else", "fill"))
+        return SPEC | FIT if constants else FIT  # one may be none of the other dtype
     return None
 
 
@@ -363,7 +364,8 @@ def declared_lacks(spec, rng):
     if not spec.target_like or not spec.expected()[0]:
         return None
     want, ordered = spec.expected()
-    if rng.random() < 0.5 and len(want) > 1 and "optional" not in spec.text():  # such a copy may be absent
+    absent = "optional" in spec.text() + (spec.library() or "")  # a copy that is so may be
+    if rng.random() < 0.5 and len(want) > 1 and not absent:
         want = want[:-1]
     else:
         want = want + [("zz-more", "u8", [1], b"\1")]
