@@ -381,7 +381,7 @@ void wm_judge_instances(wm_state *state)
 }
 
 /* A derived rule relates the same two places in both directions; what it does to their values, or makes of
- * nothing, is another thing. */
+ * nothing where something was, is another thing. */
 static bool computes(const wm_line *line)
 {
     bool any = line->kind == WM_LINE_FILL;
@@ -395,17 +395,17 @@ static bool computes(const wm_line *line)
 void wm_judge_batch(wm_state *state)
 {
     wm_judge *j = state->judge;
-    if (!j || !state->reverse)
-        return;
-    for (size_t n = 0; n < state->instance_count; n++) {
+    for (size_t n = 0; j && n < state->instance_count; n++) {
         wm_instance *in = state->instances[n];
         const wm_line *line = in->form->line;
         if (in->failed)
             continue;
-        if (line->derived && computes(line))
+        if (line->derived && computes(line) && (state->reverse || line->kind != WM_LINE_FILL))
             say(j, line->span, WMAP_REVERSAL_ROUNDS,
                 "what is computed here is not proven to be undone in reverse");
-        else if (!line->both_ways && !line->derived)
+        if (!state->reverse)
+            continue;
+        if (!line->both_ways && !line->derived)
             say(j, line->span, WMAP_REVERSAL_ROUNDS,
                 "that this gives back what was there is not proven: it stands in `reverse { }`");
         for (uint32_t t = 0; line->turned && t < line->right_count; t++)

@@ -68,4 +68,8 @@ run 1 test t.wmap
 has out 'ok     t.wmap:3 there and back'
 has out '`expect reverse`: the map does not compile in reverse'
 has out 'E0523'
+# halves that a derived rule adds do not come back, though what makes them again is a copy and zeros
+run 0 check "$SOURCE/tests/language/reverse/hub-sum.wmap" --from net.a --to b
+has err 'reversible, but not exact'
+
 finish

@@ -96,13 +96,17 @@ class Case(unittest.TestCase):
         verdict = wmap("check", *spec, *kept, *source, *target, "--format", "json", "-q", **kw)
         if verdict.returncode != 0 or json.loads(verdict.stdout)["reverse"]["exact"] != "yes":
             return
-        back = self.path("comes-back.safetensors")
-        command = ["run", *spec, *kept, "--reverse", line.output, "--target-like", *source, "-o", back, "-f", "-q"]
-        done = wmap(*command, **kw)
-        if "E0610" in done.stderr:  # of a dtype that this format lacks
+        if any(t.get("alias") for t in self.inspect(source[0])["tensors"]):  # a target has no names but its own
+            return
+        there, back = self.path("goes-there.safetensors"), self.path("comes-back.safetensors")
+        if "E0610" in wmap("run", *spec, *kept, *source, *target, "-o", there, "-f", "-q", **kw).stderr:
+            return  # of a dtype that this format lacks
+        done = wmap("run", *spec, *kept, "--reverse", there, "--target-like", *source, "-o", back, "-f", "-q", **kw)
+        if "E0610" in done.stderr:
             return
         self.assertEqual(done.returncode, 0, f"called exact, but: {done.args}\n{done.stderr}")
         done = wmap("diff", *source, back)
+        os.unlink(there)
         os.unlink(back)
         self.assertEqual(done.returncode, 0, f"called exact, but: {done.args}\n{done.stdout}{done.stderr}")
         settings["exact"] += 1
