@@ -105,7 +105,8 @@ static bool has_aliases(const wmap_header *headers, size_t count)
     return false;
 }
 
-static void side_of_model(wm_unit *unit, const wm_model *model, wm_side *side)
+/* What is of any dtype is a float of an architecture: where it is read, and no file says more, f32. */
+static void side_of_model(wm_unit *unit, const wm_model *model, bool read, wm_side *side)
 {
     side->label = wm_format_text(unit->arena, "model %.*s", (int)model->name.len, model->name.p);
     side->count = model->count;
@@ -113,9 +114,10 @@ static void side_of_model(wm_unit *unit, const wm_model *model, wm_side *side)
     for (size_t i = 0; i < model->count; i++) {
         const wm_declared *d = &model->tensors[i];
         side->tensors[i] = (wm_side_tensor){.name = d->name,
-                                            .dtype = d->dtype,
+                                            .dtype = read && !d->dtype ? WMAP_F32 : d->dtype,
                                             .rank = d->rank,
                                             .shape = d->shape,
+                                            .excused = !read && d->optional,
                                             .declared = d,
                                             .label = side->label};
     }
@@ -132,6 +134,8 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
         const wm_declared *d = &model->tensors[i];
         wm_map_put(&declared, d->name.p, d->name.len, (uint32_t)i, NULL);
         size_t at = wm_names_find(file->index, d->name);
+        if (at == WM_NO_NAME && d->optional)
+            continue;
         if (at == WM_NO_NAME) {
             wm_diag *e = wm_error(unit, WM_E0525, d->span, "%s lacks the tensor %s of the model", file->label,
                                   wm_quote(unit, d->name));
@@ -146,7 +150,7 @@ static void compare_model(wm_unit *unit, const wm_model *model, wm_side *file)
         t->declared = d;
         bool same = t->rank == d->rank &&
                     (d->rank == 0 || memcmp(t->shape, d->shape, d->rank * sizeof *d->shape) == 0);
-        if (same && t->dtype == d->dtype)
+        if (same && (t->dtype == d->dtype || !d->dtype))
             continue;
         wm_error(unit, WM_E0527, same ? d->dtype_span : d->shape_span, "%s is %s in %s, the model says %s",
                  wm_quote(unit, d->name), wm_show_type(unit, t->dtype, t->rank, t->shape), t->label,
@@ -204,7 +208,7 @@ static void side_again(wm_unit *unit, const wm_side *from, bool without_dropped,
             (!placed || wm_map_get(placed, t->name.p, t->name.len) == WM_MAP_NONE))
             continue;
         side->tensors[side->count++] = (wm_side_tensor){.name = t->called.len ? t->called : t->name,
-                                                        .dtype = t->dtype,
+                                                        .dtype = t->dtype ? t->dtype : WMAP_F32,
                                                         .rank = t->rank,
                                                         .shape = t->shape,
                                                         .declared = t->declared,
@@ -405,11 +409,11 @@ static bool analyse_stage(compilation *c, wm_state *s)
     if (program->source && s->source.known && !given)
         compare_model(&c->unit, program->source, &s->source);
     else if (program->source && !given)
-        side_of_model(&c->unit, program->source, &s->source);
+        side_of_model(&c->unit, program->source, true, &s->source);
     if (program->target && s->target.known && !last)
         compare_model(&c->unit, program->target, &s->target);
     else if (program->target && !last)
-        side_of_model(&c->unit, program->target, &s->target);
+        side_of_model(&c->unit, program->target, false, &s->target);
     collect_casts(s);
     wm_arena_clear(c->unit.scratch);
     if (!s->source.known) {
@@ -472,9 +476,11 @@ static bool read_sides(compilation *c, wm_side *source, wm_side *target, wmap_er
  * the sides are those of the models, there as here. */
 static const wmap_compile_options *turned_options(compilation *c, const wm_side *source)
 {
-    if (!c->options->source_count)
-        return c->options;
     wmap_compile_options *options = wm_new(&c->arena, wmap_compile_options, 1);
+    *options = *c->options;
+    options->target = NULL; /* it is of the side that is read now */
+    if (!options->source_count)
+        return options;
     wmap_header *header = wm_new(&c->arena, wmap_header, 1);
     wmap_tensor *tensors = wm_new(&c->arena, wmap_tensor, source->count);
     for (size_t i = 0; i < source->count; i++) {
@@ -486,7 +492,6 @@ static const wmap_compile_options *turned_options(compilation *c, const wm_side 
                                    .shape = t->shape};
     }
     *header = (wmap_header){.label = source->label, .tensors = tensors, .count = source->count};
-    *options = *c->options;
     options->sources = header;
     options->source_count = 1;
     return options;

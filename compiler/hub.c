@@ -167,34 +167,6 @@ size_t wm_hub_count_found(wm_hub *h)
     return found;
 }
 
-/* Without a file the source is what its model says, in single precision. */
-static void declare_source(wm_hub *h)
-{
-    const wm_hub_side *side = &h->sides[0];
-    wm_model *model = wm_new(h->arena, wm_model, 1);
-    model->name = (wm_str){side->model->name, (uint32_t)strlen(side->model->name)};
-    model->span = side->model->decl->span;
-    model->tensors = wm_new(h->arena, wm_declared, side->count);
-    for (size_t i = 0; i < side->count; i++) {
-        const wm_hub_place *place = side->places[i];
-        uint64_t shape[WMAP_MAX_RANK];
-        wm_declared *d = &model->tensors[model->count++];
-        *d = (wm_declared){.name = place->name,
-                           .span = place->span,
-                           .dtype_span = place->span,
-                           .shape_span = place->tensor->span,
-                           .dtype = place->owners[0].item->array->dtype};
-        if (d->dtype == WMAP_DTYPE_NONE)
-            d->dtype = WMAP_F32;
-        if (!wm_hub_shape(h, place, shape, &d->rank))
-            return;
-        uint64_t *copy = wm_new(h->arena, uint64_t, d->rank);
-        memcpy(copy, shape, d->rank * sizeof *copy);
-        d->shape = copy;
-    }
-    h->r->program->source = model;
-}
-
 /* What the other direction writes: all that A places, but for parts that are left out and what written rules
  * take. */
 static const wm_map *names_to_come_back(wm_hub *h)
@@ -224,8 +196,8 @@ static void tell_program(wm_hub *h)
     p->order_count = side->count;
     p->placed = names_to_come_back(h);
     p->format = wm_hub_format(h);
-    if (!h->r->options->source_count)
-        declare_source(h);
+    if (!h->r->options->source_count) /* without a file the source is what its model says */
+        p->source = wm_hub_declare(h, false);
 }
 
 /* ---- written rules ---- */

@@ -515,6 +515,15 @@ size_t wm_hub_count_found(wm_hub *h);
 /* Is that the call of a model of an architecture? */
 bool wm_hub_is_model(wm_resolver *r, const wm_file *file, const wm_call *call);
 
+/* ---- hub_side.c ---- */
+
+/* The tensors of side A; floats have no dtype. NULL: some extent is not known, which is reported if `needed`. */
+const wm_model *wm_hub_declare(wm_hub *h, bool needed);
+
+/* Those of a model that is a side of a map which derives nothing: with the extents of the file of that side.
+ * `read`: the map reads it. NULL: reported, or not known. */
+const wm_model *wm_hub_side_of(wm_resolver *r, const wm_context *c, const wm_call *call, bool read);
+
 /* What a derivation is asked for. */
 typedef struct wm_hub_wish {
     const wm_file *file; /* that names the models */

@@ -431,7 +431,10 @@ static void bind_target(inference *i, uint32_t t)
     if (at != WM_NO_NAME) {
         const wm_side_tensor *s = &i->state->target.tensors[at];
         bound->known = true;
-        bound->dtype = s->dtype;
+        bound->dtype = s->dtype         ? s->dtype
+                       : term->declared ? term->declared->dtype
+                       : i->in->like    ? i->in->like->dtype
+                                        : WMAP_DTYPE_NONE;
         bound->rank = s->rank;
         bound->shape = s->shape;
         bound->shape_span = s->declared->shape_span;

@@ -2,6 +2,7 @@
  * with its loops unrolled. Names, dtypes and shapes are constant here: a model knows no file. */
 #include <string.h>
 
+#include "compiler/hub.h"
 #include "compiler/resolve_internal.h"
 #include "runtime/base/size.h"
 
@@ -145,8 +146,10 @@ static void walk_model(wm_resolver *r, const wm_context *c, const wm_stmt *stmt,
     }
 }
 
-const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call)
+const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call, bool read)
 {
+    if (wm_hub_is_model(r, context->file, call))
+        return wm_hub_side_of(r, context, call, read);
     wm_str name = wm_qname_text(r->unit->arena, call->name);
     const wm_decl *decl = wm_file_find(r->unit->arena, context->file, call->name, false);
     if (!decl || decl->item->kind != WM_IT_MODEL) {
@@ -157,13 +160,6 @@ const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const w
                           : wm_error(r->unit, WM_E0126, call->name->span, "there is no model %s",
                                      wm_quote(r->unit, name));
         wm_suggest_decl(r, d, context->file, name, WM_IT_MODEL);
-        return NULL;
-    }
-    if (decl->item->of_hub) {
-        wm_diag *d =
-            wm_error(r->unit, WM_E0199, call->name->span,
-                     "a model of an architecture as the side of a map without `derive` is not supported yet");
-        wm_diag_also(r->unit, d, decl->span, "the model");
         return NULL;
     }
     const wm_scope *scope = wm_bind_arguments(r, context->scope, decl, call, call->span);

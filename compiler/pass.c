@@ -110,7 +110,8 @@ const char *wm_show_shape(wm_unit *unit, uint32_t rank, const uint64_t *shape)
 
 const char *wm_show_type(wm_unit *unit, wmap_dtype dtype, uint32_t rank, const uint64_t *shape)
 {
-    return wm_format_text(unit->arena, "%s %s", wmap_dtype_name(dtype), wm_show_shape(unit, rank, shape));
+    return wm_format_text(unit->arena, "%s %s", dtype ? wmap_dtype_name(dtype) : "float",
+                          wm_show_shape(unit, rank, shape));
 }
 
 const char *wm_instance_round(wm_unit *unit, wm_instance *instance)

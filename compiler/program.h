@@ -196,9 +196,10 @@ typedef struct wm_line {
 /* A declared side. */
 typedef struct wm_declared {
     wm_str name;
-    wmap_dtype dtype;
+    wmap_dtype dtype; /* NONE: any */
     uint32_t rank;
     const uint64_t *shape;
+    bool optional; /* it may be absent */
     wm_span span, dtype_span, shape_span;
 } wm_declared;
 

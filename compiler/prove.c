@@ -330,6 +330,14 @@ static uint32_t add_out(prover *p, wm_str name, wm_span span, wm_instance *in)
     return (uint32_t)s->out_count - 1;
 }
 
+/* A float of an architecture, of no dtype yet, is of the one that a rule gives it. */
+static void take_float(wm_side_tensor *target, wmap_dtype dtype)
+{
+    const wm_dtype_info *info = wm_dtype(dtype);
+    if (target && !target->dtype && info && info->kind == WM_KIND_FLOAT)
+        target->dtype = dtype;
+}
+
 static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype)
 {
     wm_bound *bound = &in->right[term];
@@ -352,10 +360,12 @@ static void add_outs(prover *p, wm_instance *in, uint32_t term, wmap_dtype dtype
         out->shape = bound->shape;
         if (dtype == WMAP_OPAQUE) /* nothing but a name is changed: wm_result_dtype */
             out->kept = in->left[0].tensors[0];
-        const wm_side_tensor *t = out->order != WM_NO_NAME ? &p->state->target.tensors[out->order] : NULL;
+        wm_side_tensor *t = out->order != WM_NO_NAME ? &p->state->target.tensors[out->order] : NULL;
+        bool first = k == 0 && t && t->dtype; /* it was checked when extents were inferred */
+        take_float(t, dtype);
         bool same = !t || (t->rank == out->rank &&
                            (t->rank == 0 || memcmp(t->shape, out->shape, t->rank * sizeof *t->shape) == 0));
-        if (t && k > 0 &&
+        if (t && !first &&
             (!same || t->dtype != dtype)) { /* the first was checked when extents were inferred */
             wm_diag *d = wm_instance_error(
                 p->state, in, same ? WM_E0601 : WM_E0506, in->form->line->right[term].name.span,
@@ -496,9 +506,10 @@ static void keep_rest(prover *p, wm_span span)
         out->rank = t->rank;
         out->shape = t->shape;
         out->kept = (uint32_t)i;
-        const wm_side_tensor *want = out->order != WM_NO_NAME ? &s->target.tensors[out->order] : NULL;
+        wm_side_tensor *want = out->order != WM_NO_NAME ? &s->target.tensors[out->order] : NULL;
         if (!want)
             continue;
+        take_float(want, out->dtype);
         bool same = want->rank == t->rank &&
                     (t->rank == 0 || memcmp(want->shape, t->shape, t->rank * sizeof *t->shape) == 0);
         if (same && want->dtype == out->dtype)
@@ -509,7 +520,7 @@ static void keep_rest(prover *p, wm_span span)
                               wm_show_type(p->unit, want->dtype, want->rank, want->shape));
         wm_diag_also(p->unit, d, same ? want->declared->dtype_span : want->declared->shape_span,
                      "declared here");
-        if (same)
+        if (same && want->dtype)
             wm_diag_hint(p->unit, d, "`cast %s -> %s` in the map", wmap_dtype_name(out->dtype),
                          wmap_dtype_name(want->dtype));
     }

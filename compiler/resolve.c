@@ -306,9 +306,9 @@ static void walk_stage(wm_resolver *r, const wm_stage *stage)
     bool hub = wm_hub_is_model(r, map->file, source) && wm_hub_is_model(r, map->file, target) &&
                has_derive(item->body);
     if (source && !hub)
-        program->source = wm_make_model(r, &c, source);
+        program->source = wm_make_model(r, &c, source, true);
     if (target && !hub)
-        program->target = wm_make_model(r, &c, target);
+        program->target = wm_make_model(r, &c, target, false);
     r->target_known = program->target || (r->written && !program->then);
     if (!r->read && program->source)
         r->read = model_names(r, program->source);

@@ -122,8 +122,9 @@ const wm_decl *wm_tested_map(wm_resolver *r, const wm_file *main, const wm_item 
 
 /* ---- model.c ---- */
 
-/* The model that `from` or `to` names, with its arguments; NULL if there is none (reported). */
-const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call);
+/* The model that `from` or `to` names, with its arguments; NULL if there is none (reported). `read`: it is of
+ * the side that the map reads. */
+const wm_model *wm_make_model(wm_resolver *r, const wm_context *context, const wm_call *call, bool read);
 
 /* The extents of a shape. False: reported (E0143, E0905). */
 bool wm_known_shape(wm_resolver *r, const wm_scope *scope, const wm_shape *shape, uint32_t *rank,
