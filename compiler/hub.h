@@ -517,7 +517,8 @@ bool wm_hub_is_model(wm_resolver *r, const wm_file *file, const wm_call *call);
 
 /* ---- hub_side.c ---- */
 
-/* The tensors of side A; floats have no dtype. NULL: some extent is not known, which is reported if `needed`. */
+/* The tensors of side A; floats have no dtype. NULL: some extent is not known, which is reported if `needed`.
+ */
 const wm_model *wm_hub_declare(wm_hub *h, bool needed);
 
 /* Those of a model that is a side of a map which derives nothing: with the extents of the file of that side.

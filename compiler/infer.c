@@ -431,10 +431,7 @@ static void bind_target(inference *i, uint32_t t)
     if (at != WM_NO_NAME) {
         const wm_side_tensor *s = &i->state->target.tensors[at];
         bound->known = true;
-        bound->dtype = s->dtype         ? s->dtype
-                       : term->declared ? term->declared->dtype
-                       : i->in->like    ? i->in->like->dtype
-                                        : WMAP_DTYPE_NONE;
+        bound->dtype = !s->dtype && term->declared ? term->declared->dtype : s->dtype;
         bound->rank = s->rank;
         bound->shape = s->shape;
         bound->shape_span = s->declared->shape_span;

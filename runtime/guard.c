@@ -7,11 +7,18 @@
 #include "runtime/base/text.h"
 #include "runtime/run.h"
 
-/* Of one rule, about one source, with one reason. */
+/* What a guard compares with, if it is no constant. */
+static uint32_t other_of(const Wmap__Move *guard)
+{
+    return guard->sources[guard->n_sources - 1]->tensor;
+}
+
+/* Of one rule, about one source and one copy of it, with one reason: what is counted is said of these two. */
 static bool together(const Wmap__Move *a, const Wmap__Move *b)
 {
-    return a->sources[0]->tensor == b->sources[0]->tensor && a->file == b->file && a->line == b->line &&
-           a->column == b->column && wm_guards_constant(a) == wm_guards_constant(b);
+    return a->sources[0]->tensor == b->sources[0]->tensor && other_of(a) == other_of(b) &&
+           a->file == b->file && a->line == b->line && a->column == b->column &&
+           wm_guards_constant(a) == wm_guards_constant(b);
 }
 
 bool wm_run_plan_checks(wm_run *run, wmap_error *err)
@@ -51,7 +58,7 @@ static bool check_error(const wm_run *run, wmap_error *err)
                  dropped ? "" : " outside of the layout", g->count == 1 ? "is" : "are", expected,
                  dropped ? "`if all`" : "`else`");
     } else {
-        const wmap_tensor *other = &plan->sources[g->move->sources[g->move->n_sources - 1]->tensor];
+        const wmap_tensor *other = &plan->sources[other_of(g->move)];
         char name[200];
         snprintf(what, sizeof what, "element%s differ%s from %s `%s`", s, g->count == 1 ? "s" : "",
                  other == t ? "another slice of" : "the copy",
