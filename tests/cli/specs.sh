@@ -256,10 +256,10 @@ has out '6 of 10 rules exercised'
 # elements that differ are counted for the copy that is named
 cat >copies.wmap <<'END'
 wmap 1
-map main { for l in 1..3 { equal "w", "c{l}" -> "o{l}" } }
+map main { for l in 1..3 { equal "c{l}", "w" -> "o{l}" } }
 test "one of two" of main { given "w" = [1 2]; given "c1" = [1 3]; given "c2" = [1 3]; given "c3" = [1 3]; expect "o1" = [1 2] }
 END
 run 1 test copies.wmap
-has out 'R0802: 1 element differs from the copy `w`'
+has out 'R0802: 1 element differs from the copy `c1`'
 
 finish
