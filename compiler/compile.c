@@ -443,43 +443,13 @@ static wm_state *add_state(compilation *c)
     return s;
 }
 
-/* The stages behind the first; `target` is that of the last. What follows one that isn't proven for known
- * names is checked as if no file were given. */
-static bool analyse_rest(compilation *c, bool proven, const wm_side *target)
-{
-    while (c->unit.errors == 0 && c->states[c->state_count - 1].program->then) {
-        wm_state *s = add_state(c);
-        const wm_state *before = s - 1;
-        if (proven)
-            side_of_result(&c->unit, before, &s->source);
-        set_program(c, s, wm_resolve_then(before->program, proven ? s->source.index : NULL));
-        if (!s->program->then)
-            s->target = *target;
-        proven = analyse_stage(c, s);
-    }
-    return proven;
-}
-
-/* The sides that headers tell. */
-static bool read_sides(compilation *c, wm_side *source, wm_side *target, wmap_error *err)
-{
-    const wmap_compile_options *o = c->options;
-    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, source, err))
-        return false;
-    if (has_aliases(o->sources, o->source_count))
-        index_aliases(&c->unit, o->sources, o->source_count, source);
-    c->took_part = o->source_count || o->target;
-    return !o->target || side_of_headers(&c->unit, o->target, 1, target, err);
-}
-
-/* The options with which the other direction is compiled: it reads what the first one gives. Without a file
- * the sides are those of the models, there as here. */
-static const wmap_compile_options *turned_options(compilation *c, const wm_side *source)
+/* The options with which a map is compiled that reads what another one gives, or the other direction. */
+static const wmap_compile_options *options_for(compilation *c, const wm_side *source)
 {
     wmap_compile_options *options = wm_new(&c->arena, wmap_compile_options, 1);
     *options = *c->options;
-    options->target = NULL; /* it is of the side that is read now */
-    if (!options->source_count)
+    options->source_count = 0;
+    if (!source->known)
         return options;
     wmap_header *header = wm_new(&c->arena, wmap_header, 1);
     wmap_tensor *tensors = wm_new(&c->arena, wmap_tensor, source->count);
@@ -495,6 +465,48 @@ static const wmap_compile_options *turned_options(compilation *c, const wm_side 
     options->sources = header;
     options->source_count = 1;
     return options;
+}
+
+/* Those of the other direction. Without a file the sides are those of the models, there as here. */
+static const wmap_compile_options *turned_options(compilation *c, const wm_side *source)
+{
+    wmap_compile_options *options = wm_new(&c->arena, wmap_compile_options, 1);
+    *options = c->options->source_count ? *options_for(c, source) : *c->options;
+    options->target = NULL; /* it is of the side that is read now */
+    return options;
+}
+
+/* The stages behind the first; `target` is that of the last. What follows one that isn't proven for known
+ * names is checked as if no file were given. */
+static bool analyse_rest(compilation *c, bool proven, const wm_side *target)
+{
+    bool all = proven;
+    while (c->unit.errors == 0 && c->states[c->state_count - 1].program->then) {
+        wm_state *s = add_state(c);
+        const wm_state *before = s - 1;
+        if (proven)
+            side_of_result(&c->unit, before, &s->source);
+        set_program(
+            c, s,
+            wm_resolve_then(before->program, proven ? s->source.index : NULL, options_for(c, &s->source)));
+        if (!s->program->then)
+            s->target = *target;
+        proven = analyse_stage(c, s);
+        all &= proven;
+    }
+    return all;
+}
+
+/* The sides that headers tell. */
+static bool read_sides(compilation *c, wm_side *source, wm_side *target, wmap_error *err)
+{
+    const wmap_compile_options *o = c->options;
+    if (o->source_count && !side_of_headers(&c->unit, o->sources, o->source_count, source, err))
+        return false;
+    if (has_aliases(o->sources, o->source_count))
+        index_aliases(&c->unit, o->sources, o->source_count, source);
+    c->took_part = o->source_count || o->target;
+    return !o->target || side_of_headers(&c->unit, o->target, 1, target, err);
 }
 
 /* Everything but the plan's bytes. True if the map was proven for known names. */

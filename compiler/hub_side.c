@@ -70,8 +70,6 @@ const wm_model *wm_hub_side_of(wm_resolver *r, const wm_context *c, const wm_cal
 {
     const wmap_compile_options *given = r->options;
     wmap_compile_options own = *given;
-    if (read && r->program->stage) /* what another map gives is no file */
-        own.source_count = 0;
     if (!read) {
         own.sources = given->target;
         own.source_count = given->target && !r->program->then;

@@ -180,12 +180,6 @@ static void derive_in_map(wm_resolver *r, const wm_context *c, const wm_item *it
     const wm_stmt *stmt = r->deriving.stmt;
     if (!stmt || r->program->failed)
         return;
-    if (r->program->stage) {
-        wm_error(r->unit, WM_E0199, stmt->span,
-                 "`derive` behind the first map of a chain is not supported yet");
-        r->program->failed = true;
-        return;
-    }
     if (!item || !wm_hub_is_model(r, c->file, item->from) || !wm_hub_is_model(r, c->file, item->to)) {
         wm_diag *d = wm_error(
             r->unit, WM_E1015, stmt->span,
@@ -413,9 +407,10 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
     return program;
 }
 
-wm_program *wm_resolve_then(const wm_program *before, wm_names *read)
+wm_program *wm_resolve_then(const wm_program *before, wm_names *read, const wmap_compile_options *options)
 {
     wm_resolver *r = before->resolver;
+    r->options = options;
     wm_program *program = make_stage(r, before->stage + 1, read);
     walk_stage(r, &r->stages[program->stage]);
     return program;

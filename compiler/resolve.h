@@ -20,9 +20,9 @@ wm_program *wm_resolve(wm_unit *unit, uint32_t file, const wm_ast *ast, const wm
 /* reverse.c: turns the lines that resolve made for the other direction. Reports E0702. */
 void wm_reverse_pass(wm_unit *unit, wm_program *program);
 
-/* The next map of a chain; `read` are the names that the one before gives, NULL if they are not known. Only
- * if before->then. */
-wm_program *wm_resolve_then(const wm_program *before, wm_names *read);
+/* The next map of a chain; `read` are the names that the one before gives, NULL if they are not known, and
+ * `options` hold them as a source. Only if before->then. */
+wm_program *wm_resolve_then(const wm_program *before, wm_names *read, const wmap_compile_options *options);
 
 /* Test `number` of a file, from 1; NULL if there is none. */
 const wm_item *wm_find_test(const wm_ast *ast, size_t number);

@@ -45,4 +45,16 @@ has err E0401
 # backwards the last map runs first
 run 0 run c.wmap twice.safetensors -o back.safetensors --map twice --reverse
 run 0 diff back.safetensors a.safetensors
+# what is behind a map that knows no source is checked, and no plan is made
+cat >late.wmap <<'END'
+wmap 1
+model mine { "a" : f32 [2] }
+map one { "m.{x}" -> "{x}" }
+map two from mine { "a" -> "b" }
+map main = one then two
+END
+run 0 check late.wmap
+has err 'as far as it can be told without a source'
+run 2 compile late.wmap -o late.plan
+
 finish
