@@ -186,6 +186,103 @@ bool wm_hub_count(wm_hub *h, const wm_scope *scope, const wm_call *from, wm_give
     return true;
 }
 
+/* ---- names with more around them ---- */
+
+#define WM_HUB_PREFIXES 8
+
+static size_t separator(const char *name, size_t len)
+{
+    size_t i = 0;
+    while (i < len && name[i] != '.' && name[i] != '/')
+        i++;
+    return i < len ? i + 1 : 0;
+}
+
+/* What all names have in common that begin as this one does, up to a `.` or `/`. */
+static wm_str common_prefix(const wmap_header *header, const wmap_tensor *t)
+{
+    size_t first = separator(t->name, t->name_len), len = t->name_len;
+    for (size_t i = 0; i < header->count; i++) {
+        const wmap_tensor *other = &header->tensors[i];
+        size_t same = 0;
+        while (same < len && same < other->name_len && other->name[same] == t->name[same])
+            same++;
+        if (same >= first)
+            len = same;
+    }
+    while (len > first && t->name[len - 1] != '.' && t->name[len - 1] != '/')
+        len--;
+    return (wm_str){t->name, (uint32_t)len};
+}
+
+/* The source without a prefix of its names, and without tensors that lack it. */
+static wmap_header *without_prefix(wm_arena *arena, const wmap_header *header, wm_str prefix)
+{
+    wmap_tensor *tensors = wm_new(arena, wmap_tensor, header->count);
+    wmap_header *bare = wm_new(arena, wmap_header, 1);
+    *bare = (wmap_header){.label = header->label, .tensors = tensors};
+    for (size_t i = 0; i < header->count; i++) {
+        const wmap_tensor *t = &header->tensors[i];
+        if (t->name_len <= prefix.len || memcmp(t->name, prefix.p, prefix.len) != 0)
+            continue;
+        tensors[bare->count] = *t;
+        tensors[bare->count].name += prefix.len;
+        tensors[bare->count++].name_len -= prefix.len;
+    }
+    return bare;
+}
+
+/* Does it need no escapes in a string? */
+static bool is_plain(wm_str s)
+{
+    for (uint32_t i = 0; i < s.len; i++)
+        if (strchr("\"{}\\", s.p[i]) || (unsigned char)s.p[i] < ' ')
+            return false;
+    return true;
+}
+
+/* Which model the source would be if its names began later: "module.conv1.weight". Said beside `d`. */
+static void note_prefix(wm_resolver *r, const wm_file *file, wm_diag *d)
+{
+    const wmap_compile_options *given = r->options;
+    const wmap_header *header = &given->sources[0];
+    wm_str tried[WM_HUB_PREFIXES];
+    uint64_t steps = 0;
+    uint32_t count = 0;
+    for (size_t i = 0; given->source_count == 1 && i < header->count && count < WM_HUB_PREFIXES; i++) {
+        const wmap_tensor *t = &header->tensors[i];
+        size_t first = separator(t->name, t->name_len);
+        bool known = first == 0;
+        for (uint32_t k = 0; k < count; k++)
+            known |= tried[k].len >= first && memcmp(tried[k].p, t->name, first) == 0;
+        if (known)
+            continue;
+        tried[count] = common_prefix(header, t);
+        for (int k = 0; k < 2; k++) { /* all that they have in common, or the first part of it */
+            wm_str prefix = {t->name, k ? (uint32_t)first : tried[count].len};
+            wmap_compile_options options = *given;
+            options.sources = without_prefix(r->unit->arena, header, prefix);
+            best b = {.r = r, .file = file, .steps = steps};
+            r->options = &options;
+            all_models(r, file, better, &b);
+            r->options = given;
+            steps = b.steps;
+            if (!b.name)
+                continue;
+            wm_diag_note(r->unit, d, "without %s before each name it is %s (%zu of %zu tensors)",
+                         wm_quote(r->unit, prefix), b.name, b.found, b.of);
+            if (is_plain(prefix))
+                wm_diag_hint(
+                    r->unit, d,
+                    "a map before it takes that off: `map bare { \"%.*s{name:**}\" -> \"{name}\" }` and "
+                    "`map main = bare then turned`",
+                    (int)prefix.len, prefix.p);
+            return;
+        }
+        count++;
+    }
+}
+
 /* E1011 if the file has nothing of the model. */
 bool wm_hub_right_file(wm_hub *h)
 {
@@ -204,6 +301,8 @@ bool wm_hub_right_file(wm_hub *h)
                      wm_quote(h->r->unit, (wm_str){o->sources[0].tensors[0].name,
                                                    (uint32_t)o->sources[0].tensors[0].name_len}),
                      wm_quote(h->r->unit, h->sides[0].places[0]->name));
+    if (!b.name)
+        note_prefix(h->r, h->file, d);
     h->failed = true;
     return false;
 }
@@ -332,9 +431,10 @@ void wm_hub_check(wm_resolver *r, const wm_file *file, const char *as)
         best b = {.r = r, .file = file};
         all_models(r, file, list_best, &b);
         if (!b.found)
-            wm_error(r->unit, WM_E1011, WM_NOWHERE,
-                     "%s is of no model of this spec: none of their tensors was found",
-                     r->options->sources[0].label);
+            note_prefix(r, file,
+                        wm_error(r->unit, WM_E1011, WM_NOWHERE,
+                                 "%s is of no model of this spec: none of their tensors was found",
+                                 r->options->sources[0].label));
         return;
     }
     const wm_call *call = wm_option_call(r, "--as", as);

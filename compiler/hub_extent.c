@@ -203,6 +203,19 @@ typedef struct header_tensor {
     const char *label;
 } header_tensor;
 
+/* An extent that is a parameter of the architecture can be given. */
+static void hint_argument(wm_hub *h, wm_diag *d, const wm_cell *cell, uint64_t extent)
+{
+    if (!cell || cell->span.file == WM_NO_FILE)
+        return;
+    const char *text = h->r->unit->sources[cell->span.file]->text + cell->span.beg;
+    wm_str name = {text, cell->span.end - cell->span.beg};
+    for (const wm_param *p = h->arch->item->params; p; p = p->next)
+        if (wm_str_eq(p->name->text, name))
+            wm_diag_hint(h->r->unit, d, "`%s (%.*s = %llu)`, if that is so", h->sides[0].model->name,
+                         (int)name.len, name.p, (unsigned long long)extent);
+}
+
 static void wrong_extent(wm_hub *h, const wm_hub_place *place, const wm_factor *f, uint64_t want,
                          const header_tensor *t, uint32_t dim)
 {
@@ -217,6 +230,7 @@ static void wrong_extent(wm_hub *h, const wm_hub_place *place, const wm_factor *
     wm_diag_note(h->r->unit, d, "it is %s of %s",
                  wm_show_type(h->r->unit, t->tensor->dtype, t->tensor->rank, t->tensor->shape),
                  wm_quote(h->r->unit, place->name));
+    hint_argument(h, d, cell, t->tensor->shape[dim]);
     h->failed = true;
 }
 
