@@ -13,12 +13,11 @@ static uint32_t other_of(const Wmap__Move *guard)
     return guard->sources[guard->n_sources - 1]->tensor;
 }
 
-/* Of one rule, about one source and one copy of it, with one reason: what is counted is said of these two. */
+/* Of one rule, about one source, with one reason. */
 static bool together(const Wmap__Move *a, const Wmap__Move *b)
 {
-    return a->sources[0]->tensor == b->sources[0]->tensor && other_of(a) == other_of(b) &&
-           a->file == b->file && a->line == b->line && a->column == b->column &&
-           wm_guards_constant(a) == wm_guards_constant(b);
+    return a->sources[0]->tensor == b->sources[0]->tensor && a->file == b->file && a->line == b->line &&
+           a->column == b->column && wm_guards_constant(a) == wm_guards_constant(b);
 }
 
 bool wm_run_plan_checks(wm_run *run, wmap_error *err)
@@ -61,7 +60,9 @@ static bool check_error(const wm_run *run, wmap_error *err)
         const wmap_tensor *other = &plan->sources[other_of(g->move)];
         char name[200];
         snprintf(what, sizeof what, "element%s differ%s from %s `%s`", s, g->count == 1 ? "s" : "",
-                 other == t ? "another slice of" : "the copy",
+                 other == t      ? "another slice of"
+                 : g->count == 1 ? "the copy"
+                                 : "copies such as", /* of all that are compared one behind the other */
                  wm_show(name, sizeof name, other->name, other->name_len));
     }
     wm_fail(err, WMAP_E_GUARD, "%s: %llu %s%s%s; the first is %s, expected %s, at %s", id,

@@ -253,13 +253,13 @@ grep -oE '[a-z]+[.]wmap:[0-9]+:[0-9]+' out >idle
 printf '%s\n' covered.wmap:4:14 covered.wmap:7:13 covered.wmap:8:20 part.wmap:3:12 | diff - idle || fail "coverage: $(cat out)"
 has out '6 of 10 rules exercised'
 
-# elements that differ are counted for the copy that is named
+# elements that differ are counted for all copies, of which one is named
 cat >copies.wmap <<'END'
 wmap 1
 map main { for l in 1..3 { equal "c{l}", "w" -> "o{l}" } }
 test "one of two" of main { given "w" = [1 2]; given "c1" = [1 3]; given "c2" = [1 3]; given "c3" = [1 3]; expect "o1" = [1 2] }
 END
 run 1 test copies.wmap
-has out 'R0802: 1 element differs from the copy `c1`'
+has out 'R0802: 3 elements differ from copies such as `c1`'
 
 finish

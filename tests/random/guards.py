@@ -112,11 +112,16 @@ class Found:
             self.wrong.setdefault((ident, name), []).append(sorted(indices))
 
     def reports(self):
-        """(id, name, count, index) that a run may give: comparisons of one tensor may be counted together."""
+        """(id, name, count, index) that a run may give: any comparisons of one tensor may be counted together, those that
+        stand one behind the other in the plan."""
         out = set()
         for (ident, name), lists in self.wrong.items():
-            for some in [*lists, sum(lists, [])]:
-                out.add((ident, name, len(some), index(self.shapes[name], min(some))))
+            for first, some in enumerate(lists):
+                counts = {len(some)}
+                for k, other in enumerate(lists):
+                    if k != first:
+                        counts |= {n + len(other) for n in counts}
+                out |= {(ident, name, n, index(self.shapes[name], min(some))) for n in counts}
         return out
 
 

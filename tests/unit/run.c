@@ -641,10 +641,10 @@ static void test_guards(void **state)
     guard_case(
         (size_t[]){0}, 1, 5, false, "b",
         "R0802: 1 element differs from the copy `s` at m.wmap:3:5; the first is 5, expected 0, at [0 0]");
-    guard_case(
-        (size_t[]){2039999, 1700, 1999999}, 3, 5.5f, false, "b",
-        "R0802: 3 elements differ from the copy `s` at m.wmap:3:5; the first is 5.5, expected 7e+02, at "
-        "[1 0]");
+    guard_case((size_t[]){2039999, 1700, 1999999}, 3, 5.5f, false, "b",
+               "R0802: 3 elements differ from copies such as `s` at m.wmap:3:5; the first is 5.5, expected "
+               "7e+02, at "
+               "[1 0]");
     guard_case((size_t[]){1000 * 1700}, 1, -0.0f, false, "b", /* bit by bit */
                "R0802: 1 element differs from the copy `s` at m.wmap:3:5; the first is -0, expected 0, at "
                "[1000 0]");
