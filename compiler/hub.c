@@ -176,7 +176,7 @@ static const wm_map *names_to_come_back(wm_hub *h)
     wm_map_init(names, h->arena, side->count);
     for (size_t i = 0; i < side->count; i++) {
         const wm_hub_place *place = side->places[i];
-        bool left_out = place->taken;
+        bool left_out = place->taken != NULL;
         for (uint32_t o = 0; o < place->owner_count; o++)
             left_out |= place->owners[o].item->member->left_out;
         if (!left_out)
@@ -205,36 +205,99 @@ static void tell_program(wm_hub *h)
 typedef struct taker {
     wm_hub *h;
     const wm_line *line;
+    wm_names *names[2]; /* of the sides */
 } taker;
 
-static void take_target(taker *t, const wm_term *term, const wm_capture *captures)
+static void take_place(wm_hub_side *side, size_t name, const wm_line *line)
 {
-    wm_hub_side *side = &t->h->sides[1];
-    wm_str name = term->name.text;
-    for (uint32_t i = 0; !term->name.literal && i < term->name.count; i++) {
-        uint32_t var = term->name.holes[i].var;
-        if (term->name.holes[i].kind != WM_HOLE_TEXT &&
-            (!captures || var == WM_NO_VAR || !captures[var].bound))
-            return;
-    }
-    if (!term->name.literal &&
-        !wm_name_write(t->h->r->unit, &term->name, t->line->vars, t->line->var_count, captures, &name))
-        return;
-    uint32_t at = wm_map_get(&side->names, name.p, name.len);
-    if (at != WM_MAP_NONE)
-        side->places[at]->taken = true;
+    if (!side->places[name]->taken)
+        side->places[name]->taken = line;
 }
 
+static void take_written_name(void *user, size_t name, const wm_capture *captures)
+{
+    taker *t = user;
+    (void)captures;
+    take_place(&t->h->sides[1], name, t->line);
+}
+
+/* What a name gives, or can give where an axis numbers it. */
+static void take_target(taker *t, const wm_term *term, const wm_capture *captures)
+{
+    wm_unit *unit = t->h->r->unit;
+    const wm_line *line = t->line;
+    const wm_pattern *name = &term->name;
+    if (captures)
+        name = wm_given_holes(unit, name, line->vars, line->var_count, captures);
+    for (uint32_t i = 0; name && !name->literal && i < name->count; i++)
+        if (name->holes[i].kind == WM_HOLE_VALUE && name->holes[i].var == WM_NO_VAR)
+            return;
+    if (name)
+        wm_names_match(t->names[1], unit, name, line->vars, line->var_count, captures, take_written_name, t);
+}
+
+/* A turned line writes what is on its left. */
 static void take_source(void *user, size_t name, const wm_capture *captures)
 {
     taker *t = user;
-    t->h->sides[0].places[name]->taken = true;
-    for (uint32_t i = 0; i < t->line->right_count; i++)
-        take_target(t, &t->line->right[i], captures);
+    const wm_line *line = t->line;
+    take_place(&t->h->sides[0], name, line);
+    for (uint32_t i = 0; i < (line->turned ? line->left_count : line->right_count); i++)
+        take_target(t, line->turned ? &line->left[i] : &line->right[i], captures);
 }
 
-/* Half a group: what would be lost. */
-static bool whole_group(wm_hub *h, const wm_hub_place *place)
+/* What is dropped is of side A, in a turned line of side B. */
+static void take_dropped(void *user, size_t name, const wm_capture *captures)
+{
+    taker *t = user;
+    (void)captures;
+    take_place(&t->h->sides[t->line->turned], name, t->line);
+}
+
+static void take_line(taker *t)
+{
+    const wm_line *line = t->line;
+    wm_unit *unit = t->h->r->unit;
+    const wm_term *read = line->turned ? line->right : line->left;
+    uint32_t count = line->turned ? line->right_count : line->left_count;
+    for (uint32_t i = 0; i < count; i++)
+        wm_names_match(t->names[0], unit, &read[i].name, line->vars, line->var_count, NULL, take_source, t);
+    if (line->dropped)
+        wm_names_match(t->names[line->turned], unit, line->dropped, line->vars, line->var_count, NULL,
+                       take_dropped, t);
+    if (count == 0 && !line->turned) /* a fill */
+        for (uint32_t i = 0; i < line->right_count; i++)
+            take_target(t, &line->right[i], NULL);
+}
+
+/* What is lost of groups that rules take half of: one finding a rule. */
+typedef struct losses {
+    struct loss {
+        wm_diag *diag;
+        size_t more;
+    } * items;
+    size_t count, cap;
+    wm_map of_line;
+} losses;
+
+static void add_loss(wm_hub *h, losses *l, const wm_hub_place *place, const wm_hub_item *item,
+                     const wm_hub_place *lost)
+{
+    uint32_t before = wm_map_put(&l->of_line, &place->taken, sizeof place->taken, (uint32_t)l->count, NULL);
+    h->failed = true;
+    if (before != WM_MAP_NONE) {
+        l->items[before].more++;
+        return;
+    }
+    wm_diag *d = wm_error(h->r->unit, WM_E1014, place->taken->span,
+                          "the rules written here take part of `%s`: %s would be lost", wm_item_text(h, item),
+                          wm_quote(h->r->unit, lost->name));
+    wm_diag_also(h->r->unit, d, lost->span, "the placement");
+    wm_diag_note(h->r->unit, d, "they take %s", wm_quote(h->r->unit, place->name));
+    *wm_push(h->arena, l->items, l->count, l->cap) = (struct loss){d, 0};
+}
+
+static bool whole_group(wm_hub *h, const wm_hub_place *place, losses *l)
 {
     for (uint32_t o = 0; o < place->owner_count; o++)
         for (int side = 0; side < 2; side++) {
@@ -242,51 +305,46 @@ static bool whole_group(wm_hub *h, const wm_hub_place *place)
             for (size_t i = 0; i < of->count; i++) {
                 if (of->places[i]->taken)
                     continue;
-                wm_diag *d = wm_error(h->r->unit, WM_E1014, h->taking,
-                                      "the rules written here take part of `%s`: %s would be lost",
-                                      wm_item_text(h, place->owners[o].item),
-                                      wm_quote(h->r->unit, of->places[i]->name));
-                wm_diag_also(h->r->unit, d, of->places[i]->span, "the placement");
-                wm_diag_note(h->r->unit, d, "they take %s", wm_quote(h->r->unit, place->name));
-                h->failed = true;
+                add_loss(h, l, place, place->owners[o].item, of->places[i]);
                 return false;
             }
         }
     return true;
 }
 
+static wm_names *side_names(wm_hub *h, int side)
+{
+    wm_str *names = wm_new(h->arena, wm_str, h->sides[side].count);
+    for (size_t i = 0; i < h->sides[side].count; i++)
+        names[i] = h->sides[side].places[i]->name;
+    return wm_names_index(h->r->unit, names, h->sides[side].count);
+}
+
 /* Written rules take over what they read and write. */
 static void take_written(wm_hub *h)
 {
-    wm_program *p = h->r->program;
-    wm_hub_side *a = &h->sides[0];
+    const wm_program *p = h->r->program;
+    losses lost = {0};
     if (!p->count)
         return;
-    wm_str *names = wm_new(h->arena, wm_str, a->count);
-    for (size_t i = 0; i < a->count; i++)
-        names[i] = a->places[i]->name;
-    wm_names *index = wm_names_index(h->r->unit, names, a->count);
+    wm_map_init(&lost.of_line, h->arena, 0);
+    taker t = {.h = h, .names = {side_names(h, 0), side_names(h, 1)}};
     for (size_t l = 0; l < p->count; l++) {
-        const wm_line *line = &p->lines[l];
-        taker t = {.h = h, .line = line};
-        for (uint32_t i = 0; i < line->left_count && !line->poisoned; i++)
-            wm_names_match(index, h->r->unit, &line->left[i].name, line->vars, line->var_count, NULL,
-                           take_source, &t);
-        if (line->dropped && !line->poisoned)
-            wm_names_match(index, h->r->unit, line->dropped, line->vars, line->var_count, NULL, take_source,
-                           &t);
-        for (uint32_t i = 0; i < line->right_count && !line->poisoned; i++)
-            take_target(&t, &line->right[i], NULL);
-        h->taking = line->span;
+        t.line = &p->lines[l];
+        if (!t.line->poisoned)
+            take_line(&t);
     }
     for (int side = 0; side < 2; side++)
         for (size_t i = 0; i < h->sides[side].count; i++) {
             const wm_hub_place *place = h->sides[side].places[i];
-            if (!place->taken || !whole_group(h, place))
+            if (!place->taken || !whole_group(h, place, &lost))
                 continue;
             for (uint32_t o = 0; o < place->owner_count; o++)
                 place->owners[o].item->taken = true;
         }
+    for (size_t i = 0; i < lost.count; i++)
+        if (lost.items[i].more)
+            wm_diag_note(h->r->unit, lost.items[i].diag, "and %zu more like this", lost.items[i].more);
 }
 
 /* ---- text ---- */

@@ -173,9 +173,9 @@ typedef struct wm_hub_place {
     const wm_binding *where;
     const wm_dialect *dialect;
     size_t order;
-    size_t in_header; /* of A: the tensor's number in the source, SIZE_MAX */
-    wmap_dtype dtype; /* there */
-    bool taken;       /* by a rule that was written */
+    size_t in_header;     /* of A: the tensor's number in the source, SIZE_MAX */
+    wmap_dtype dtype;     /* there */
+    const wm_line *taken; /* by this rule, which was written; NULL */
     bool done, dropped, filled;
 } wm_hub_place;
 
@@ -250,7 +250,7 @@ typedef struct wm_hub {
     wm_hub_side sides[2];
     uint64_t steps;
     bool onto;      /* what is not written comes from the source with the prefix WM_HUB_ONTO */
-    wm_span taking; /* a written rule, for E1014 */
+    wm_span taking; /* what asks for it */
     bool unknown;   /* some extent is, for want of a file */
     bool failed;
 } wm_hub;
