@@ -418,9 +418,9 @@ void wm_judge_drop(wm_state *state, const wm_line *line, wm_str name)
     wm_judge *j = state->judge;
     if (!j)
         return;
-    if (!state->reverse) {
+    if (!j->first && !line->turned) {
         say(j, line->dropped->span, WMAP_REVERSAL_ROUNDS, "what is left behind here does not come back");
-    } else if (line->turned && j->first && !meet(j, fill_key(state, line->dropped->span, name))) {
+    } else if (j->first && line->turned && !meet(j, fill_key(state, line->dropped->span, name))) {
         wm_diag *d =
             wm_error(j->unit, WM_E0705, line->dropped->span, other_instances, wm_quote(j->unit, name));
         say_writer(j, d, name);

@@ -72,4 +72,16 @@ has out 'E0523'
 run 0 check "$SOURCE/tests/language/reverse/hub-sum.wmap" --from net.a --to b
 has err 'reversible, but not exact'
 
+# what only `reverse { }` drops is lost if that is the way it runs
+cat >lost.wmap <<'SPEC'
+wmap 1
+model a { "a" : f32 [2] }
+model b { "b" : f32 [2]; "c" : f32 [2] }
+map main from a to b { "a" -> "b"; forward { fill 0 -> "c" : f32 [2] }; reverse { drop "c" } }
+SPEC
+run 0 check lost.wmap
+has err 'reversible, and exact'
+run 0 check lost.wmap --reverse
+has err 'reversible, but not exact'
+
 finish
