@@ -119,9 +119,13 @@ bool wm_pickle_calls(const wm_pickle_node *node, const char *module, const char 
 bool wm_pickle_says(const wm_pickle_node *node, const char *text);
 
 /* Keys and values of a dict, or of an object that is filled like one (OrderedDict, defaultdict, any
- * subclass); NULL for anything else. The result is a DICT node, or for an OrderedDict of Python 2 a LIST of
- * two-item lists. */
+ * subclass) or made from one; NULL for anything else. The result is a DICT node, or a sequence of pairs, as
+ * for an OrderedDict of Python 2. */
 const wm_pickle_node *wm_pickle_mapping(const wm_pickle_node *node);
+
+/* The items of a tuple, list or set, or of one that is made from such (`tuple(items)`); NULL for anything
+ * else. */
+const wm_pickle_node *wm_pickle_sequence(const wm_pickle_node *node);
 
 /* Number of pairs of such a mapping, and pair `index` of it; false if it is no pair. */
 size_t wm_pickle_pair_count(const wm_pickle_node *mapping);

@@ -208,9 +208,8 @@ static bool is_array_class(const wm_pickle_node *class)
 }
 
 /* _reconstruct(ndarray, (0,), b"b"), and the state ([version,] shape, dtype, is it Fortran's order, data). */
-static bool parse_reconstruct(wm_walk *w, array *a)
+static bool reconstruct(wm_walk *w, array *a, const wm_pickle_node *args, const wm_pickle_node *state)
 {
-    const wm_pickle_node *args = a->node->as.call.args, *state = a->node->as.call.state;
     if (args->as.list.count != 3)
         return wm_walk_bad(w, a->node, "an array made with the wrong arguments");
     if (!is_array_class(args->as.list.items[0])) {
@@ -230,6 +229,28 @@ static bool parse_reconstruct(wm_walk *w, array *a)
         set_fortran(a);
     a->data = part[3];
     return true;
+}
+
+static bool parse_reconstruct(wm_walk *w, array *a)
+{
+    return reconstruct(w, a, a->node->as.call.args, a->node->as.call.state);
+}
+
+/* JAX: _reconstruct_array(_reconstruct, its arguments, its state, ...), of what NumPy's own pickle says. */
+static bool parse_jax(wm_walk *w, array *a)
+{
+    const wm_pickle_node *args = a->node->as.call.args;
+    wm_pickle_node *const *arg = args->as.list.items;
+    if (args->as.list.count < 3 || arg[0]->kind != WM_PICKLE_GLOBAL || arg[1]->kind != WM_PICKLE_TUPLE)
+        return wm_walk_bad(w, a->node, "an array made with the wrong arguments");
+    if (!is_core(arg[0], "multiarray", "_reconstruct")) {
+        a->dtype = WMAP_OPAQUE;
+        wm_pickle_name(arg[0], a->note, sizeof a->note);
+        return true;
+    }
+    if (!reconstruct(w, a, arg[1], arg[2]))
+        return false;
+    return !a->objects || wm_walk_bad(w, a->node, "an array of JAX that holds Python objects");
 }
 
 /* _frombuffer(buffer, dtype, shape, order[, axes]): arrays in protocol 5. */
@@ -268,7 +289,7 @@ static bool parse_scalar(wm_walk *w, array *a)
     return true;
 }
 
-/* What a CALL makes, if it is one of NumPy's constructors. */
+/* What a CALL makes, if it is one of the constructors of arrays. */
 static wm_walked parse_call(wm_walk *w, const wm_pickle_node *node, array *a)
 {
     bool (*parse)(wm_walk *, array *) = NULL;
@@ -281,6 +302,9 @@ static wm_walked parse_call(wm_walk *w, const wm_pickle_node *node, array *a)
         parse = parse_buffer;
     else if (is_core(function, "multiarray", "scalar"))
         parse = parse_scalar;
+    else if (wm_pickle_is(function, "jax._src.array", "_reconstruct_array") ||
+             wm_pickle_is(function, "jax._src.device_array", "reconstruct_device_array"))
+        parse = parse_jax;
     if (!parse)
         return WM_WALKED_NOTHING;
     memset(a, 0, sizeof *a);
@@ -443,6 +467,8 @@ bool wm_pickled_known(const wm_pickle_node *global)
         {"numpy.core.defmatrix", " matrix "},
         {"numpy.core.memmap", " memmap "},
         {"numpy._core.memmap", " memmap "},
+        {"jax._src.array", " _reconstruct_array "},
+        {"jax._src.device_array", " reconstruct_device_array "}, /* before 0.4 */
         {"ml_dtypes", " bfloat16 float8_e4m3fn float8_e5m2 "},
         {"ml_dtypes._ml_dtypes_ext", " bfloat16 float8_e4m3fn float8_e5m2 "},
     };

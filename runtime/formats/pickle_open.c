@@ -49,6 +49,11 @@ static bool ends(const wm_pickle_node *global, const char *name)
            memcmp(global->as.global.name + global->as.global.name_len - len, name, len) == 0;
 }
 
+static bool is_numpy(const wm_pickle_node *class)
+{
+    return begins(class, "numpy.") || (begins(class, "numpy") && class->as.global.module_len == 5);
+}
+
 /* Theano, and the packages that it became. */
 static bool is_theano(const wm_pickle_node *class)
 {
@@ -78,7 +83,7 @@ static wm_walked object(wm_walk *w, const wm_pickle_node *node)
         wm_pickle_node *value = theano_value(node, class);
         return !value || wm_walk_into(w, value) ? WM_WALKED_TENSOR : WM_WALKED_ERROR;
     }
-    if (begins(class, "numpy")) /* of NumPy's objects only arrays of objects are looked into */
+    if (is_numpy(class)) /* of NumPy's objects only arrays of objects are looked into */
         return wm_pickled_objects(w, node) == WM_WALKED_ERROR ? WM_WALKED_ERROR : WM_WALKED_TENSOR;
     /* A subclass of list, tuple or dict in protocols 0 and 1: _reconstructor(class, base, value). */
     if (class != node->as.call.callable && args->as.list.count == 3 &&

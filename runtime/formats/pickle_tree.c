@@ -36,8 +36,46 @@ bool wm_pickle_says(const wm_pickle_node *node, const char *text)
            same(node->as.text.bytes, node->as.text.len, text);
 }
 
+/* True for what holds items by position; their order is that of the file, also in a set. */
+static bool is_sequence(const wm_pickle_node *node)
+{
+    return node->kind == WM_PICKLE_TUPLE || node->kind == WM_PICKLE_LIST || node->kind == WM_PICKLE_SET ||
+           node->kind == WM_PICKLE_FROZENSET;
+}
+
+/* TorchScript says the type of a container by a call around it: restore_type_tag(container, text). What is
+ * called with is older than its call: no cycle. */
+static const wm_pickle_node *untagged(const wm_pickle_node *node)
+{
+    while (wm_pickle_calls(node, "torch.jit._pickle", "restore_type_tag") &&
+           node->as.call.args->as.list.count)
+        node = node->as.call.args->as.list.items[0];
+    return node;
+}
+
+/* What a container was made from, as in `dict(pairs)`: argument `at` of the call. NULL if `node` is no call
+ * of `class`, or one with something else. */
+static const wm_pickle_node *made_from(const wm_pickle_node *node, const char *module, const char *class,
+                                       size_t at)
+{
+    if (!wm_pickle_calls(node, module, class) || node->as.call.args->as.list.count <= at)
+        return NULL;
+    const wm_pickle_node *from = node->as.call.args->as.list.items[at];
+    return from->kind == WM_PICKLE_DICT || is_sequence(from) ? from : NULL;
+}
+
 const wm_pickle_node *wm_pickle_mapping(const wm_pickle_node *node)
 {
+    static const struct {
+        const char *module, *class;
+        size_t at;
+    } rows[] = {
+        {"collections", "OrderedDict", 0}, /* Python 2 gives its pairs as one list */
+        {"collections", "Counter", 0},
+        {"collections", "defaultdict", 1},
+        {"builtins", "dict", 0},
+    };
+    node = untagged(node);
     if (!node)
         return NULL;
     if (node->kind == WM_PICKLE_DICT)
@@ -46,13 +84,33 @@ const wm_pickle_node *wm_pickle_mapping(const wm_pickle_node *node)
         return NULL;
     if (node->as.call.extra && node->as.call.extra->pairs)
         return node->as.call.extra->pairs;
-    if (!wm_pickle_is(node->as.call.callable, "collections", "OrderedDict"))
-        return NULL;
-    /* Python 2 gives its pairs as one argument; an empty one has no argument, and that is an empty tuple. */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const wm_pickle_node *from = made_from(node, rows[i].module, rows[i].class, rows[i].at);
+        if (from)
+            return from;
+    }
+    /* An empty one has no argument, and that is an empty tuple. */
     const wm_pickle_node *args = node->as.call.args;
-    if (args->as.list.count == 0)
-        return args;
-    return args->as.list.items[0]->kind == WM_PICKLE_LIST ? args->as.list.items[0] : NULL;
+    return wm_pickle_is(node->as.call.callable, "collections", "OrderedDict") && args->as.list.count == 0
+               ? args
+               : NULL;
+}
+
+const wm_pickle_node *wm_pickle_sequence(const wm_pickle_node *node)
+{
+    static const char *const rows[][2] = {
+        {"builtins", "tuple"},     {"builtins", "list"},     {"builtins", "set"},
+        {"builtins", "frozenset"}, {"collections", "deque"}, {"torch.jit._pickle", "build_tensorlist"},
+    };
+    node = untagged(node);
+    if (is_sequence(node))
+        return node;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const wm_pickle_node *from = made_from(node, rows[i][0], rows[i][1], 0);
+        if (from && from->kind != WM_PICKLE_DICT)
+            return from;
+    }
+    return NULL;
 }
 
 size_t wm_pickle_pair_count(const wm_pickle_node *mapping)

@@ -4,7 +4,9 @@
 #include "runtime/formats/pickle_walk.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/text.h"
@@ -68,6 +70,35 @@ static bool add_bytes(wm_walk *w, const wm_pickle_node *key, const char *bytes, 
     return true;
 }
 
+/* A float as Python prints it: the fewest digits that mean it, and an exponent where that is shorter. */
+static void real_text(char *buf, size_t size, double value)
+{
+    char digits[40];
+    int count = 0;
+    if (!isfinite(value)) {
+        snprintf(buf, size, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+        return;
+    }
+    do
+        snprintf(digits, sizeof digits, "%.*e", count, fabs(value));
+    while (strtod(digits, NULL) != fabs(value) && ++count < 17);
+    int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
+    if (count) /* the point, which may be a comma where we are */
+        memmove(digits + 1, strpbrk(digits + 1, "0123456789"), (size_t)count);
+    const char *sign = signbit(value) ? "-" : "";
+    count++;
+    if (exponent < -4 || exponent >= 16)
+        snprintf(buf, size, "%s%.1s%s%.*se%c%02d", sign, digits, count > 1 ? "." : "", count - 1, digits + 1,
+                 exponent < 0 ? '-' : '+', abs(exponent));
+    else if (exponent < 0)
+        snprintf(buf, size, "%s0.%.*s%.*s", sign, -exponent - 1, "000", count, digits);
+    else if (exponent >= count - 1)
+        snprintf(buf, size, "%s%.*s%.*s.0", sign, count, digits, exponent - count + 1, "000000000000000");
+    else
+        snprintf(buf, size, "%s%.*s.%.*s", sign, exponent + 1, digits, count - exponent - 1,
+                 digits + exponent + 1);
+}
+
 /* One part of a name, readable whatever the key is. */
 static bool add_key(wm_walk *w, const wm_pickle_node *key, unsigned depth)
 {
@@ -89,7 +120,7 @@ static bool add_key(wm_walk *w, const wm_pickle_node *key, unsigned depth)
         snprintf(buf, sizeof buf, "int(%zu bytes)", key->as.text.len);
         break;
     case WM_PICKLE_FLOAT:
-        snprintf(buf, sizeof buf, "%.17g", key->as.real);
+        real_text(buf, sizeof buf, key->as.real);
         break;
     case WM_PICKLE_BOOL:
         snprintf(buf, sizeof buf, "%s", key->as.integer ? "True" : "False");
@@ -104,7 +135,8 @@ static bool add_key(wm_walk *w, const wm_pickle_node *key, unsigned depth)
             if (!wm_walk_name(w, key, i ? ", " : "(", i ? 2 : 1) ||
                 !add_key(w, key->as.list.items[i], depth + 1))
                 return false;
-        return key->as.list.count ? wm_walk_name(w, key, ")", 1) : wm_walk_name(w, key, "()", 2);
+        bytes = key->as.list.count == 0 ? "()" : key->as.list.count == 1 ? ",)" : ")";
+        return wm_walk_name(w, key, bytes, strlen(bytes));
     default:
         if (wm_pickle_bytes(&w->pickle->arena, key, &bytes, &len))
             return add_bytes(w, key, bytes, len);
@@ -207,7 +239,8 @@ static bool walk_object(wm_walk *w, const wm_pickle_node *node)
 {
     const wm_pickle_node *state = node->as.call.state;
     const wm_pickle_node *mapping = wm_pickle_mapping(node), *attributes = wm_pickle_mapping(state);
-    if (mapping && !wm_walk_mapping(w, mapping))
+    const wm_pickle_node *items = wm_pickle_sequence(node);
+    if ((mapping && !wm_walk_mapping(w, mapping)) || (items && !wm_walk_list(w, items)))
         return false;
     if (node->as.call.extra && node->as.call.extra->items && !wm_walk_list(w, node->as.call.extra->items))
         return false;
@@ -267,7 +300,7 @@ static bool walk_inside(wm_walk *w, wm_pickle_node *node)
     }
     if (node->kind == WM_PICKLE_DICT)
         return wm_walk_mapping(w, node);
-    return (node->kind != WM_PICKLE_TUPLE && node->kind != WM_PICKLE_LIST) || wm_walk_list(w, node);
+    return !wm_pickle_sequence(node) || wm_walk_list(w, node);
 }
 
 static bool walk_node(wm_walk *w, wm_pickle_node *node)

@@ -1,5 +1,6 @@
 /* torch.h: PyTorch files, as far as their parts know each other: torch.c opens the zip, torch_stream.c and
- * torch_tar.c what came before it, torch_tree.c finds tensors in the pickled object, torch_write.c writes. */
+ * torch_tar.c what came before it, torch_tree.c finds tensors in the pickled object, torch_module.c knows
+ * modules and classes, torch_write.c writes. */
 #ifndef WM_TORCH_H
 #define WM_TORCH_H
 
@@ -68,6 +69,12 @@ typedef struct wm_torch {
  * not read. All names begin with `under` and a "." if that isn't NULL. CORRUPT or UNSUPPORTED with tensor and
  * offset. */
 bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, const char *under, wmap_error *err);
+
+/* Walks a module as its state_dict() does; what is no module, as wm_pickled_objects() does. */
+wm_walked wm_torch_module(wm_walk *walk, const wm_pickle_node *node);
+
+/* True for a name that torch files are made of, or that can't hold anything of interest. */
+bool wm_torch_known(const wm_pickle_node *global);
 
 /* Adds a storage that wasn't met before; its index in `*index`. */
 bool wm_torch_add_storage(wm_torch *torch, const wm_torch_storage *storage, uint32_t *index, wmap_error *err);

@@ -555,44 +555,6 @@ static wm_walked find_array(wm_walk *w, const wm_pickle_node *node)
     return wm_pickled_leaf(w, node, &torch->at, &torch->items);
 }
 
-/* A set of names that are left out of a module's state dict. */
-static bool set_has(const wm_pickle_node *set, const wm_pickle_node *key)
-{
-    if (set && set->kind == WM_PICKLE_CALL && wm_pickle_is(set->as.call.callable, "builtins", "set") &&
-        set->as.call.args->as.list.count == 1)
-        set = set->as.call.args->as.list.items[0]; /* protocol 2: set([...]) */
-    if (!set || (set->kind != WM_PICKLE_SET && set->kind != WM_PICKLE_LIST) || key->kind != WM_PICKLE_TEXT)
-        return false;
-    for (size_t i = 0; i < set->as.list.count; i++) {
-        const wm_pickle_node *item = set->as.list.items[i];
-        if (item->kind == WM_PICKLE_TEXT && item->as.text.len == key->as.text.len &&
-            memcmp(item->as.text.bytes, key->as.text.bytes, key->as.text.len) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* A pickled torch.nn.Module: the names of its state_dict(), in the same order. */
-static wm_walked walk_module(wm_walk *w, const wm_pickle_node *node)
-{
-    const wm_pickle_node *state = node->as.call.state;
-    if (!wm_pickle_get(state, "_parameters") || !wm_pickle_get(state, "_modules"))
-        return wm_pickled_objects(w, node);
-    const wm_pickle_node *transient = wm_pickle_get(state, "_non_persistent_buffers_set");
-    static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
-    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-        const wm_pickle_node *mapping = wm_pickle_mapping(wm_pickle_get(state, parts[p]));
-        wm_pickle_node *key, *value;
-        for (size_t i = 0; mapping && i < wm_pickle_pair_count(mapping); i++) {
-            if (!wm_pickle_pair(mapping, i, &key, &value) || (p == 1 && set_has(transient, key)))
-                continue;
-            if (!wm_walk_child(w, key, value))
-                return WM_WALKED_ERROR;
-        }
-    }
-    return WM_WALKED_TENSOR;
-}
-
 /* A class, which streams keep with its source: it holds nothing. */
 static bool is_class(const wm_pickle_node *id)
 {
@@ -634,70 +596,14 @@ __attribute__((noinline)) static wm_walked walk_leaf(wm_walk *w, const wm_pickle
     return what == WM_WALKED_TENSOR && !add_entry(w, &v) ? WM_WALKED_ERROR : what;
 }
 
-/* ---- classes that are not ours ---- */
-
-/* Names that torch files are made of, or that can't hold anything of interest. */
-static bool is_known(const wm_pickle_node *global)
-{
-    static const struct {
-        const char *module, *names; /* between spaces */
-    } known[] = {
-        {"collections", " OrderedDict defaultdict Counter "},
-        {"builtins",
-         " set frozenset list dict tuple int float complex bytes bytearray str bool object slice range "},
-        {"copyreg", " _reconstructor "},
-        {"_codecs", " encode "},
-        {"torch",
-         " Size device Tensor Generator Storage strided sparse_coo sparse_csr sparse_csc sparse_bsr "
-         "sparse_bsc"
-         " jagged contiguous_format preserve_format channels_last channels_last_3d per_tensor_affine"
-         " per_channel_affine per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams"
-         " complex32 quint8 qint8 qint32 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2"
-         " float4_e2m1fn_x2 "},
-        {"torch._tensor", " _rebuild_from_type_v2 _rebuild_from_type Tensor "},
-        {"torch.serialization", " _get_layout "},
-        {"torch.nn.parameter", " Parameter Buffer UninitializedParameter "},
-        {"torch.autograd.variable", " Variable "},
-        {"torch.nn.backends.thnn", " _get_thnn_function_backend "},
-        {"torch.jit._pickle",
-         " build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag "},
-    };
-    const char *module = global->as.global.module, *name = global->as.global.name;
-    size_t module_len = global->as.global.module_len, name_len = global->as.global.name_len;
-    if (!name_len || memchr(name, '.', name_len) || memchr(name, ' ', name_len))
-        return false; /* an attribute of an attribute: no pickler of torch writes that */
-    char padded[64];
-    snprintf(padded, sizeof padded, " %.*s ", (int)(name_len < 60 ? name_len : 60), name);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        char said[64];
-        snprintf(said, sizeof said, "%.*s", (int)(name_len < 60 ? name_len : 60), name);
-        if (strstr(known[i].names, padded) && wm_pickle_is(global, known[i].module, said))
-            return true;
-    }
-    static const char *const prefixes[] = {"torch.nn.modules.",
-                                           "__torch__"}; /* of modules; the latter: TorchScript */
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (module_len >= strlen(prefixes[i]) && memcmp(module, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    bool torch = (module_len == 5 && memcmp(module, "torch", 5) == 0) ||
-                 (module_len == 10 && memcmp(module, "torch.cuda", 10) == 0) ||
-                 (module_len == 13 && memcmp(module, "torch.storage", 13) == 0);
-    if (torch && ((name_len > 7 && memcmp(name + name_len - 7, "Storage", 7) == 0) ||
-                  wm_dtype_spelled(offsetof(wm_dtype_info, torch), name, name_len) != WMAP_DTYPE_NONE ||
-                  (name_len > 6 && memcmp(name, "float8", 6) == 0)))
-        return true;
-    return wm_pickled_known(global) || (module_len == 12 && memcmp(module, "torch._utils", 12) == 0 &&
-                                        name_len > 9 && memcmp(name, "_rebuild_", 9) == 0);
-}
-
 bool wm_torch_walk(wm_torch *torch, wm_pickle_node *root, const char *under, wmap_error *err)
 {
     wm_walk w;
     wm_walk_init(&w, torch->archive, torch->pickle, torch->at.end - torch->at.begin, err);
     w.context = torch;
     w.leaf = walk_leaf;
-    w.object = walk_module;
-    w.known = is_known;
+    w.object = wm_torch_module;
+    w.known = wm_torch_known;
     wm_map_init(&torch->by_key, &torch->pickle->arena, 0);
     wm_pickle_node key = {.kind = WM_PICKLE_TEXT, .offset = root->offset};
     key.as.text.bytes = under;

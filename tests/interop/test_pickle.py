@@ -143,6 +143,43 @@ class Pickles(Through):
         for protocol in PROTOCOLS:
             self.same(self.write("sub.pkl", pickle.dumps(thing, protocol)), thing)
 
+    def test_made_by_calls(self):
+        """paddle.save makes tuple((name, array)) of each tensor; sets and dicts that a call makes are seen likewise."""
+        a, b = np.arange(6.0).reshape(2, 3), np.ones(3, "f4")
+
+        class Tensor:
+            def __init__(self, function, argument):
+                self.call = (function, (argument,))
+
+            def __reduce__(self):
+                return self.call
+
+        thing = {"fc.weight": Tensor(tuple, ("linear_0.w_0", a)), "fc.bias": Tensor(tuple, ("linear_0.b_0", b)),
+                 "list": Tensor(list, (a, b)), "dict": Tensor(dict, {"k": a}), "od": Tensor(collections.OrderedDict, (("k", b),)),
+                 "counter": collections.Counter({"k": a})}  # fmt: skip
+        names = {"fc.weight.1": a, "fc.bias.1": b, "list.0": a, "list.1": b, "dict.k": a, "od.k": b, "counter.k": a}
+        for protocol in PROTOCOLS:
+            self.same(self.write("made.pkl", pickle.dumps(thing, protocol)), names)
+
+    def test_jax(self):
+        import jax.numpy as jnp
+
+        thing = {"params": {"kernel": jnp.arange(6.0).reshape(2, 3).T, "step": jnp.int32(3), "mask": jnp.array([True, False])},
+                 "list": [jnp.zeros((0, 3)), np.ones(2)]}  # fmt: skip
+        arrays = {"params": {k: np.asarray(v) for k, v in thing["params"].items()}, "list": [np.asarray(v) for v in thing["list"]]}
+        for protocol in PROTOCOLS:
+            path = self.write("jax.pkl", pickle.dumps(thing, protocol))
+            self.same(path, arrays)
+            self.assertEqual(wmap("inspect", path).stderr, "")
+        half = pickle.dumps({"b": jnp.ones(3, jnp.bfloat16)})
+        self.assertEqual(self.inspect(self.write("half.pkl", half))["tensors"], [{"name": "b", "dtype": "bf16", "shape": [3]}])
+
+    def test_float_keys(self):
+        keys = [0.1, 1.0, -0.0, 1e15, 1e16, 1e-4, 1e-5, 5e-324, 1 / 3, 2.5, float("inf"), 1.7976931348623157e308, 123456.75]
+        thing = {key: np.full(2, key) for key in keys} | {(1,): np.ones(1), (): np.ones(2)}
+        for protocol in PROTOCOLS:
+            self.same(self.write("keys.pkl", pickle.dumps(thing, protocol)), thing)
+
     def test_ml_dtypes(self):
         """Types that NumPy's codes don't name, read by the name of their class."""
         source = np.arange(-8, 8, dtype="f4")

@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import time
+import typing
 import zipfile
 
 from common import Case, wmap
@@ -253,6 +254,22 @@ class Sub(torch.nn.Module):
         return self.bn(self.lin(x)) * self.scale + self.buf + self.transient + self.plain.sum() + self.shared(x)
 
 
+class Held(torch.nn.Module):
+    list: typing.List[torch.Tensor]
+    dict: typing.Dict[str, torch.Tensor]
+    pairs: typing.List[typing.Tuple[torch.Tensor, torch.Tensor]]
+    both: typing.Tuple[torch.Tensor, int]
+
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(2, 3)
+        self.list, self.dict = [torch.rand(2), torch.rand(3)], {"k": torch.rand(4)}
+        self.pairs, self.both = [(torch.rand(1), torch.rand(2))], (torch.rand(5), 3)
+
+    def forward(self, x):
+        return self.fc(x) + self.list[0].sum() + self.dict["k"].sum() + self.pairs[0][0].sum() + self.both[0].sum()
+
+
 class Script(Torch):
     """TorchScript: the state_dict of the loaded module, in its order; beside it what is no part of that."""
 
@@ -272,6 +289,14 @@ class Script(Torch):
     def test_script(self):
         found = self.check(torch.jit.script(self.model), ["plain"])
         self.assertTrue(torch.equal(found["plain"], self.model.plain))
+
+    def test_containers(self):
+        """Lists, dicts and tuples of tensors in attributes: TorchScript makes them by calls."""
+        model = Held()
+        found = self.check(torch.jit.script(model), ["list.0", "list.1", "dict.k", "pairs.0.0", "pairs.0.1", "both.0"])
+        for name, tensor in {"list.1": model.list[1], "dict.k": model.dict["k"], "pairs.0.1": model.pairs[0][1],
+                             "both.0": model.both[0]}.items():  # fmt: skip
+            self.assertEqual(torch_bits(found[name]), torch_bits(tensor), name)
 
     def test_trace(self):
         found = self.check(torch.jit.trace(self.model, torch.ones(4, 3)), ["CONSTANTS.0"])
@@ -356,6 +381,19 @@ class Checkpoints(Torch):
             self.wmap_ok("run", "-e", '"state_dict.model.{x:**}" -> "{x}"; drop "callbacks.{**}"', self.path("i.ckpt"),
                          "-o", self.path("o.pth"), "--force")  # fmt: skip
             net().load_state_dict(torch.load(self.path("o.pth"), weights_only=True), strict=True)
+
+    def test_sets(self):
+        """Sets of tensors, and containers that a call makes."""
+        made = lambda function, argument: type("Made", (), {"__reduce__": lambda self: (function, (argument,))})()
+        tensor = torch.rand(3)
+        tree = {"w": torch.rand(1), "set": {tensor}, "frozen": frozenset([tensor]), "tuple": made(tuple, [tensor]),
+                "dict": made(dict, {"k": tensor}), "od": made(collections.OrderedDict, {"k": tensor})}  # fmt: skip
+        for options in ({}, LEGACY, {"pickle_protocol": 4}, {"pickle_protocol": 1}):
+            torch.save(tree, self.path("i.pth"), **options)
+            found = self.converted(self.path("i.pth"))
+            self.assertEqual(list(found), ["w", "set.0", "frozen.0", "tuple.0", "dict.k", "od.k"])
+            for name in list(found)[1:]:
+                self.assertEqual(torch_bits(found[name]), torch_bits(tensor), name)
 
     def test_parameters_and_subclasses(self):
         class Mine(torch.Tensor):

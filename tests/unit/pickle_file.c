@@ -184,6 +184,118 @@ static void test_foreign(void **state)
     wmap_archive_close(a);
 }
 
+/* Containers that are made by a call: what Paddle keeps for each tensor, Python 2's dicts, sets. */
+static void test_made(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *name;
+    } rows[] = {
+#define MADE(text, name) {P2 "}(U\1w" text "u.", sizeof(P2 "}(U\1w" text "u.") - 1, name}
+        MADE("c__builtin__\ntuple\nU\4name" ARRAY "\x86\x85R", "w.1"),
+        MADE("cbuiltins\nlist\n(l" ARRAY "a\x85R", "w.0"),
+        MADE("cbuiltins\nset\n(l" ARRAY "a\x85R", "w.0"),
+        MADE("cbuiltins\nfrozenset\n(l" ARRAY "a\x85R", "w.0"),
+        MADE("ccollections\ndeque\n(l" ARRAY "aK\5\x86R", "w.0"),
+        MADE("\x8f(" ARRAY "\x90", "w.0"),
+        MADE("(" ARRAY "\x91", "w.0"),
+        MADE("c__builtin__\ndict\n}U\1k" ARRAY "s\x85R", "w.k"),
+        MADE("c__builtin__\ndict\n(lU\1k" ARRAY "\x86"
+             "a\x85R",
+             "w.k"),
+        MADE("ccollections\nOrderedDict\n(lU\1k" ARRAY "\x86"
+             "a\x85R",
+             "w.k"),
+        MADE("ccollections\nOrderedDict\nU\1k" ARRAY "\x86\x85\x85R", "w.k"),
+        MADE("ccollections\nCounter\n}U\1k" ARRAY "s\x85R", "w.k"),
+        MADE("ccollections\ndefaultdict\nc__builtin__\nlist\n}U\1k" ARRAY "s\x86R", "w.k"),
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wmap_archive *a = open_text(rows[i].bytes, rows[i].size);
+        assert_int_equal(wmap_archive_count(a), 1);
+        expect_tensor(a, rows[i].name, WMAP_F32, 1, two, "abcdefgh", 8);
+        wmap_archive_close(a);
+    }
+}
+
+/* JAX gives what NumPy's pickle calls as arguments of its own call. */
+static void test_jax(void **state)
+{
+    (void)state;
+#define JAX(module, function, inner)                                                                         \
+    P2 "}(U\1w" ARRAY "U\1jc" module "\n" function "\n(cnumpy.core.multiarray\n" inner                       \
+       "\n(cnumpy\nndarray\n(I0\ntU\1bt(I1\n(I2\nt" F4 "I00\nU\10ABCDEFGHt}tRu."
+    wmap_archive *a = OPEN(JAX("jax._src.array", "_reconstruct_array", "_reconstruct"));
+    expect_tensor(a, "j", WMAP_F32, 1, two, "ABCDEFGH", 8);
+    assert_int_equal(wmap_archive_warnings(a), 0);
+    wmap_archive_close(a);
+    a = OPEN(JAX("jax._src.device_array", "reconstruct_device_array", "_reconstruct"));
+    expect_tensor(a, "j", WMAP_F32, 1, two, "ABCDEFGH", 8);
+    wmap_archive_close(a);
+    a = OPEN(JAX("jax._src.array", "_reconstruct_array", "something"));
+    assert_int_equal(wmap_archive_tensor(a, 1)->dtype, WMAP_OPAQUE);
+    wmap_archive_close(a);
+    static const row rows[] = {
+        ROW(P2 "cjax._src.array\n_reconstruct_array\n)R.", WMAP_E_CORRUPT, "wrong arguments"),
+        ROW(P2 "cjax._src.array\n_reconstruct_array\n(NNNtR.", WMAP_E_CORRUPT, "wrong arguments"),
+        ROW(P2
+            "cjax._src.array\n_reconstruct_array\n(cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nt"
+            "NtR.",
+            WMAP_E_CORRUPT, "wrong arguments"),
+        ROW(P2 "cjax._src.array\n_reconstruct_array\n(cnumpy.core.multiarray\n_reconstruct\n"
+               "(cnumpy\nndarray\n(I0\ntU\1btNtR.",
+            WMAP_E_CORRUPT, "state has the wrong parts"),
+    };
+    REFUSE(rows);
+}
+
+/* Packages whose names begin like NumPy's are not NumPy. */
+static void test_not_numpy(void **state)
+{
+    (void)state;
+    wmap_archive *a = OPEN(P2 "cnumpy_ml.layers\nDense\n)\x81}U\1W" ARRAY "sb.");
+    expect_tensor(a, "W", WMAP_F32, 1, two, "abcdefgh", 8);
+    wmap_archive_close(a);
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *name;
+    } rows[] = {
+        {"F0.1\n", "0.1"},
+        {"F1\n", "1.0"},
+        {"F-0.0\n", "-0.0"},
+        {"F1e16\n", "1e+16"},
+        {"F1e15\n", "1000000000000000.0"},
+        {"F0.0001\n", "0.0001"},
+        {"F0.00001\n", "1e-05"},
+        {"F5e-324\n", "5e-324"},
+        {"F123456.75\n", "123456.75"},
+        {"F1.25e-7\n", "1.25e-07"},
+        {"F1e300\n", "1e+300"},
+        {"Finf\n", "inf"},
+        {"F-inf\n", "-inf"},
+        {"Fnan\n", "nan"},
+        {"(I1\nt", "(1,)"},
+        {"(t", "()"},
+        {"(I1\nS'a'\nt", "(1, a)"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bytes b = {0};
+        bytes_text(&b, P2 "}");
+        bytes_text(&b, rows[i].key);
+        bytes_add(&b, ARRAY "s.", sizeof ARRAY "s." - 1);
+        wmap_archive *a = accept(&b);
+        assert_string_equal(wmap_archive_tensor(a, 0)->name, rows[i].name);
+        wmap_archive_close(a);
+        bytes_free(&b);
+    }
+}
+
 static void test_almost(void **state)
 {
     (void)state;
@@ -390,6 +502,10 @@ int main(void)
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_made),
+        cmocka_unit_test(test_jax),
+        cmocka_unit_test(test_not_numpy),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_almost),
         cmocka_unit_test(test_cycles),
         cmocka_unit_test(test_many_paths),
