@@ -89,8 +89,8 @@ bool wm_run_guard_error(const wm_run *run, wmap_error *err)
         return wm_error_tensor(err, t->name, t->name_len);
     }
     wm_fail(err, WMAP_E_GUARD,
-            "R0604: %llu element%s no value of %s; the first is %s of %s, at %s; `saturate` or `allow` after "
-            "the cast says what to do",
+            "R0604: %llu element%s no value of %s; the first is %s of %s, at %s; `saturate` (but for NaN) or "
+            "`allow` after the cast says what to do",
             (unsigned long long)g->count, g->count == 1 ? " has" : "s have", wmap_dtype_name(t->dtype), found,
             wmap_dtype_name(g->from), where);
     return wm_error_tensor(err, t->name, t->name_len);

@@ -228,8 +228,8 @@ static const char *method_name(unsigned method)
 /* What one member must be like for wmap to read it, by its directory entry alone. */
 static bool check_member(const wm_zip_member *m, unsigned maker, uint32_t attributes, wmap_error *err)
 {
-    if (!path_is_safe(m->name, m->name_len) || m->name_len > WM_ZIP_NAME)
-        return member_fail(err, m, "a member's name is empty, too long, or a path out of the archive");
+    if (!path_is_safe(m->name, m->name_len))
+        return member_fail(err, m, "a member's name is empty, or a path out of the archive");
     if (m->flags & FLAG_REFUSED) {
         wm_fail(err, WMAP_E_UNSUPPORTED, "a member of the zip archive is encrypted or patched");
         wm_error_offset(err, m->header);
@@ -300,7 +300,9 @@ static bool local_size_ok(uint64_t local, uint64_t central, bool streamed)
     return local == central || (streamed && local == 0);
 }
 
-/* Reads a local header: it must agree with the directory. Sets m->data. `room` holds 65535 bytes. */
+#define LOCAL_ROOM (SIZE_LOCAL + WM_ZIP_NAME) /* extra fields are no larger */
+
+/* Reads a local header: it must agree with the directory. Sets m->data. `room` holds LOCAL_ROOM bytes. */
 static bool read_local(wmap_archive *archive, wm_zip_member *m, uint64_t limit, uint8_t *room,
                        wmap_error *err)
 {
@@ -379,7 +381,7 @@ static bool check_tiling(const wm_zip *zip, uint64_t stop, wmap_error *err)
 
 static bool read_locals(wmap_archive *archive, wm_zip *zip, uint64_t stop, wmap_error *err)
 {
-    uint8_t *room = malloc(65536);
+    uint8_t *room = malloc(LOCAL_ROOM);
     if (!room)
         return wm_fail(err, WMAP_E_NOMEM, "out of memory");
     bool ok = true;

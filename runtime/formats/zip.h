@@ -11,7 +11,7 @@
 #define WM_ZIP_DEFLATE 8
 #define WM_ZIP_ALIGN                                                                                         \
     64 /* wmap writes the bytes of members at multiples of this, so that they can be mapped */
-#define WM_ZIP_NAME ((size_t)16 << 10) /* bytes of a member's name */
+#define WM_ZIP_NAME ((size_t)UINT16_MAX) /* bytes of a member's name */
 
 typedef struct wm_zip_member {
     const char *name; /* as in the directory: any bytes but NUL; NOT ended by NUL */

@@ -23,7 +23,9 @@ static void test_kinds(void **state)
         {"\0\1\2\3", 4, WMAP_E_NOT_WEIGHTS, "looked for NumPy"},
         {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", 63, WMAP_E_NOT_WEIGHTS,
          "Git LFS pointer"},
-        {"<!DOCTYPE html><html>", 21, WMAP_E_NOT_WEIGHTS, "web page"},
+        {"<!DOCTYPE html><html>", 21, WMAP_E_NOT_WEIGHTS,
+         "this is no weight file but a web page; the download went wrong"},
+        {"Rar!", 4, WMAP_E_UNSUPPORTED, "this is a RAR archive, which wmap does not read; unpack it first"},
         {"wmap 1\nmap m { }\n", 17, WMAP_E_NOT_WEIGHTS, "spec"},
         {"\x1f\x8b\x08\0", 4, WMAP_E_UNSUPPORTED, "gzip"},
         {"BZh9", 4, WMAP_E_UNSUPPORTED, "bzip2"},
@@ -43,7 +45,8 @@ static void test_kinds(void **state)
     while (b.size < 257)
         bytes_le(&b, 0, 1);
     bytes_text(&b, "ustar");
-    refuse(&b, WMAP_E_UNSUPPORTED, "tar archive");
+    refuse(&b, WMAP_E_UNSUPPORTED,
+           "a tar archive, which wmap does not read; if it is a NeMo file, unpack it first");
     bytes_free(&b);
 }
 
