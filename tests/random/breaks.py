@@ -274,7 +274,7 @@ def dtype_differs(spec, rng):
                     return None
                 shape = r.tensors[name][1]
                 r.tensors[name] = to, shape, bytes(product(shape) * (1 if to == "u8" else 2))
-        constants = o.computes() or any(word in spec.text() for word in ("else", "fill"))
+        constants = o.computes() or any(word in spec.text() + (spec.library() or "") for word in ("else", "fill"))
         return SPEC | FIT if constants else FIT  # one may be none of the other dtype
     return None
 
