@@ -349,24 +349,6 @@ static const wmap_header *onto_header(const wm_hub *h)
     return NULL;
 }
 
-/* A layout for a tensor that is copied whole, with extents of its own: what its dimensions are made of
- * doesn't matter, and couldn't be told (`(c h w)` of an array that A lacks). */
-static wm_layout *copy_layout(wm_hub *h, const wm_hub_place *place)
-{
-    wm_layout *layout = wm_hub_layout(h, place, NULL);
-    bool plain = true;
-    unsigned dim = 0;
-    for (const wm_factor *f = layout->factors; f; f = f->next)
-        plain &= wm_names_axis(f);
-    for (wm_factor *f = plain ? NULL : layout->factors; f; f = f->next, dim++) {
-        wm_word *name = wm_new(h->arena, wm_word, 1);
-        const char *text = wm_format_text(h->arena, "dim%u", dim);
-        *name = (wm_word){.text = {text, (uint32_t)strlen(text)}, .span = f->span};
-        *f = (wm_factor){.kind = WM_FA_AXIS, .span = f->span, .name = name, .next = f->next};
-    }
-    return layout;
-}
-
 /* Copies the tensors of an array that A doesn't give. False: the other file lacks one. */
 static bool copy_onto(deriver *d, wm_hub_item *item)
 {
@@ -396,7 +378,6 @@ static bool copy_onto(deriver *d, wm_hub_item *item)
             operand->span = made->span = place->span;
             made->name =
                 wm_hub_string(h, side ? place->name : (wm_str){from, (uint32_t)strlen(from)}, place->span);
-            made->layout = copy_layout(h, place);
             if (side) {
                 operand->place = made;
                 rule->right = operand;
