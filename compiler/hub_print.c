@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/hub.h"
+#include "runtime/base/text.h"
 
 typedef struct printer {
     wm_buffer *out;
@@ -110,12 +111,7 @@ static void put_int(printer *p, int64_t i)
 static void put_float(printer *p, double f)
 {
     char text[48];
-    for (int digits = 1; digits <= 17; digits++) {
-        double back;
-        snprintf(text, sizeof text, "%.*g", digits, f);
-        if (sscanf(text, "%lf", &back) == 1 && back == f)
-            break;
-    }
+    snprintf(text, sizeof text, "%.*g", wm_float_digits(f, true), f);
     put(p, text);
     if (!strpbrk(text, ".e"))
         put(p, ".0");

@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/scope.h"
+#include "runtime/base/text.h"
 
 /* A wm_val_text longer than this ends in "...". */
 #define MAX_SHOWN 400
@@ -131,18 +131,10 @@ wm_evaluated wm_plain_text(wm_unit *unit, const wm_scope *scope, const wm_hook *
 static void show_double(wm_buffer *out, double f)
 {
     char text[64];
-    if (f == trunc(f) && fabs(f) < 1e15) {
-        int len = snprintf(text, sizeof text, "%.1f", f);
-        wm_buffer_add(out, text, (size_t)len);
-        return;
-    }
-    for (int digits = 1; digits <= 17; digits++) {
-        int len = snprintf(text, sizeof text, "%.*g", digits, f);
-        if (digits < 17 && strtod(text, NULL) != f)
-            continue;
-        wm_buffer_add(out, text, (size_t)len);
-        return;
-    }
+    bool whole = f == trunc(f) && fabs(f) < 1e15;
+    int len = whole ? snprintf(text, sizeof text, "%.1f", f)
+                    : snprintf(text, sizeof text, "%.*g", wm_float_digits(f, true), f);
+    wm_buffer_add(out, text, (size_t)len);
 }
 
 static void show_value(wm_buffer *out, const wm_val *v)

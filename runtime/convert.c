@@ -5,10 +5,10 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/dtype.h"
+#include "runtime/base/text.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -502,14 +502,7 @@ static int float_text(wmap_dtype dtype, const uint8_t *part, char *out, size_t s
     bool wide = dtype == WMAP_F64 || dtype == WMAP_C128;
     if (isnan(x))
         return snprintf(out, size, "nan");
-    for (int digits = 1; digits < (wide ? 17 : 9); digits++) { /* the shortest that reads back as it is */
-        char text[40];
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        double back = strtod(text, NULL);
-        if (wide ? back == x : (float)back == (float)x)
-            return snprintf(out, size, "%s", text);
-    }
-    return snprintf(out, size, "%.*g", wide ? 17 : 9, x);
+    return snprintf(out, size, "%.*g", wm_float_digits(x, wide), x);
 }
 
 char *wm_element_text(wmap_dtype dtype, const void *element, char *out, size_t size)

@@ -1,7 +1,8 @@
-/* text.c: UTF-8 checked, control characters escaped. */
+/* text.c: UTF-8 checked, control characters escaped, digits of numbers counted. */
 #include "runtime/base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 size_t wm_utf8(const char *bytes, size_t len, uint32_t *scalar)
@@ -125,4 +126,17 @@ char *wm_show(char *out, size_t size, const char *name, size_t len)
     }
     out[used] = 0;
     return out;
+}
+
+int wm_float_digits(double value, bool wide)
+{
+    int digits = 1, most = wide ? 17 : 9;
+    char text[40];
+    for (; digits < most; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        double back = strtod(text, NULL);
+        if (wide ? back == value : (float)back == (float)value)
+            break;
+    }
+    return digits;
 }

@@ -1,4 +1,4 @@
-/* text.h: names from files, made fit for a terminal. */
+/* text.h: names from files, made fit for a terminal; numbers as text. */
 #ifndef WM_TEXT_H
 #define WM_TEXT_H
 
@@ -20,5 +20,9 @@ int wm_utf8_width(uint32_t scalar);
  * turn the direction of text become \xHH or \u{H}; long names are cut in the middle with "...". Always ended
  * by NUL. Returns `out`. */
 char *wm_show(char *out, size_t size, const char *name, size_t len);
+
+/* The fewest significant digits with which a number reads back as it is: 1 to 17; of a float that is not
+ * `wide` but of 32 bits or fewer, 1 to 9. The most for NaN. */
+int wm_float_digits(double value, bool wide);
 
 #endif

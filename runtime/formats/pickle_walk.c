@@ -74,19 +74,16 @@ static bool add_bytes(wm_walk *w, const wm_pickle_node *key, const char *bytes, 
 static void real_text(char *buf, size_t size, double value)
 {
     char digits[40];
-    int count = 0;
+    int count = wm_float_digits(value, true);
     if (!isfinite(value)) {
         snprintf(buf, size, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
         return;
     }
-    do
-        snprintf(digits, sizeof digits, "%.*e", count, fabs(value));
-    while (strtod(digits, NULL) != fabs(value) && ++count < 17);
+    snprintf(digits, sizeof digits, "%.*e", count - 1, fabs(value));
     int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
-    if (count) /* the point, which may be a comma where we are */
-        memmove(digits + 1, strpbrk(digits + 1, "0123456789"), (size_t)count);
+    if (count > 1) /* the point, which may be a comma where we are */
+        memmove(digits + 1, strpbrk(digits + 1, "0123456789"), (size_t)count - 1);
     const char *sign = signbit(value) ? "-" : "";
-    count++;
     if (exponent < -4 || exponent >= 16)
         snprintf(buf, size, "%s%.1s%s%.*se%c%02d", sign, digits, count > 1 ? "." : "", count - 1, digits + 1,
                  exponent < 0 ? '-' : '+', abs(exponent));

@@ -1,4 +1,5 @@
 /* The base: arena, map, sizes, text, cursor, SHA-256, dtypes, errors. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -256,6 +257,20 @@ static void test_utf8(void **state)
     assert_int_equal(wm_utf8_width(0x4e2d), 2);
 }
 
+static void test_float_digits(void **state)
+{
+    (void)state;
+    assert_int_equal(wm_float_digits(0, true), 1);
+    assert_int_equal(wm_float_digits(-2.5, true), 2);
+    assert_int_equal(wm_float_digits(0.1, true), 1);
+    assert_int_equal(wm_float_digits((double)0.1F, false), 1);
+    assert_int_equal(wm_float_digits((double)0.1F, true), 17);
+    assert_int_equal(wm_float_digits(1.0 / 3, true), 16);
+    assert_int_equal(wm_float_digits(5e-324, true), 1);
+    assert_int_equal(wm_float_digits((double)16777217.0F, false), 8);
+    assert_int_equal(wm_float_digits(NAN, true), 17);
+}
+
 static void test_show(void **state)
 {
     (void)state;
@@ -365,11 +380,11 @@ static void test_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena),  cmocka_unit_test(test_arena_jumps), cmocka_unit_test(test_push),
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_size),        cmocka_unit_test(test_cursor),
-        cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha256_ways), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_show),   cmocka_unit_test(test_dtype),       cmocka_unit_test(test_index_text),
-        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_arena),      cmocka_unit_test(test_arena_jumps),  cmocka_unit_test(test_push),
+        cmocka_unit_test(test_map),        cmocka_unit_test(test_size),         cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_sha256),     cmocka_unit_test(test_sha256_ways),  cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_show),       cmocka_unit_test(test_float_digits), cmocka_unit_test(test_dtype),
+        cmocka_unit_test(test_index_text), cmocka_unit_test(test_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
